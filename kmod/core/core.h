@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * The span core: page heap, span table, central lists, sweep, scavenge policy.
+ *
+ * Compiled into gcarena.ko and, over lib/shim, into libgcarena's process
+ * backend.  It knows nothing of VFS, VMAs, threads or LRUs: what it needs of
+ * its host comes through struct gca_host_ops and through the one header
+ * core_host.h, which lib/shim replaces.
+ *
+ * Locking: one core lock for each arena.  It never sleeps and is never held
+ * across a host operation that may.  Entry points take it themselves; those
+ * named _try only try it and are what reclaim may call.
+ */
+#ifndef GCARENA_CORE_H
+#define GCARENA_CORE_H
+
+#include "core_host.h"	/* types, lists, lock, bit operations, assertions */
+
+struct gca_core;
+struct gca_chunk;
+
+/**
+ * struct gca_host_ops - what the core asks of the host it lives in
+ * @back: Make pages [@page, @page + @npages) of one chunk present.  May sleep;
+ *	called without the core lock, the pages in transit.  Whole chunk: a huge
+ *	page if one can be had.  Pages that were not present read as zero after.
+ *	Returns 0 (huge), 1 (backed by small pages) or a negative errno.
+ * @release: Give pages [@page, @page + @npages) of one chunk back to the
+ *	system.  May sleep; called without the core lock, the pages in transit.
+ *	They read as zero when they are next backed.  Returns the bytes that
+ *	really came free, read from the mapping.
+ * @meta_alloc: Zeroed memory for the core's own descriptors, charged to the
+ *	owner; NULL when there is none.  May sleep; no core lock.
+ * @meta_free: Its counterpart.  Does not sleep.
+ * @meta_back: Make the rows and both bitmaps' lines of @chunk present, so that
+ *	gca_host_row() and gca_host_line() never fail for it.  May sleep.
+ *	Returns the bytes newly allocated or a negative errno.
+ * @chunk_idle: @chunk became backed and wholly free.  Core lock held.
+ * @chunk_busy: It stopped being so.  Core lock held.
+ * @wake_worker: There is work for gca_core_work().  Core lock held.
+ * @sweep_done: The sweep became complete.  Core lock held.
+ * @transit_wait: Sleep until gca_core.transit_sequence differs from @sequence
+ *	(read it with READ_ONCE), killable.  No core lock.  0 or -EINTR.
+ * @transit_wake: transit_sequence changed.  Core lock held.
+ * @now: Monotonic time in nanoseconds.
+ */
+struct gca_host_ops {
+	int (*back)(void *host, u32 page, u32 npages);
+	u64 (*release)(void *host, u32 page, u32 npages);
+	void *(*meta_alloc)(void *host, size_t size);
+	void (*meta_free)(void *host, void *mem, size_t size);
+	long (*meta_back)(void *host, u32 chunk);
+	void (*chunk_idle)(void *host, struct gca_chunk *chunk);
+	void (*chunk_busy)(void *host, struct gca_chunk *chunk);
+	void (*wake_worker)(void *host);
+	void (*sweep_done)(void *host);
+	int (*transit_wait)(void *host, u32 sequence);
+	void (*transit_wake)(void *host);
+	u64 (*now)(void *host);
+};
+
+/*
+ * Supplied by the host beside the operations, for speed as inlines or direct
+ * calls declared by core_host.h:
+ *
+ *   struct gcarena_row *gca_host_row(void *host, u32 page);
+ *   u64 *gca_host_line(void *host, unsigned int which, u32 page);
+ *   struct gcarena_status *gca_host_status(void *host);
+ *
+ * Valid for chunks that meta_back() has seen.  A line is GCARENA_LINE_WORDS
+ * words that the owner may write at any time: read each word once.
+ */
+
+int gca_core_create(const struct gca_host_ops *ops, void *host, u64 heap_size,
+		    const struct gcarena_class *classes, u32 nr_classes,
+		    const struct gcarena_policy *policy, struct gca_core **out);
+void gca_core_destroy(struct gca_core *core);
+
+int gca_core_check_classes(const struct gcarena_class *classes, u32 nr);
+int gca_core_check_policy(const struct gcarena_policy *policy);
+
+int gca_core_refill(struct gca_core *core, struct gcarena_refill *args,
+		    const struct gcarena_span *spent, struct gcarena_span *ready);
+int gca_core_return(struct gca_core *core, const struct gcarena_span *spent,
+		    u32 nr_spent, u32 *taken);
+int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args);
+int gca_core_sweep_assist(struct gca_core *core, struct gcarena_sweep *args);
+int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args);
+int gca_core_set_policy(struct gca_core *core, const struct gcarena_policy *policy);
+void gca_core_get_policy(struct gca_core *core, struct gcarena_policy *policy);
+void gca_core_stats(struct gca_core *core, struct gcarena_stats *stats);
+void gca_core_add_worker_time(struct gca_core *core, u64 ns);
+
+/* Return values of gca_core_work(). */
+enum gca_work {
+	GCA_WORK_IDLE,		/* nothing to do until wake_worker() */
+	GCA_WORK_MORE,		/* call again soon */
+};
+
+/* One bounded piece of the worker's work: sweep a few spans, else release one
+ * idle chunk above the retain goal.
+ */
+enum gca_work gca_core_work(struct gca_core *core);
+
+/* True while a sweep is in progress; for poll. */
+bool gca_core_sweeping(struct gca_core *core);
+
+/**
+ * struct gca_span_info - one span, as debugfs and tests see it
+ * @page: index of its first page
+ * @npages: length
+ * @generation: of its last sweep, or at which it is held
+ * @objects: alloc bits set
+ * @span_class: index in the class table
+ * @state: enum gcarena_state
+ */
+struct gca_span_info {
+	u32 page;
+	u32 npages;
+	u32 generation;
+	u32 objects;
+	u16 span_class;
+	u8 state;
+};
+
+/* The first span in use at or after @page: true and @info filled, or false.
+ * Takes the lock for one span at a time.
+ */
+bool gca_core_next_span(struct gca_core *core, u32 page, struct gca_span_info *info);
+
+/* Walks every structure and checks every count.  0, or -EUCLEAN after one
+ * message through gca_complain() for each thing found wrong.  Holds the lock
+ * throughout: for tests and debug kernels.
+ */
+int gca_core_validate(struct gca_core *core);
+
+#endif /* GCARENA_CORE_H */

@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libgcarena: a garbage-collected heap for C programs and language runtimes.
+ *
+ * Open a heap, attach each thread that touches it, describe your structures
+ * once, allocate.  Non-moving mark-sweep; objects are 16-byte aligned and
+ * zeroed.  Documentation/library.rst is the guide; each function below says
+ * its units and errors.  Functions that return int return 0 or a negative
+ * errno and leave a sentence in gca_error().
+ *
+ * Threads: a heap may be used by any number of threads; a mutator only by the
+ * thread that attached it.  GNU C11 (gcc or clang).
+ *
+ * The inline functions touch the first members of struct gca_mutator, struct
+ * gca_cache and struct gca_kind.  Those are ABI: their layout does not change
+ * within one soname.
+ */
+#ifndef GCARENA_H
+#define GCARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define GCA_API __attribute__((visibility("default")))
+#else
+#error "libgcarena needs GNU C (gcc or clang)"
+#endif
+#define GCA_LIKELY_(x)		__builtin_expect(!!(x), 1)
+#define GCA_ALWAYS_INLINE_	static inline __attribute__((always_inline))
+
+struct gca_heap;
+struct gca_mutator;
+struct gca_visitor;
+
+/* ------------------------------------------------------------------ heap */
+
+enum gca_backend {
+	GCA_BACKEND_AUTO = 0,	/* the device when present and permitted, else */
+	GCA_BACKEND_DEVICE,	/* /dev/gcarena */
+	GCA_BACKEND_PROCESS,	/* the same span core, in this process */
+};
+
+enum gca_mode {
+	/* Marking may run beside the mutators: every pointer store into the
+	 * heap or a registered range goes through a barrier.
+	 */
+	GCA_MODE_CONCURRENT = 0,
+	/* Marking stops every mutator: plain stores everywhere. */
+	GCA_MODE_STOP_THE_WORLD,
+};
+
+#define GCA_PERCENT_DEFAULT	100
+#define GCA_PERCENT_OFF		(-1)	/* no collection but by gca_collect() or a limit */
+
+/**
+ * struct gca_config - how to open a heap
+ * @size: sizeof(struct gca_config); gca_config_init() sets it
+ * @backend: which backend; anything but AUTO is an error when it is missing
+ * @mode: concurrent (default) or stop-the-world
+ * @percent: GC percent as Go's GOGC; 0 means GCA_PERCENT_DEFAULT
+ * @heap_size: address space in bytes, rounded up to 2 MiB; 0 means 64 GiB, or
+ *	what RLIMIT_AS leaves of it
+ * @limit: bytes of memory in use at most, 0 for none (as Go's GOMEMLIMIT, but
+ *	an allocation that cannot be met fails)
+ * @device: path of the device, NULL for /dev/gcarena
+ * @reserved: zero
+ *
+ * The environment overrides: GCARENA_BACKEND (device, process, auto),
+ * GCARENA_PERCENT (a number or off), GCARENA_LIMIT (bytes, or with KiB, MiB,
+ * GiB, or off), GCARENA_DEBUG (comma-separated key=value: verify, shadow, gctrace,
+ * poison, each 0 or 1).
+ */
+struct gca_config {
+	size_t size;
+	enum gca_backend backend;
+	enum gca_mode mode;
+	int percent;
+	size_t heap_size;
+	size_t limit;
+	const char *device;
+	uintptr_t reserved[4];
+};
+
+GCA_API void gca_config_init(struct gca_config *config);
+
+/* -EINVAL: a field or an environment variable; -ENODEV, -EACCES: the forced
+ * backend; -ENOMEM: address space or memory.  @config may be NULL: defaults.
+ */
+GCA_API int gca_open(const struct gca_config *config, struct gca_heap **heap);
+
+/* -EBUSY while a mutator is attached.  Everything in the heap is gone. */
+GCA_API int gca_close(struct gca_heap *heap);
+
+/* The calling thread's last failure in a sentence; never NULL. */
+GCA_API const char *gca_error(void);
+
+/* GCA_BACKEND_DEVICE or GCA_BACKEND_PROCESS. */
+GCA_API enum gca_backend gca_backend(const struct gca_heap *heap);
+
+/* At run time; both return the previous value and act at once. */
+GCA_API int gca_set_percent(struct gca_heap *heap, int percent);
+GCA_API size_t gca_set_limit(struct gca_heap *heap, size_t bytes);
+
+/* Called when an allocation of @size bytes cannot be met, after the heap has
+ * collected and scavenged: true to try once more, false to let it return NULL.
+ * Runs on the allocating thread, which is at a safepoint; must not allocate.
+ */
+typedef bool (*gca_failure_fn)(struct gca_heap *heap, size_t size, void *arg);
+GCA_API void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg);
+
+/* What a failed check (verify, shadow) reports to.  Without one the report goes
+ * to stderr and the process aborts.  Runs with the world stopped.
+ */
+typedef void (*gca_report_fn)(struct gca_heap *heap, const char *report, void *arg);
+GCA_API void gca_set_report_handler(struct gca_heap *heap, gca_report_fn fn, void *arg);
+
+/* --------------------------------------------------------------- threads */
+
+#define GCA_STACK_CONSERVATIVE	0x0u	/* scan this thread's stack and registers */
+#define GCA_STACK_PRECISE	0x1u	/* roots are this mutator's frames only */
+
+/* -EBUSY: this thread is attached to this heap already. */
+GCA_API int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **mutator);
+/* On the thread that attached.  -EBUSY: frames still pushed. */
+GCA_API int gca_detach(struct gca_mutator *mutator);
+GCA_API struct gca_heap *gca_heap_of(struct gca_mutator *mutator);
+
+/* Between the two the thread must not touch the heap; cycles do not wait for
+ * it.  Regions nest.  For system calls, lock waits, long computations.
+ */
+GCA_API void gca_blocking_begin(struct gca_mutator *mutator);
+GCA_API void gca_blocking_end(struct gca_mutator *mutator);
+
+GCA_API void gca_safepoint_slow(struct gca_mutator *mutator);
+
+/* ----------------------------------------------------- ABI of the inlines */
+
+struct gca_cache {
+	uintptr_t cur;		/* next free slot */
+	uintptr_t end;		/* end of the run of free slots */
+	uint32_t elem;		/* bytes from slot to slot */
+	uint32_t needs_zero;	/* slots may hold old data */
+};
+
+struct gca_mutator_abi {
+	uint32_t poll;		/* non-zero: gca_safepoint_slow() */
+	uint32_t barrier;	/* non-zero: stores take the slow path */
+	uintptr_t heap_base;
+	uint64_t *alloc_bits;	/* bitmap[generation & 1]: one bit a granule */
+	uint64_t *pointer_bits;	/* one bit a word, for GCA_FLAVOUR_PRECISE */
+	struct gca_cache *cache; /* by span class; empty ones while allocation
+				  * must take the slow path
+				  */
+	uintptr_t reserved[2];
+};
+
+#define GCA_MUTATOR_(m)	((struct gca_mutator_abi *)(void *)(m))
+
+/* How the collector finds the pointers of an object. */
+enum gca_flavour {
+	GCA_FLAVOUR_NOSCAN = 0,	/* none */
+	GCA_FLAVOUR_PRECISE,	/* pointer bits, objects up to 512 bytes */
+	GCA_FLAVOUR_CONSERVATIVE, /* every aligned word may be one */
+	GCA_FLAVOUR_KINDED,	/* by the kind's id in a side table */
+	GCA_FLAVOURS,
+};
+
+#define GCA_INLINE_MAX	512	/* bytes: larger requests take the slow path */
+
+struct gca_kind {
+	const uint16_t *class_of; /* span class by (size + 16) / 16 */
+	uint64_t pointer_mask;	/* for PRECISE: bit i = word i, for size @size */
+	uint32_t size;		/* of the layout; 0: any */
+	uint32_t id;
+	uint32_t flavour;	/* of objects up to GCA_INLINE_MAX */
+	uint32_t inline_ok;	/* the inline path may serve size == @size */
+};
+
+/* ----------------------------------------------------------------- kinds */
+
+/* A run of @count pointer slots at @offset bytes. */
+struct gca_run {
+	uint32_t offset;
+	uint32_t count;
+};
+
+/* The pointer slots of @object, and nothing else, by gca_visit().  May run
+ * beside the mutators: reads only fields fixed before publication.
+ */
+typedef void (*gca_trace_fn)(const void *object, size_t size, struct gca_visitor *visitor);
+
+#define GCA_NO_TAIL	UINT32_MAX
+
+/**
+ * struct gca_layout - where a kind's pointers are; made by the macros below
+ * @name: for reports
+ * @size: bytes of the fixed part
+ * @tail: offset of a flexible array of pointers, or GCA_NO_TAIL
+ * @runs: pointer slots of the fixed part, ended by a run of count 0
+ * @trace: instead of @runs and @tail, or NULL
+ * @kind: set by gca_kind_register()
+ */
+struct gca_layout {
+	const char *name;
+	uint32_t size;
+	uint32_t tail;
+	const struct gca_run *runs;
+	gca_trace_fn trace;
+	const struct gca_kind *kind;
+};
+
+/* Kinds are the process's, not one heap's.  Never NULL: when a layout is bad or
+ * there are 65535 kinds already, a kind from which every allocation fails.
+ */
+GCA_API const struct gca_kind *gca_kind_register(struct gca_layout *layout);
+
+GCA_ALWAYS_INLINE_ const struct gca_kind *gca_kind_of(struct gca_layout *layout)
+{
+	const struct gca_kind *kind = __atomic_load_n(&layout->kind, __ATOMIC_ACQUIRE);
+
+	return GCA_LIKELY_(kind) ? kind : gca_kind_register(layout);
+}
+
+/* Kinds that need no layout. */
+GCA_API const struct gca_kind *gca_kind_noscan(void);	/* no pointers: bytes */
+GCA_API const struct gca_kind *gca_kind_refs(void);	/* an array of gca_ref */
+GCA_API const struct gca_kind *gca_kind_conservative(void); /* plain C data */
+
+/* A pointer field: a structure of one member, so that a plain assignment to or
+ * from it does not compile.
+ */
+#define GCA_REF(type)	struct { type *gca_raw; }
+typedef GCA_REF(void) gca_ref;
+
+/*
+ * One declaration gives the structure and its layout:
+ *
+ *	#define NODE_FIELDS(F)			\
+ *		F(REF, struct node, next)	\
+ *		F(REFS, struct node, child, 4)	\
+ *		F(VAL, int, key)		\
+ *		F(VALS, char, name, 16)		\
+ *		F(RAW, FILE *, log)		\
+ *		F(TAIL, struct node, more)
+ *	GCA_STRUCT(node, NODE_FIELDS);
+ *
+ * REF a pointer into the heap, REFS an array of them, TAIL a flexible array of
+ * them (last), VAL and VALS data without pointers (a pointer type does not
+ * compile), RAW a pointer to something outside the heap.
+ */
+#define GCA_FIELD_REF_(type, name)	GCA_REF(type) name;
+#define GCA_FIELD_REFS_(type, name, n)	GCA_REF(type) name[n];
+#define GCA_FIELD_TAIL_(type, name)	GCA_REF(type) name[];
+#define GCA_FIELD_VAL_(type, name)	type name;
+#define GCA_FIELD_VALS_(type, name, n)	type name[n];
+#define GCA_FIELD_RAW_(type, name)	type name;
+#define GCA_FIELD_(sort, ...)		GCA_FIELD_##sort##_(__VA_ARGS__)
+
+#define GCA_RUN_REF_(type, name)	{ offsetof(gca_self_, name), 1 },
+#define GCA_RUN_REFS_(type, name, n)	{ offsetof(gca_self_, name), (n) },
+#define GCA_RUN_TAIL_(type, name)
+#define GCA_RUN_VAL_(type, name)
+#define GCA_RUN_VALS_(type, name, n)
+#define GCA_RUN_RAW_(type, name)
+#define GCA_RUN_(sort, ...)		GCA_RUN_##sort##_(__VA_ARGS__)
+
+#define GCA_TAIL_REF_(type, name)
+#define GCA_TAIL_REFS_(type, name, n)
+#define GCA_TAIL_TAIL_(type, name)	- GCA_NO_TAIL + offsetof(gca_self_, name)
+#define GCA_TAIL_VAL_(type, name)
+#define GCA_TAIL_VALS_(type, name, n)
+#define GCA_TAIL_RAW_(type, name)
+#define GCA_TAIL_(sort, ...)		GCA_TAIL_##sort##_(__VA_ARGS__)
+
+/* 5 is pointer_type_class in gcc's and clang's __builtin_classify_type(). */
+#define GCA_CHECK_VAL_(type, name)						\
+	_Static_assert(__builtin_classify_type(*(type *)0) != 5,		\
+		       #name ": a pointer is REF (into the heap) or RAW (outside it)");
+#define GCA_CHECK_VALS_(type, name, n)	GCA_CHECK_VAL_(type, name)
+#define GCA_CHECK_REF_(type, name)
+#define GCA_CHECK_REFS_(type, name, n)
+#define GCA_CHECK_TAIL_(type, name)
+#define GCA_CHECK_RAW_(type, name)
+#define GCA_CHECK_(sort, ...)		GCA_CHECK_##sort##_(__VA_ARGS__)
+
+#define GCA_STRUCT(tag, FIELDS)							\
+	struct tag { FIELDS(GCA_FIELD_) };					\
+	FIELDS(GCA_CHECK_)							\
+	static inline __attribute__((unused)) struct gca_layout *		\
+	gca_layout_##tag(void)							\
+	{									\
+		typedef struct tag gca_self_ __attribute__((unused));		\
+		static const struct gca_run runs[] = { FIELDS(GCA_RUN_) { 0, 0 } }; \
+		static struct gca_layout layout = {				\
+			#tag, sizeof(struct tag),				\
+			(uint32_t)(GCA_NO_TAIL FIELDS(GCA_TAIL_)),		\
+			runs, NULL, NULL };					\
+		return &layout;							\
+	}									\
+	struct tag
+
+/* A structure whose pointers a callback visits. */
+#define GCA_TRACED(tag, callback)						\
+	static inline __attribute__((unused)) struct gca_layout *		\
+	gca_layout_##tag(void)							\
+	{									\
+		static const struct gca_run runs[] = { { 0, 0 } };		\
+		static struct gca_layout layout = {				\
+			#tag, sizeof(struct tag), GCA_NO_TAIL,			\
+			runs, callback, NULL };					\
+		return &layout;							\
+	}									\
+	struct tag
+
+#define GCA_KIND(tag)	gca_kind_of(gca_layout_##tag())
+
+/* For trace and root callbacks. */
+GCA_API void gca_visit_slots(struct gca_visitor *visitor, const void *slots, size_t count);
+GCA_API void gca_visit_value(struct gca_visitor *visitor, const void *object);
+#define gca_visit(visitor, slot) \
+	gca_visit_slots((visitor), (const void *)&(slot)->gca_raw, 1)
+
+/* ------------------------------------------------------------ allocation */
+
+GCA_API void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind,
+			     size_t size);
+
+/**
+ * gca_alloc - allocate a zeroed object
+ * @mutator: the calling thread's
+ * @kind: where its pointers are
+ * @size: bytes, at least the layout's size; more is the flexible array's
+ *
+ * A safepoint.  The object is reachable while its address is on a scanned
+ * stack, in a frame, in a registered range or in a reachable object.
+ *
+ * Return: the object, or NULL when memory, address space or the limit is out
+ * (after collecting, and after the failure handler declined) or @size is below
+ * the layout's or too large; gca_error() says which.
+ */
+GCA_ALWAYS_INLINE_ void *gca_alloc(struct gca_mutator *mutator, const struct gca_kind *kind,
+				   size_t size)
+{
+	struct gca_mutator_abi *abi = GCA_MUTATOR_(mutator);
+	struct gca_cache *cache;
+	uint64_t granule;
+	uintptr_t slot;
+
+	if (!GCA_LIKELY_(kind->inline_ok && size - 1 < GCA_INLINE_MAX &&
+			 (!kind->size || size == kind->size)))
+		return gca_alloc_slow(mutator, kind, size);
+	cache = &abi->cache[kind->class_of[(size + 16) >> 4]];
+	slot = cache->cur;
+	if (!GCA_LIKELY_(slot < cache->end))
+		return gca_alloc_slow(mutator, kind, size);
+	cache->cur = slot + cache->elem;
+	if (cache->needs_zero)
+		memset((void *)slot, 0, cache->elem);
+	granule = (slot - abi->heap_base) >> 4;
+	if (kind->flavour == GCA_FLAVOUR_PRECISE) {
+		/* The slot's words; bits of a free slot are clear. */
+		uint64_t word = granule << 1;
+		unsigned int shift = word & 63;
+
+		abi->pointer_bits[word >> 6] |= kind->pointer_mask << shift;
+		if (shift && cache->elem > (64 - shift) * 8)
+			abi->pointer_bits[(word >> 6) + 1] |= kind->pointer_mask >> (64 - shift);
+	}
+	/* Publication: zero, layout, then the alloc bit with release.  While a
+	 * span is held only its holder writes its alloc bits.
+	 */
+	__atomic_store_n(&abi->alloc_bits[granule >> 6],
+			 abi->alloc_bits[granule >> 6] | 1ULL << (granule & 63),
+			 __ATOMIC_RELEASE);
+	return (void *)slot;
+}
+
+/* A new struct @tag. */
+#define gca_new(mutator, tag) \
+	((struct tag *)gca_alloc((mutator), GCA_KIND(tag), sizeof(struct tag)))
+/* With @n elements of its TAIL. */
+#define gca_new_tail(mutator, tag, n) \
+	((struct tag *)gca_alloc_tail_((mutator), GCA_KIND(tag), sizeof(struct tag), (n)))
+/* An array of @n null pointers. */
+#define gca_new_refs(mutator, n) \
+	((gca_ref *)gca_alloc_tail_((mutator), gca_kind_refs(), 0, (n)))
+/* @size bytes without pointers. */
+#define gca_new_bytes(mutator, size) \
+	gca_alloc((mutator), gca_kind_noscan(), (size))
+
+GCA_API void *gca_alloc_tail_(struct gca_mutator *mutator, const struct gca_kind *kind,
+			      size_t size, size_t count);
+
+/* ---------------------------------------------------------------- stores */
+
+/*
+ * Slots are of three sorts:
+ *  - in the heap or in a registered range: every store by gca_store() or one of
+ *    its kin below;
+ *  - in an object that no other thread and no marker can know yet, from its
+ *    allocation to its first publication or to the allocating thread's next
+ *    safepoint, whichever is first: gca_init() will do, and is cheaper;
+ *  - on the mutator's own stack or in its frames: plain assignment.
+ * With GCARENA_DEBUG=shadow=1 a store that went another way is reported.
+ */
+typedef void *__attribute__((may_alias)) gca_word_;
+
+GCA_API void gca_store_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value);
+GCA_API void gca_init_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value);
+GCA_API void *gca_exchange_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value);
+GCA_API bool gca_cas_slow(struct gca_mutator *mutator, gca_word_ *slot, void *expected,
+			  void *desired);
+
+GCA_ALWAYS_INLINE_ void gca_store_(struct gca_mutator *mutator, gca_word_ *slot, void *value)
+{
+	if (GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
+		__atomic_store_n(slot, value, __ATOMIC_RELEASE);
+	else
+		gca_store_slow(mutator, slot, value);
+}
+
+GCA_ALWAYS_INLINE_ void gca_init_(struct gca_mutator *mutator, gca_word_ *slot, void *value)
+{
+	if (GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
+		*slot = value;
+	else
+		gca_init_slow(mutator, slot, value);
+}
+
+GCA_ALWAYS_INLINE_ void *gca_exchange_(struct gca_mutator *mutator, gca_word_ *slot, void *value)
+{
+	if (GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
+		return __atomic_exchange_n(slot, value, __ATOMIC_ACQ_REL);
+	return gca_exchange_slow(mutator, slot, value);
+}
+
+GCA_ALWAYS_INLINE_ bool gca_cas_(struct gca_mutator *mutator, gca_word_ *slot, void *expected,
+				 void *desired)
+{
+	if (GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
+		return __atomic_compare_exchange_n(slot, &expected, desired, false,
+						   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	return gca_cas_slow(mutator, slot, expected, desired);
+}
+
+#define GCA_SLOT_(slot)	((gca_word_ *)(void *)&(slot)->gca_raw)
+
+/* @slot: address of a REF field; @value: an object of its type, or NULL. */
+#define gca_store(mutator, slot, value) do {					\
+	__typeof__((slot)->gca_raw) gca_value_ = (value);			\
+	gca_store_((mutator), GCA_SLOT_(slot), (void *)gca_value_);		\
+} while (0)
+
+#define gca_init(mutator, slot, value) do {					\
+	__typeof__((slot)->gca_raw) gca_value_ = (value);			\
+	gca_init_((mutator), GCA_SLOT_(slot), (void *)gca_value_);		\
+} while (0)
+
+#define gca_load(slot) \
+	((__typeof__((slot)->gca_raw))__atomic_load_n(GCA_SLOT_(slot), __ATOMIC_ACQUIRE))
+
+/* The old value. */
+#define gca_exchange(mutator, slot, value) __extension__ ({			\
+	__typeof__((slot)->gca_raw) gca_value_ = (value);			\
+	(__typeof__((slot)->gca_raw))						\
+		gca_exchange_((mutator), GCA_SLOT_(slot), (void *)gca_value_);	\
+})
+
+/* True when *@slot was @expected and is now @desired. */
+#define gca_compare_exchange(mutator, slot, expected, desired) __extension__ ({	\
+	__typeof__((slot)->gca_raw) gca_expected_ = (expected);			\
+	__typeof__((slot)->gca_raw) gca_desired_ = (desired);			\
+	gca_cas_((mutator), GCA_SLOT_(slot), (void *)gca_expected_,		\
+		 (void *)gca_desired_);						\
+})
+
+/* Bulk forms over arrays of slots: @count slots, overlap allowed; each slot is
+ * stored whole, in no stated order.
+ */
+GCA_API void gca_copy_slots(struct gca_mutator *mutator, void *dst, const void *src,
+			    size_t count);
+GCA_API void gca_clear_slots(struct gca_mutator *mutator, void *dst, size_t count);
+
+#define gca_copy_refs(mutator, dst, src, count) do {				\
+	_Static_assert(sizeof(*(dst)) == sizeof(void *), "dst: an array of REF"); \
+	(void)sizeof((dst)->gca_raw == (src)->gca_raw);				\
+	gca_copy_slots((mutator), (dst), (src), (count));			\
+} while (0)
+#define gca_clear_refs(mutator, dst, count) do {				\
+	(void)sizeof((dst)->gca_raw);						\
+	gca_clear_slots((mutator), (dst), (count));				\
+} while (0)
+
+/* ----------------------------------------------------------------- roots */
+
+/* @bytes at @start, pointer-aligned, become roots and are set to zero; stores
+ * into them as into the heap.  -EINVAL: alignment or overlap; -ENOMEM.
+ */
+GCA_API int gca_root_add(struct gca_heap *heap, void *start, size_t bytes);
+/* -ENOENT: not a range that was added. */
+GCA_API int gca_root_remove(struct gca_heap *heap, void *start);
+
+/* @fn visits roots that only the program can find.  Runs with the world
+ * stopped, at every cycle.
+ */
+typedef void (*gca_root_fn)(struct gca_visitor *visitor, void *arg);
+GCA_API int gca_root_callback_add(struct gca_heap *heap, gca_root_fn fn, void *arg);
+GCA_API int gca_root_callback_remove(struct gca_heap *heap, gca_root_fn fn, void *arg);
+
+struct gca_frame {
+	struct gca_frame *next;
+	struct gca_mutator *mutator;
+	size_t count;		/* pointer slots behind this structure */
+};
+
+GCA_API void gca_frame_push(struct gca_mutator *mutator, struct gca_frame *frame);
+GCA_API void gca_frame_pop(void *frame);
+
+/*
+ * Precise stack roots, popped when the block is left:
+ *
+ *	GCA_FRAME(m, f, struct node *a; struct node *b);
+ *	f.a = gca_new(m, node);
+ */
+#define GCA_FRAME(mutator_, name, ...)						\
+	struct {								\
+		struct gca_frame gca_head;					\
+		__VA_ARGS__;							\
+	} name __attribute__((cleanup(gca_frame_pop))) = {			\
+		.gca_head = { NULL, (mutator_),					\
+			(sizeof(name) - sizeof(struct gca_frame)) / sizeof(void *) } }; \
+	gca_frame_push((mutator_), &(name).gca_head)
+
+/* Keeps @object alive up to here although only a derived pointer is left. */
+#define gca_keepalive(object)	__asm__ volatile("" : : "r"(object) : "memory")
+
+/* ------------------------------------------------------------ collection */
+
+GCA_ALWAYS_INLINE_ void gca_safepoint(struct gca_mutator *mutator)
+{
+	if (!GCA_LIKELY_(!__atomic_load_n(&GCA_MUTATOR_(mutator)->poll, __ATOMIC_RELAXED)))
+		gca_safepoint_slow(mutator);
+}
+
+/* One whole new cycle, its sweep included.  A safepoint. */
+GCA_API int gca_collect(struct gca_mutator *mutator);
+
+/* gca_collect(), then everything free goes back to the system.  Returns the
+ * bytes released.
+ */
+GCA_API size_t gca_release(struct gca_mutator *mutator);
+
+/* The object that @address points into, or NULL.  @size: its usable bytes. */
+GCA_API void *gca_object_of(struct gca_heap *heap, const void *address, size_t *size);
+
+/* ------------------------------------------------------------ statistics */
+
+/**
+ * struct gca_stats - what the heap has done and holds; bytes unless said
+ *
+ * heap_sys == heap_inuse + heap_idle; heap_released is a part of heap_idle.
+ */
+struct gca_stats {
+	size_t size;		/* in: sizeof(struct gca_stats) */
+	uint64_t total_alloc;	/* allocated since open, size classes' bytes */
+	uint64_t mallocs;	/* objects allocated since open */
+	uint64_t heap_live;	/* marked by the last cycle */
+	uint64_t heap_live_objects;
+	uint64_t heap_alloc;	/* heap_live and what was allocated since */
+	uint64_t heap_sys;	/* address space taken into use */
+	uint64_t heap_inuse;	/* in spans in use */
+	uint64_t heap_idle;
+	uint64_t heap_released;
+	uint64_t meta_sys;	/* tables, bitmaps, the library's own */
+	uint64_t next_gc;	/* heap_alloc at which the next cycle starts */
+	uint64_t peak_inuse;	/* largest heap_inuse seen at a cycle's start */
+	uint64_t num_gc;	/* cycles */
+	uint64_t num_forced_gc;	/* of those by gca_collect() */
+	uint64_t gc_cpu_ns;	/* CPU time of marking */
+	uint64_t pause_total_ns;
+	uint64_t pause_p50_ns;	/* longest stop of any one mutator, by cycle */
+	uint64_t pause_p99_ns;
+	uint64_t pause_max_ns;
+	uint64_t safepoint_max_ns; /* longest time to safepoint */
+	uint64_t mutators;	/* attached now */
+	uint64_t failed_allocs;	/* that returned NULL */
+};
+
+/* -EINVAL: size.  Never stops a mutator. */
+GCA_API int gca_stats(struct gca_heap *heap, struct gca_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* GCARENA_H */
