@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+#
+# One entry to everything:
+#
+#   make                module, library, samples
+#   make check          every test (check-host, check-guest run alone as well)
+#   make lint           checkpatch, sparse, W=1, headers on their own
+#   make demo           depgraph on malloc, process backend and device
+#   make install        library, headers, pkg-config, samples  (PREFIX, DESTDIR)
+#   make install-module the module, for the kernel of KDIR
+#
+# Sources are found by wildcard.  Everything is built under build/, the module
+# too (from links, one directory for each kernel), so that one checkout serves
+# several kernels and the source directories stay clean.
+
+VERSION		:= 0.1.0
+SOVERSION	:= 0
+
+PREFIX		?= /usr/local
+LIBDIR		?= $(PREFIX)/lib
+INCLUDEDIR	?= $(PREFIX)/include
+BINDIR		?= $(PREFIX)/bin
+
+B		:= build
+CC		?= cc
+AR		?= ar
+INSTALL		?= install
+CFLAGS		?= -O2 -g
+
+MAKEFLAGS	+= --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL	:= all
+
+.PHONY: all
+all: module lib samples
+
+# ----------------------------------------------------------------- module
+
+# The newest installed headers, unless KDIR= names a kernel's build directory.
+KDIR	?= $(shell for d in /lib/modules/*/build; do \
+		[ -f "$$d/include/config/kernel.release" ] && echo "$$d"; \
+		done | sort -V | tail -n 1)
+KREL	 = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+MODDIR	 = $(B)/module/$(KREL)
+
+.PHONY: module module-dir install-module
+module: module-dir
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODDIR) $(KBUILD_ARGS) modules
+
+module-dir:
+	@if [ -z "$(KREL)" ]; then \
+		echo "no kernel headers: install linux-headers-6.12-amd64 or give KDIR=" >&2; \
+		exit 1; fi
+	@scripts/link-module-sources $(MODDIR)
+
+install-module: module
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODDIR) modules_install
+
+# ---------------------------------------------------------------- library
+
+WARNINGS	:= -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow \
+		   -Wno-unused-parameter -Wno-sign-compare
+WERROR		?= $(if $(CI),1)
+LIB_CPPFLAGS	:= -D_GNU_SOURCE -Ilib -Ilib/include -Ilib/shim -Ikmod/core -Iuapi
+LIB_CFLAGS	 = -std=gnu11 $(WARNINGS) $(if $(WERROR),-Werror) -fvisibility=hidden -pthread -MMD -MP
+LIB_LDLIBS	:= -pthread
+SANITIZE	:= -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+		   -fno-omit-frame-pointer
+
+LIB_SRC		:= $(wildcard lib/*.c)
+CORE_SRC	:= $(wildcard kmod/core/*.c) $(wildcard lib/shim/*.c)
+ALL_SRC		:= $(LIB_SRC) $(CORE_SRC)
+
+LIB_OBJ		:= $(ALL_SRC:%.c=$(B)/obj/%.o)
+TEST_OBJ	:= $(ALL_SRC:%.c=$(B)/test/obj/%.o)
+ASAN_OBJ	:= $(ALL_SRC:%.c=$(B)/asan/obj/%.o)
+CORE_OBJ	:= $(CORE_SRC:%.c=$(B)/asan/obj/%.o)
+
+SONAME		:= libgcarena.so.$(SOVERSION)
+
+# The seams' seeded faults are compiled into these two only.
+TEST_CFLAGS	:= -O1 -g -DGCA_TEST_FAULTS=1
+ASAN_CFLAGS	:= -O1 -g -DGCA_TEST_FAULTS=1 $(SANITIZE)
+
+.PHONY: lib
+lib: $(B)/libgcarena.a $(B)/libgcarena.so $(B)/gcarena.pc
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(LIB_CPPFLAGS) $(CPPFLAGS) $(LIB_CFLAGS) -fPIC $(CFLAGS) -c -o $@ $<
+
+$(B)/test/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(LIB_CPPFLAGS) $(CPPFLAGS) $(LIB_CFLAGS) $(TEST_CFLAGS) -c -o $@ $<
+
+$(B)/asan/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(LIB_CPPFLAGS) $(CPPFLAGS) $(LIB_CFLAGS) $(ASAN_CFLAGS) -c -o $@ $<
+
+$(B)/libgcarena.a: $(LIB_OBJ)
+$(B)/test/libgcarena.a: $(TEST_OBJ)
+$(B)/asan/libgcarena.a: $(ASAN_OBJ)
+$(B)/asan/libcore.a: $(CORE_OBJ)
+%.a:
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/$(SONAME): $(LIB_OBJ)
+	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
+
+$(B)/libgcarena.so: $(B)/$(SONAME)
+	ln -sfn $(SONAME) $@
+
+$(B)/gcarena.pc: lib/gcarena.pc.in Makefile
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+
+# ---------------------------------------------------------------- samples
+
+# depgraph is compiled twice from the same sources: on the heap, and on malloc
+# (-DDEPGRAPH_MALLOC), which never frees and is the oracle.
+DEPGRAPH_SRC	:= $(wildcard samples/depgraph/*.c)
+DEPGRAPH_OBJ	:= $(DEPGRAPH_SRC:%.c=$(B)/obj/%.o)
+DEPGRAPH_ORACLE	:= $(DEPGRAPH_SRC:%.c=$(B)/malloc/obj/%.o)
+SAMPLES		:= $(if $(DEPGRAPH_SRC),$(B)/samples/depgraph $(B)/samples/depgraph-malloc)
+
+.PHONY: samples
+samples: $(SAMPLES)
+
+$(B)/malloc/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(LIB_CPPFLAGS) -DDEPGRAPH_MALLOC $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(B)/samples/depgraph: $(DEPGRAPH_OBJ) $(B)/libgcarena.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
+
+$(B)/samples/depgraph-malloc: $(DEPGRAPH_ORACLE)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
+
+# ------------------------------------------------------------------ tests
+
+# Each .c file is one program; what they share is in headers.
+CORE_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/core/*.c))
+LIB_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/lib/*.c))
+ASAN_TESTS	:= $(LIB_TESTS:$(B)/%=$(B)/asan/%)
+GUEST_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/guest/*.c))
+
+TEST_LINK	 = $(CC) $(LIB_CPPFLAGS) -Iselftests $(LIB_CFLAGS) -MF $@.d
+
+.PHONY: tests tests-host tests-guest
+tests: tests-host tests-guest
+tests-host: $(CORE_TESTS) $(LIB_TESTS) $(ASAN_TESTS)
+tests-guest: $(GUEST_TESTS) $(LIB_TESTS)
+
+-include $(wildcard selftests/core/Makefile.inc)
+
+$(B)/selftests/core/%: selftests/core/%.c $(B)/asan/libcore.a
+	@mkdir -p $(@D)
+	$(TEST_LINK) $(ASAN_CFLAGS) -o $@ $< $(B)/asan/libcore.a $(LIB_LDLIBS)
+
+$(B)/selftests/lib/%: selftests/lib/%.c $(B)/test/libgcarena.a
+	@mkdir -p $(@D)
+	$(TEST_LINK) $(TEST_CFLAGS) -o $@ $< $(B)/test/libgcarena.a $(LIB_LDLIBS)
+
+$(B)/asan/selftests/lib/%: selftests/lib/%.c $(B)/asan/libgcarena.a
+	@mkdir -p $(@D)
+	$(TEST_LINK) $(ASAN_CFLAGS) -o $@ $< $(B)/asan/libgcarena.a $(LIB_LDLIBS)
+
+# Nothing but the contract: no library between the test and the kernel.
+$(B)/selftests/guest/%: selftests/guest/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -Iuapi -Iselftests $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
+
+# ------------------------------------------------------------------ clean
+
+.PHONY: clean
+clean:
+	rm -rf $(B)
+
+-include $(shell [ -d $(B) ] && find $(B) -name '*.d' -not -path '$(B)/module/*')
