@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Seeded faults: what the checks must catch, put in on purpose.
+ *
+ * Compiled only with -DGCA_TEST_FAULTS=1, which the build gives to the test and
+ * ASan archives and never to what is installed; elsewhere every hook is a
+ * constant.  A fault is armed by a test, fires once at its nth opportunity and
+ * disarms itself; FAULT_STALE_ROW lasts until disarmed.
+ */
+#ifndef GCARENA_FAULT_H
+#define GCARENA_FAULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum gca_fault {
+	GCA_FAULT_SKIP_MARK,	/* the marker passes over an object that it reached */
+	GCA_FAULT_CLEAR_ALLOC,	/* a marked object's alloc bit is clear before verify */
+	GCA_FAULT_STALE_ROW,	/* the library reads an old row: not in use */
+	GCA_FAULT_STALE_CLASS,	/* the same: of another class */
+	GCA_FAULT_KEEP_ALLOC,	/* a dead object's mark bit is set before the flip */
+	GCA_FAULT_NO_MEMORY,	/* a mapping of the library's own cannot be had */
+	GCA_FAULTS,
+};
+
+#ifdef GCA_TEST_FAULTS
+
+/* For tests. @nth counts from 1; for the stale rows it is page index + 1.  0 disarms. */
+void gca_fault_arm(enum gca_fault fault, uint64_t nth);
+/* How often @fault fired since it was armed. */
+uint64_t gca_fault_fired(enum gca_fault fault);
+
+/* For the library: true when @fault is to happen here and now. */
+bool gca_fault_hit(enum gca_fault fault);
+/* For its row accessor: what it is to see instead of @word0. */
+uint64_t gca_fault_row(uint64_t page, uint64_t word0);
+
+#else
+
+static inline bool gca_fault_hit(enum gca_fault fault)
+{
+	return false;
+}
+
+static inline uint64_t gca_fault_row(uint64_t page, uint64_t word0)
+{
+	return word0;
+}
+
+#endif /* GCA_TEST_FAULTS */
+#endif /* GCARENA_FAULT_H */
