@@ -8,8 +8,7 @@
  * core_host.h, which lib/shim replaces.
  *
  * Locking: one core lock for each arena.  It never sleeps and is never held
- * across a host operation that may.  Entry points take it themselves; those
- * named _try only try it and are what reclaim may call.
+ * across a host operation that may.  Entry points take it themselves.
  */
 #ifndef GCARENA_CORE_H
 #define GCARENA_CORE_H
@@ -24,7 +23,8 @@ struct gca_chunk;
  * @back: Make pages [@page, @page + @npages) of one chunk present.  May sleep;
  *	called without the core lock, the pages in transit.  Whole chunk: a huge
  *	page if one can be had.  Pages that were not present read as zero after.
- *	Returns 0 (huge), 1 (backed by small pages) or a negative errno.
+ *	Returns 0 (huge), 1 (backed by small pages) or a negative errno, after
+ *	which nothing of the range is backed.
  * @release: Give pages [@page, @page + @npages) of one chunk back to the
  *	system.  May sleep; called without the core lock, the pages in transit.
  *	They read as zero when they are next backed.  Returns the bytes that
@@ -39,9 +39,10 @@ struct gca_chunk;
  * @chunk_busy: It stopped being so.  Core lock held.
  * @wake_worker: There is work for gca_core_work().  Core lock held.
  * @sweep_done: The sweep became complete.  Core lock held.
- * @transit_wait: Sleep until gca_core.transit_sequence differs from @sequence
- *	(read it with READ_ONCE), killable.  No core lock.  0 or -EINTR.
- * @transit_wake: transit_sequence changed.  Core lock held.
+ * @transit_wait: Sleep until gca_core_transit_sequence() differs from @sequence,
+ *	killable.  No core lock.  0 or -EINTR.
+ * @transit_wake: gca_core_transit_sequence() changed and somebody waits.  Core
+ *	lock held.
  * @now: Monotonic time in nanoseconds.
  */
 struct gca_host_ops {
@@ -91,16 +92,20 @@ void gca_core_get_policy(struct gca_core *core, struct gcarena_policy *policy);
 void gca_core_stats(struct gca_core *core, struct gcarena_stats *stats);
 void gca_core_add_worker_time(struct gca_core *core, u64 ns);
 
-/* Return values of gca_core_work(). */
+/* What gca_core_work() did, and so what its caller does next. */
 enum gca_work {
-	GCA_WORK_IDLE,		/* nothing to do until wake_worker() */
-	GCA_WORK_MORE,		/* call again soon */
+	GCA_WORK_IDLE,		/* nothing: sleep until wake_worker() */
+	GCA_WORK_MORE,		/* swept: call again at once */
+	GCA_WORK_PACED		/* scavenged: call again within the CPU share */
 };
 
-/* One bounded piece of the worker's work: sweep a few spans, else release one
+/* One bounded piece of the worker's work: sweep some spans, else release one
  * idle chunk above the retain goal.
  */
 enum gca_work gca_core_work(struct gca_core *core);
+
+/* For the host's transit_wait(); no lock needed. */
+u32 gca_core_transit_sequence(struct gca_core *core);
 
 /* True while a sweep is in progress; for poll. */
 bool gca_core_sweeping(struct gca_core *core);

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Central lists: for each span class the spans nobody holds, by whether they
+ * have room and by whether they have been swept.
+ *
+ * Four stacks a class, only pushed and popped.  The parity of the generation
+ * says which two are swept; the flip makes them unswept without touching them,
+ * which is right because a flip waits for the sweep before it, so the other
+ * two are empty then.  Under the core lock throughout.
+ */
+#include "core_internal.h"
+
+static unsigned int swept(struct gca_core *core)
+{
+	return core->generation & 1;
+}
+
+static u32 pop(struct gca_core *core, u16 span_class, unsigned int parity, u32 *head)
+{
+	struct gca_class *cls = &core->classes[span_class];
+	struct gca_record *record;
+	u32 page = *head;
+
+	gca_lock_assert_held(&core->lock);
+	if (page == GCA_NONE)
+		return GCA_NONE;
+	record = gca_record_at(core, page);
+	GCA_ASSERT(record->state == GCARENA_STATE_SWEPT);
+	*head = record->next;
+	record->next = GCA_NONE;
+	core->nr_listed--;
+	if (cls->partial[parity] == GCA_NONE && cls->full[parity] == GCA_NONE)
+		gca_map_clear(core->class_map[parity], span_class, 1);
+	return page;
+}
+
+/**
+ * gca_central_push - put a swept span on its class's list
+ * @core: the arena, lock held
+ * @page: its first page; in state SWEPT, of the current generation
+ * @full: without room for another object
+ */
+void gca_central_push(struct gca_core *core, u32 page, bool full)
+{
+	struct gca_record *record = gca_record_at(core, page);
+	struct gca_class *cls = &core->classes[record->span_class];
+	unsigned int parity = swept(core);
+	u32 *head = full ? &cls->full[parity] : &cls->partial[parity];
+
+	gca_lock_assert_held(&core->lock);
+	GCA_ASSERT(record->generation == core->generation);
+	record->full = full;
+	record->next = *head;
+	*head = page;
+	core->nr_listed++;
+	gca_map_set(core->class_map[parity], record->span_class, 1);
+}
+
+/**
+ * gca_central_pop_partial - take a swept span that has room
+ * @core: the arena, lock held
+ * @span_class: of which class
+ *
+ * Return: its first page or GCA_NONE.
+ */
+u32 gca_central_pop_partial(struct gca_core *core, u16 span_class)
+{
+	return pop(core, span_class, swept(core),
+		   &core->classes[span_class].partial[swept(core)]);
+}
+
+/**
+ * gca_central_pop_unswept - take a span to sweep
+ * @core: the arena, lock held
+ * @span_class: of which class
+ *
+ * Those that had room come first, as they are likelier to have some again.
+ *
+ * Return: its first page or GCA_NONE.
+ */
+u32 gca_central_pop_unswept(struct gca_core *core, u16 span_class)
+{
+	struct gca_class *cls = &core->classes[span_class];
+	unsigned int parity = !swept(core);
+	u32 page = pop(core, span_class, parity, &cls->partial[parity]);
+
+	return page != GCA_NONE ? page : pop(core, span_class, parity, &cls->full[parity]);
+}
+
+/**
+ * gca_central_unswept_class - find a class that has spans to sweep
+ * @core: the arena, lock held
+ * @from: the first class to look at
+ *
+ * Return: the class or GCA_NONE.
+ */
+u32 gca_central_unswept_class(struct gca_core *core, u32 from)
+{
+	u32 cls = gca_map_next(core->class_map[!swept(core)], core->nr_classes, from);
+
+	return cls < core->nr_classes ? cls : GCA_NONE;
+}

@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The core's entry points: creation, refill and return, the worker's step,
+ * policy and statistics.
+ *
+ * Each takes the core lock, does its work in pieces, publishes the counters and
+ * drops the lock.  Arguments are the host's copies, never memory that a user
+ * can still write to.  Bad input is refused before anything changes, but for
+ * lists of spans, which are taken up to the first bad one.
+ */
+#include "core_internal.h"
+
+/**
+ * gca_core_check_classes - is this a class table
+ * @classes: the table
+ * @nr: its length
+ *
+ * Return: 0 or -EINVAL.
+ */
+int gca_core_check_classes(const struct gcarena_class *classes, u32 nr)
+{
+	u32 i;
+
+	if (!nr || nr > GCARENA_CLASSES_MAX)
+		return -EINVAL;
+	for (i = 0; i < nr; i++) {
+		const struct gcarena_class *cls = &classes[i];
+
+		if (cls->flags & ~GCARENA_CLASS_FLAGS || cls->flags == GCARENA_CLASS_FLAGS)
+			return -EINVAL;
+		if (cls->flags) {
+			if (cls->npages || cls->elem_size)
+				return -EINVAL;
+			continue;
+		}
+		if (!cls->npages || cls->npages > GCARENA_SPAN_PAGES_MAX)
+			return -EINVAL;
+		if (!cls->elem_size || cls->elem_size % GCARENA_GRANULE_SIZE ||
+		    cls->elem_size > gca_page_bytes(cls->npages))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/**
+ * gca_core_check_policy - is this a policy that the core can keep
+ * @policy: the policy; its size field is the host's to check
+ *
+ * Return: 0, or -EINVAL for unknown flags, reserved fields, and what needs a
+ * feature that is not there.
+ */
+int gca_core_check_policy(const struct gcarena_policy *policy)
+{
+	if (policy->flags || policy->reserved || policy->reserved2[0] || policy->reserved2[1])
+		return -EINVAL;
+	if (policy->reserve_chunks || policy->node)
+		return -EINVAL;
+	if (policy->watermark_high || policy->watermark_max || policy->watermark_low)
+		return -EINVAL;
+	return 0;
+}
+
+static void *meta_alloc(struct gca_core *core, size_t size)
+{
+	void *mem = core->ops->meta_alloc(core->host, size);
+
+	if (mem)
+		core->counters.meta_sys += size;
+	return mem;
+}
+
+static void meta_free(struct gca_core *core, void *mem, size_t size)
+{
+	if (mem)
+		core->ops->meta_free(core->host, mem, size);
+}
+
+static size_t chunk_map_size(const struct gca_core *core)
+{
+	return GCA_MAP_WORDS(core->nr_chunks) * sizeof(u64);
+}
+
+static size_t class_map_size(const struct gca_core *core)
+{
+	return GCA_MAP_WORDS(core->nr_classes) * sizeof(u64);
+}
+
+static size_t leaves_size(const struct gca_core *core)
+{
+	return DIV_ROUND_UP(core->nr_chunks, GCA_LEAF_CHUNKS) * sizeof(*core->leaves);
+}
+
+static void core_free(struct gca_core *core)
+{
+	const struct gca_host_ops *ops = core->ops;
+	void *host = core->host;
+
+	if (core->leaves)
+		gca_chunks_free(core);
+	meta_free(core, core->leaves, leaves_size(core));
+	meta_free(core, core->map_idle, chunk_map_size(core));
+	meta_free(core, core->map_empty, chunk_map_size(core));
+	meta_free(core, core->class_map[0], class_map_size(core));
+	meta_free(core, core->class_map[1], class_map_size(core));
+	meta_free(core, core->classes, core->nr_classes * sizeof(*core->classes));
+	ops->meta_free(host, core, sizeof(*core));
+}
+
+static void class_init(struct gca_class *cls, const struct gcarena_class *from)
+{
+	cls->elem_size = from->elem_size;
+	cls->npages = from->npages;
+	cls->flags = from->flags;
+	cls->capacity = cls->flags ? 1 : gca_page_bytes(cls->npages) / cls->elem_size;
+	cls->partial[0] = GCA_NONE;
+	cls->partial[1] = GCA_NONE;
+	cls->full[0] = GCA_NONE;
+	cls->full[1] = GCA_NONE;
+}
+
+/**
+ * gca_core_create - set an arena's core up
+ * @ops: the host's operations, which outlive the core
+ * @host: their argument
+ * @heap_size: bytes of address space, a multiple of the chunk
+ * @classes: the class table; copied
+ * @nr_classes: its length
+ * @policy: the policy, or NULL for none
+ * @out: where the core goes
+ *
+ * The status page is valid after it.
+ *
+ * Return: 0, -EINVAL or -ENOMEM.
+ */
+int gca_core_create(const struct gca_host_ops *ops, void *host, u64 heap_size,
+		    const struct gcarena_class *classes, u32 nr_classes,
+		    const struct gcarena_policy *policy, struct gca_core **out)
+{
+	struct gca_core *core;
+	u32 i;
+
+	if (heap_size < GCARENA_HEAP_SIZE_MIN || heap_size > GCARENA_HEAP_SIZE_MAX ||
+	    heap_size % GCARENA_CHUNK_SIZE)
+		return -EINVAL;
+	if (gca_core_check_classes(classes, nr_classes))
+		return -EINVAL;
+	if (policy && gca_core_check_policy(policy))
+		return -EINVAL;
+
+	core = ops->meta_alloc(host, sizeof(*core));
+	if (!core)
+		return -ENOMEM;
+	core->ops = ops;
+	core->host = host;
+	core->nr_pages = heap_size >> GCARENA_PAGE_SHIFT;
+	core->nr_chunks = heap_size >> GCARENA_CHUNK_SHIFT;
+	core->nr_classes = nr_classes;
+	core->counters.meta_sys = sizeof(*core);
+	core->low_idle = core->nr_chunks;
+	gca_lock_init(&core->lock);
+
+	core->leaves = meta_alloc(core, leaves_size(core));
+	core->map_idle = meta_alloc(core, chunk_map_size(core));
+	core->map_empty = meta_alloc(core, chunk_map_size(core));
+	core->class_map[0] = meta_alloc(core, class_map_size(core));
+	core->class_map[1] = meta_alloc(core, class_map_size(core));
+	core->classes = meta_alloc(core, nr_classes * sizeof(*core->classes));
+	if (!core->leaves || !core->map_idle || !core->map_empty || !core->class_map[0] ||
+	    !core->class_map[1] || !core->classes) {
+		core_free(core);
+		return -ENOMEM;
+	}
+	gca_map_set(core->map_empty, 0, core->nr_chunks);
+	for (i = 0; i < nr_classes; i++)
+		class_init(&core->classes[i], &classes[i]);
+	if (policy)
+		core->policy = *policy;
+	core->policy.size = sizeof(core->policy);
+
+	gca_lock(&core->lock);
+	gca_publish(core);
+	gca_unlock(&core->lock);
+	*out = core;
+	return 0;
+}
+
+/**
+ * gca_core_destroy - free the core's own memory
+ * @core: the arena; nobody uses it any more
+ *
+ * The heap and the tables are the host's to drop.
+ */
+void gca_core_destroy(struct gca_core *core)
+{
+	GCA_ASSERT(!core->nr_transit && !core->nr_sweeping && !core->nr_waiters);
+	core_free(core);
+}
+
+/**
+ * gca_publish - bring the status page up to date
+ * @core: the arena, lock held
+ */
+void gca_publish(struct gca_core *core)
+{
+	struct gcarena_status *status = gca_host_status(core->host);
+	const u64 *from = (const u64 *)&core->counters;
+	u64 *to = (u64 *)&status->counters;
+	unsigned int i;
+
+	static_assert(sizeof(core->counters) % sizeof(*from) == 0);
+	gca_lock_assert_held(&core->lock);
+	WRITE_ONCE(status->update, ++core->status_update);
+	smp_wmb();
+	WRITE_ONCE(status->size, sizeof(*status));
+	WRITE_ONCE(status->sequence, core->sequence);
+	WRITE_ONCE(status->generation, core->generation);
+	WRITE_ONCE(status->sweeping, core->sweeping);
+	WRITE_ONCE(status->sweep_left, core->sweep_left);
+	for (i = 0; i < sizeof(core->counters) / sizeof(*from); i++)
+		WRITE_ONCE(to[i], from[i]);
+	smp_store_release(&status->update, ++core->status_update);
+}
+
+/**
+ * gca_worker_wake - there is work for gca_core_work()
+ * @core: the arena, lock held
+ */
+void gca_worker_wake(struct gca_core *core)
+{
+	if (core->worker_awake)
+		return;
+	core->worker_awake = true;
+	core->counters.worker_wakeups++;
+	core->ops->wake_worker(core->host);
+}
+
+/* Take spans back in order.  Stops at the first bad one. */
+static int give_back_all(struct gca_core *core, const struct gcarena_span *spent, u32 nr,
+			 u32 *taken) __must_hold(&core->lock)
+{
+	int err = 0;
+
+	for (*taken = 0; *taken < nr && !err; *taken += !err)
+		err = gca_span_give_back(core, &spent[*taken]);
+	return err;
+}
+
+/*
+ * Before a refill fails: sweep all there is, or wait for who is sweeping.
+ * 0 to try again.
+ */
+static int last_resort(struct gca_core *core) __must_hold(&core->lock)
+{
+	if (gca_sweep_some(core, U32_MAX))
+		return 0;
+	return core->nr_sweeping ? gca_transit_wait(core) : -ENOMEM;
+}
+
+static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
+		struct gcarena_span *ready) __must_hold(&core->lock)
+{
+	bool manual = gca_class_manual(&core->classes[args->span_class]);
+	u32 budget = GCA_REFILL_SWEEP;
+	u32 want = args->nr_ready;
+	int err = 0;
+
+	args->nr_ready = 0;
+	while (args->nr_ready < want) {
+		struct gcarena_span *span = &ready[args->nr_ready];
+
+		if (!manual) {
+			u32 page = gca_central_pop_partial(core, args->span_class);
+
+			if (page != GCA_NONE) {
+				gca_span_hold(core, page, GCARENA_SPAN_NEEDS_ZERO, span);
+				core->counters.refill_central++;
+				args->nr_ready++;
+				continue;
+			}
+			if (budget && gca_sweep_one(core, args->span_class)) {
+				core->counters.refill_swept++;
+				budget--;
+				continue;
+			}
+		}
+		err = gca_span_fresh(core, args->span_class, npages, span);
+		if (!err) {
+			core->counters.refill_fresh++;
+			args->nr_ready++;
+			budget = GCA_REFILL_SWEEP;
+			continue;
+		}
+		if (args->nr_ready)
+			break;
+		if (err == -ENOMEM)
+			err = last_resort(core);
+		if (err)
+			break;
+	}
+	core->counters.refill_spans += args->nr_ready;
+	if (args->nr_ready)
+		return 0;
+	if (err == -ENOMEM)
+		core->counters.refill_failed++;
+	return err;
+}
+
+/**
+ * gca_core_refill - exchange spent spans for ready ones
+ * @core: the arena
+ * @args: as in the uapi; nr_spent and nr_ready are set to what was done, also
+ *	when an error is returned, but for errors found before anything is done
+ * @spent: args->nr_spent entries
+ * @ready: room for args->nr_ready entries
+ *
+ * Return: 0, also for a part of the batch; -EINVAL for bad arguments or a bad
+ * spent entry; -ENOMEM for not one span; or another errno of the host.
+ */
+int gca_core_refill(struct gca_core *core, struct gcarena_refill *args,
+		    const struct gcarena_span *spent, struct gcarena_span *ready)
+{
+	const struct gca_class *cls;
+	u32 npages;
+	int err;
+
+	if (args->flags || args->reserved || args->reserved2 || args->node)
+		return -EINVAL;
+	if (args->nr_spent > GCARENA_BATCH_MAX || args->nr_ready > GCARENA_BATCH_MAX)
+		return -EINVAL;
+	if (args->span_class >= core->nr_classes)
+		return -EINVAL;
+	cls = &core->classes[args->span_class];
+	if (cls->npages ? args->npages : !args->npages)
+		return -EINVAL;
+	npages = cls->npages ? cls->npages : args->npages;
+
+	gca_lock(&core->lock);
+	core->counters.refill_calls++;
+	err = give_back_all(core, spent, args->nr_spent, &args->nr_spent);
+	if (err)
+		args->nr_ready = 0;
+	else
+		err = fill(core, args, npages, ready);
+	gca_publish(core);
+	gca_unlock(&core->lock);
+	return err;
+}
+
+/**
+ * gca_core_return - take spans back
+ * @core: the arena
+ * @spent: the spans, returned or kept
+ * @nr_spent: how many
+ * @taken: how many were taken
+ *
+ * Return: 0, or -EINVAL at the first bad one.
+ */
+int gca_core_return(struct gca_core *core, const struct gcarena_span *spent, u32 nr_spent,
+		    u32 *taken)
+{
+	int err;
+
+	*taken = 0;
+	if (nr_spent > GCARENA_BATCH_MAX)
+		return -EINVAL;
+	gca_lock(&core->lock);
+	err = give_back_all(core, spent, nr_spent, taken);
+	gca_publish(core);
+	gca_unlock(&core->lock);
+	return err;
+}
+
+/**
+ * gca_core_set_policy - change what the arena does by itself
+ * @core: the arena
+ * @policy: the new policy
+ *
+ * Return: 0 or -EINVAL.
+ */
+int gca_core_set_policy(struct gca_core *core, const struct gcarena_policy *policy)
+{
+	if (gca_core_check_policy(policy))
+		return -EINVAL;
+	gca_lock(&core->lock);
+	core->policy = *policy;
+	core->policy.size = sizeof(core->policy);
+	gca_scavenge_wake(core);
+	gca_unlock(&core->lock);
+	return 0;
+}
+
+/**
+ * gca_core_get_policy - what the arena does by itself
+ * @core: the arena
+ * @policy: where it goes
+ */
+void gca_core_get_policy(struct gca_core *core, struct gcarena_policy *policy)
+{
+	gca_lock(&core->lock);
+	*policy = core->policy;
+	gca_unlock(&core->lock);
+}
+
+/**
+ * gca_core_stats - counters and the state of sweeping
+ * @core: the arena
+ * @stats: filled, but for size and flags
+ */
+void gca_core_stats(struct gca_core *core, struct gcarena_stats *stats)
+{
+	gca_lock(&core->lock);
+	stats->sequence = core->sequence;
+	stats->generation = core->generation;
+	stats->sweeping = core->sweeping;
+	stats->sweep_left = core->sweep_left;
+	stats->counters = core->counters;
+	gca_unlock(&core->lock);
+}
+
+/**
+ * gca_core_add_worker_time - account CPU time of the worker
+ * @core: the arena
+ * @ns: since the last call
+ */
+void gca_core_add_worker_time(struct gca_core *core, u64 ns)
+{
+	gca_lock(&core->lock);
+	core->counters.worker_ns += ns;
+	gca_publish(core);
+	gca_unlock(&core->lock);
+}
+
+/**
+ * gca_core_transit_sequence - what transit_wait() compares
+ * @core: the arena
+ *
+ * Return: a value that differs after anything in transit came to its end.
+ */
+u32 gca_core_transit_sequence(struct gca_core *core)
+{
+	return READ_ONCE(core->transit_sequence);
+}
+
+/**
+ * gca_core_work - one bounded piece of the worker's work
+ * @core: the arena
+ *
+ * Sweeps some spans, else releases one idle chunk above the retain goal.
+ *
+ * Return: what the caller should do next.
+ */
+enum gca_work gca_core_work(struct gca_core *core)
+{
+	enum gca_work work = GCA_WORK_IDLE;
+
+	gca_lock(&core->lock);
+	if (gca_sweep_some(core, GCA_WORK_SPANS))
+		work = GCA_WORK_MORE;
+	else if (gca_scavenge_retain(core))
+		work = GCA_WORK_PACED;
+	else
+		core->worker_awake = false;
+	gca_publish(core);
+	gca_unlock(&core->lock);
+	return work;
+}
+
+/* The first page at or after @page that begins a span, or GCA_NONE. */
+static u32 next_first_page(struct gca_core *core, u32 page)
+{
+	while (page < core->nr_pages) {
+		u32 index = gca_page_chunk(page);
+		struct gca_chunk *chunk = gca_chunk_at(core, index);
+
+		if (index >= core->top_chunk)
+			break;
+		if (!core->leaves[index >> GCA_LEAF_SHIFT]) {
+			page = ((index >> GCA_LEAF_SHIFT) + 1) * GCA_LEAF_CHUNKS *
+			       GCARENA_CHUNK_PAGES;
+		} else if (!chunk || chunk->nr_free == GCARENA_CHUNK_PAGES) {
+			page = (index + 1) * GCARENA_CHUNK_PAGES;
+		} else if (chunk->records[gca_page_in_chunk(page)].state != GCARENA_STATE_FREE) {
+			return page;
+		} else {
+			page++;
+		}
+	}
+	return GCA_NONE;
+}
+
+/**
+ * gca_core_next_span - walk the spans in use, by address
+ * @core: the arena
+ * @page: where to begin
+ * @info: filled with the first span at or after it
+ *
+ * Takes the lock for one span at a time.
+ *
+ * Return: false if there is none.
+ */
+bool gca_core_next_span(struct gca_core *core, u32 page, struct gca_span_info *info)
+{
+	struct gca_record *record;
+
+	gca_lock(&core->lock);
+	page = next_first_page(core, page);
+	if (page != GCA_NONE) {
+		record = gca_record_at(core, page);
+		info->page = page;
+		info->npages = record->npages;
+		info->generation = record->generation;
+		info->span_class = record->span_class;
+		info->state = record->state;
+		if (record->state == GCARENA_STATE_SWEPT &&
+		    record->generation != core->generation)
+			info->state = GCARENA_STATE_UNSWEPT;
+		info->objects = gca_lines_count(core, core->generation & 1, page,
+						record->npages,
+						&core->classes[record->span_class]);
+	}
+	gca_unlock(&core->lock);
+	return page != GCA_NONE;
+}

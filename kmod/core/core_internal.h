@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * The span core's own structures, and what its files call of each other.
+ *
+ * Nothing outside core/ includes this, but its tests.  Everything here is
+ * under gca_core.lock unless it says otherwise.  A span or a chunk that an
+ * operation works on without the lock is first taken out of reach: a span by
+ * the states TRANSIT and SWEEPING, a chunk by its transit flag, which keeps it
+ * out of every index.  Whoever set that is its only owner until it is undone.
+ */
+#ifndef GCARENA_CORE_INTERNAL_H
+#define GCARENA_CORE_INTERNAL_H
+
+#include "core.h"
+#include "bits.h"
+
+#define GCA_NONE	U32_MAX		/* no page, no chunk, end of a list */
+
+/* Chunk descriptors hang in two levels: 1 GiB of address space a leaf. */
+#define GCA_LEAF_SHIFT	9
+#define GCA_LEAF_CHUNKS	(1U << GCA_LEAF_SHIFT)
+
+/*
+ * Partly used chunks are indexed by floor(log2(longest free run)), at most
+ * log2(255), and by the number of free pages, 1 to 255.
+ */
+#define GCA_ORDERS	8
+
+/*
+ * Spans of the class that a refill sweeps for each span it wants before it
+ * takes fresh pages instead.  Bounds a refill's latency: about as much work as
+ * preparing one fresh span of a few pages.
+ */
+#define GCA_REFILL_SWEEP	16
+
+/* Spans in one piece of the worker's work: some 10 us without the lock. */
+#define GCA_WORK_SPANS	64
+
+/*
+ * Chunks looked at in one bucket for a length that is not a power of two, of
+ * which the bucket says only that it may fit.
+ */
+#define GCA_BUCKET_SCAN	16
+
+/*
+ * A chunk is broken by "scavenge N bytes" only where at least so many pages
+ * go.  Breaking costs as much as giving back a whole chunk and the survivors'
+ * refaults as much again, so that less than a quarter is not worth it.
+ */
+#define GCA_BREAK_PAGES	(GCARENA_CHUNK_PAGES / 4)
+
+/**
+ * struct gca_record - what the core knows of a span, by its first page
+ * @next: in the list that holds it, its next span's first page, or GCA_NONE
+ * @npages: length
+ * @generation: at which it was last swept or handed out
+ * @span_class: index in the class table
+ * @state: enum gcarena_state; FREE in the records of all pages that are not
+ *	a span's first, and never UNSWEPT, which is SWEPT of an older generation
+ * @full: in a full list, else in a partial list (SWEPT only)
+ *
+ * The rows that the owner reads are written from it and never read back.
+ */
+struct gca_record {
+	u32 next;
+	u32 npages;
+	u32 generation;
+	u16 span_class;
+	u8 state;
+	u8 full;
+};
+
+static_assert(sizeof(struct gca_record) * GCARENA_CHUNK_PAGES == 4096);
+
+/* Which index a chunk stands in.  EMPTY is also what a chunk never used is. */
+enum gca_place {
+	GCA_PLACE_NONE,		/* full, or in transit */
+	GCA_PLACE_BUCKET,	/* partly used */
+	GCA_PLACE_IDLE,		/* wholly free, some of it backed */
+	GCA_PLACE_EMPTY		/* wholly free, nothing backed */
+};
+
+/**
+ * struct gca_chunk - descriptor of 2 MiB taken into use
+ * @link: in its bucket
+ * @free: pages of no span
+ * @dirty: pages that were handed out and not released since
+ * @released: pages not backed; all of them free, but while in transit
+ * @records: one for each page
+ * @index: of the chunk in the arena
+ * @nr_free: bits of @free
+ * @nr_released: bits of @released
+ * @longest: longest run in @free; valid while in a bucket
+ * @order: floor(log2(@longest)); valid while in a bucket
+ * @place: enum gca_place
+ * @transit: an operation without the lock owns its backing
+ * @small: backed, but not (all) by a huge page
+ */
+struct gca_chunk {
+	struct hlist_node link;
+	u64 free[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
+	u64 dirty[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
+	u64 released[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
+	struct gca_record *records;
+	u32 index;
+	u16 nr_free;
+	u16 nr_released;
+	u16 longest;
+	u8 order;
+	u8 place;
+	bool transit;
+	bool small;
+};
+
+/**
+ * struct gca_class - a span class, and the central lists of its spans
+ * @elem_size: bytes, 0 for large and manual
+ * @capacity: objects in a span, 1 for large
+ * @npages: 0 for large and manual
+ * @flags: GCARENA_CLASS_*
+ * @partial: heads of stacks of spans with room, [generation & 1] swept
+ * @full: the same for spans without
+ */
+struct gca_class {
+	u32 elem_size;
+	u32 capacity;
+	u16 npages;
+	u16 flags;
+	u32 partial[2];
+	u32 full[2];
+};
+
+/**
+ * struct gca_core - an arena's spans
+ * @ops: the host
+ * @host: its argument
+ * @nr_pages: length of the heap
+ * @nr_chunks: the same in chunks
+ * @nr_classes: length of @classes
+ * @classes: the class table; sizes and flags are fixed at creation
+ * @leaves: chunk descriptors, GCA_LEAF_CHUNKS to a leaf; an entry once set
+ *	stays until the core is destroyed
+ * @lock: protects all that follows, and the chunks, records and lists
+ * @map_idle: chunks in GCA_PLACE_IDLE
+ * @map_empty: chunks in GCA_PLACE_EMPTY, or never used
+ * @low_idle: no bit of @map_idle below
+ * @low_empty: no bit of @map_empty below
+ * @top_chunk: no chunk was ever used at or above
+ * @bucket: partly used chunks by order and free pages - 1
+ * @bucket_map: which buckets of an order are not empty
+ * @class_map: which classes have spans in central lists, by their parity
+ * @policy: as last set
+ * @counters: all but those of gca_core_add_worker_time() follow the structures
+ * @sequence: events so far
+ * @sweep_left: spans of an older generation, in any state
+ * @nr_listed: spans in central lists
+ * @nr_sweeping: spans in state SWEEPING, which may come free
+ * @nr_returning: of those, what had been held at the generation then current
+ * @nr_transit: chunks in transit, and claims of chunks being set up
+ * @nr_waiters: calls inside transit_wait()
+ * @generation: of sweeping; compare for equality only, it wraps
+ * @transit_sequence: changes when something in transit or swept may have come
+ *	free; hosts read it without the lock
+ * @status_update: last value of the status page's update
+ * @sweeping: from the start of a sweep to its completion
+ * @worker_awake: woken, and has not said idle since
+ */
+struct gca_core {
+	const struct gca_host_ops *ops;
+	void *host;
+	u32 nr_pages;
+	u32 nr_chunks;
+	u32 nr_classes;
+	struct gca_class *classes;
+	struct gca_chunk ***leaves;
+
+	gca_lock_t lock;
+	u64 *map_idle;
+	u64 *map_empty;
+	u32 low_idle;
+	u32 low_empty;
+	u32 top_chunk;
+	struct hlist_head bucket[GCA_ORDERS][GCARENA_CHUNK_PAGES];
+	u64 bucket_map[GCA_ORDERS][GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
+	u64 *class_map[2];
+	struct gcarena_policy policy;
+	struct gcarena_counters counters;
+	u64 sequence;
+	u64 sweep_left;
+	u64 nr_listed;
+	u32 nr_sweeping;
+	u32 nr_returning;
+	u32 nr_transit;
+	u32 nr_waiters;
+	u32 generation;
+	u32 transit_sequence;
+	u32 status_update;
+	bool sweeping;
+	bool worker_awake;
+};
+
+static inline u32 gca_page_chunk(u32 page)
+{
+	return page / GCARENA_CHUNK_PAGES;
+}
+
+static inline u32 gca_page_in_chunk(u32 page)
+{
+	return page % GCARENA_CHUNK_PAGES;
+}
+
+static inline u64 gca_page_bytes(u64 npages)
+{
+	return npages << GCARENA_PAGE_SHIFT;
+}
+
+static inline bool gca_class_manual(const struct gca_class *cls)
+{
+	return cls->flags & GCARENA_CLASS_MANUAL;
+}
+
+/* chunk.c: descriptors, and which index they stand in */
+struct gca_chunk *gca_chunk_at(struct gca_core *core, u32 index);
+struct gca_record *gca_record_at(struct gca_core *core, u32 page);
+int gca_chunk_create(struct gca_core *core, u32 index) __must_hold(&core->lock);
+void gca_chunk_place(struct gca_core *core, struct gca_chunk *chunk);
+void gca_chunk_unplace(struct gca_core *core, struct gca_chunk *chunk);
+void gca_chunk_begin_transit(struct gca_core *core, struct gca_chunk *chunk);
+void gca_chunk_end_transit(struct gca_core *core, struct gca_chunk *chunk);
+u32 gca_idle_lowest(struct gca_core *core);
+u32 gca_idle_highest(struct gca_core *core, u32 below);
+u32 gca_empty_lowest(struct gca_core *core);
+void gca_chunks_free(struct gca_core *core);
+
+/* pageheap.c: which pages a span gets, and their backing */
+int gca_pages_take(struct gca_core *core, u32 npages, u32 *page) __must_hold(&core->lock);
+int gca_pages_back(struct gca_core *core, u32 page, u32 npages) __must_hold(&core->lock);
+void gca_pages_put(struct gca_core *core, u32 page, u32 npages);
+u16 gca_pages_use(struct gca_core *core, u32 page, u32 npages);
+void gca_transit_changed(struct gca_core *core);
+int gca_transit_wait(struct gca_core *core) __must_hold(&core->lock);
+
+/* span.c: making, settling and freeing spans; rows and lines */
+int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
+		   struct gcarena_span *span) __must_hold(&core->lock);
+void gca_span_hold(struct gca_core *core, u32 page, u16 flags, struct gcarena_span *span);
+int gca_span_give_back(struct gca_core *core, const struct gcarena_span *span)
+	__must_hold(&core->lock);
+bool gca_span_settle(struct gca_core *core, u32 page) __must_hold(&core->lock);
+void gca_span_now_current(struct gca_core *core, struct gca_record *record);
+void gca_row_update(struct gca_core *core, u32 page);
+void gca_rows_write(struct gca_core *core, u32 page, u32 npages, u16 span_class);
+void gca_rows_clear(struct gca_core *core, u32 page, u32 npages);
+void gca_lines_clear(struct gca_core *core, unsigned int which, u32 page, u32 npages);
+u32 gca_lines_count(struct gca_core *core, unsigned int which, u32 page, u32 npages,
+		    const struct gca_class *cls);
+
+/* central.c: lists of swept and unswept spans by class */
+void gca_central_push(struct gca_core *core, u32 page, bool full);
+u32 gca_central_pop_partial(struct gca_core *core, u16 span_class);
+u32 gca_central_pop_unswept(struct gca_core *core, u16 span_class);
+u32 gca_central_unswept_class(struct gca_core *core, u32 from);
+
+/* sweep.c */
+bool gca_sweep_one(struct gca_core *core, u16 span_class) __must_hold(&core->lock);
+u32 gca_sweep_some(struct gca_core *core, u32 nr) __must_hold(&core->lock);
+void gca_sweep_check_done(struct gca_core *core);
+
+/* scavenge.c */
+void gca_scavenge_wake(struct gca_core *core);
+bool gca_scavenge_retain(struct gca_core *core) __must_hold(&core->lock);
+
+/* core.c */
+void gca_worker_wake(struct gca_core *core);
+void gca_publish(struct gca_core *core);
+
+#endif /* GCARENA_CORE_INTERNAL_H */

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The page heap: which free pages a span gets, and how they come to be backed.
+ *
+ * Spans fill the fullest chunk that fits, so that the others come wholly free
+ * and their huge pages can stay whole or go whole.  Then backed wholly free
+ * chunks, then unbacked ones, lowest address first.  Longer spans take runs of
+ * wholly free chunks; what the last one has left stays usable.
+ *
+ * Taking is done under the lock, backing without it, so each span goes through
+ * take, back, use, and where it ends, put.  Must never give out a page of a
+ * chunk in transit, nor touch a page of a span that is in use.
+ */
+#include "core_internal.h"
+
+/**
+ * gca_transit_changed - something in transit ended, or pages came free
+ * @core: the arena, lock held
+ */
+void gca_transit_changed(struct gca_core *core)
+{
+	gca_lock_assert_held(&core->lock);
+	WRITE_ONCE(core->transit_sequence, core->transit_sequence + 1);
+	if (core->nr_waiters)
+		core->ops->transit_wake(core->host);
+}
+
+/**
+ * gca_transit_wait - wait until something that others work on may be free
+ * @core: the arena, lock held; dropped meanwhile
+ *
+ * Return: 0 to try again, -ENOMEM when there is nothing to wait for, or the
+ * host's -EINTR.
+ */
+int gca_transit_wait(struct gca_core *core)
+{
+	u32 sequence = core->transit_sequence;
+	int err;
+
+	if (!core->nr_transit && !core->nr_sweeping)
+		return -ENOMEM;
+	core->nr_waiters++;
+	gca_unlock(&core->lock);
+	err = core->ops->transit_wait(core->host, sequence);
+	gca_lock(&core->lock);
+	core->nr_waiters--;
+	return err;
+}
+
+/*
+ * The chunk with the fewest free pages among those with a run of @npages.
+ * Higher orders fit for sure; in the length's own order @scan chunks are
+ * looked at, fewest free pages first.
+ */
+static struct gca_chunk *bucket_find(struct gca_core *core, u32 npages, u32 scan)
+{
+	u32 order = fls64(npages) - 1;
+	bool exact = npages == 1U << order;
+	struct gca_chunk *best = NULL;
+	struct gca_chunk *chunk;
+	u32 o, slot;
+
+	if (order >= GCA_ORDERS)
+		return NULL;
+	for (o = exact ? order : order + 1; o < GCA_ORDERS; o++) {
+		slot = gca_map_next(core->bucket_map[o], GCARENA_CHUNK_PAGES, 0);
+		if (slot < GCARENA_CHUNK_PAGES && (!best || slot + 1 < best->nr_free))
+			best = container_of(core->bucket[o][slot].first, struct gca_chunk, link);
+	}
+	if (exact)
+		return best;
+
+	for (slot = gca_map_next(core->bucket_map[order], GCARENA_CHUNK_PAGES, 0);
+	     slot < (best ? best->nr_free - 1 : GCARENA_CHUNK_PAGES);
+	     slot = gca_map_next(core->bucket_map[order], GCARENA_CHUNK_PAGES, slot + 1)) {
+		hlist_for_each_entry(chunk, &core->bucket[order][slot], link) {
+			if (chunk->longest >= npages)
+				return chunk;
+			if (!--scan)
+				return best;
+		}
+	}
+	return best;
+}
+
+/* The shortest free run of at least @npages, the lowest of equals. */
+static u32 best_run(const struct gca_chunk *chunk, u32 npages)
+{
+	u32 best = GCA_NONE;
+	u32 best_length = GCARENA_CHUNK_PAGES + 1;
+	u32 from = 0;
+
+	while ((from = gca_map_next(chunk->free, GCARENA_CHUNK_PAGES, from)) <
+	       GCARENA_CHUNK_PAGES) {
+		u32 end = gca_map_next_clear(chunk->free, GCARENA_CHUNK_PAGES, from);
+
+		if (end - from >= npages && end - from < best_length) {
+			best = from;
+			best_length = end - from;
+		}
+		from = end;
+	}
+	return best;
+}
+
+/*
+ * Take [@from, @from + @npages) out of a chunk.  Leaves it in transit exactly
+ * if some of that has to be backed.
+ */
+static void take_from_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 from,
+			    u32 npages)
+{
+	u32 unbacked = gca_map_count(chunk->released, from, npages);
+
+	GCA_ASSERT(gca_map_count(chunk->free, from, npages) == npages);
+	gca_chunk_unplace(core, chunk);
+	gca_map_clear(chunk->free, from, npages);
+	chunk->nr_free -= npages;
+	core->counters.heap_released -= gca_page_bytes(unbacked);
+	if (unbacked && !chunk->transit)
+		gca_chunk_begin_transit(core, chunk);
+	else if (!unbacked && chunk->transit)
+		gca_chunk_end_transit(core, chunk);
+	else
+		gca_chunk_place(core, chunk);
+}
+
+/* A chunk that its creator claimed and could not create. */
+static void unclaim_empty(struct gca_core *core, u32 index)
+{
+	gca_map_set(core->map_empty, index, 1);
+	core->low_empty = min(core->low_empty, index);
+}
+
+/* -EAGAIN when nothing fits. */
+static int take_in_one(struct gca_core *core, u32 npages, u32 *page)
+{
+	struct gca_chunk *chunk = bucket_find(core, npages, GCA_BUCKET_SCAN);
+	u32 from = 0;
+	u32 index;
+	int err;
+
+	if (!chunk) {
+		index = gca_idle_lowest(core);
+		if (index == GCA_NONE)
+			index = gca_empty_lowest(core);
+		if (index != GCA_NONE) {
+			chunk = gca_chunk_at(core, index);
+			if (!chunk) {
+				gca_map_clear(core->map_empty, index, 1);
+				err = gca_chunk_create(core, index);
+				if (err) {
+					unclaim_empty(core, index);
+					return err;
+				}
+				chunk = gca_chunk_at(core, index);
+			}
+		} else {
+			chunk = bucket_find(core, npages, U32_MAX);
+			if (!chunk)
+				return -EAGAIN;
+		}
+	}
+	if (chunk->nr_free < GCARENA_CHUNK_PAGES)
+		from = best_run(chunk, npages);
+	take_from_chunk(core, chunk, from, npages);
+	*page = chunk->index * GCARENA_CHUNK_PAGES + from;
+	return 0;
+}
+
+/* The lowest run of @nr chunks that are wholly free, used before or not. */
+static u32 find_chunk_run(struct gca_core *core, u32 nr)
+{
+	u32 from = min(core->low_idle, core->low_empty);
+
+	while (1) {
+		u32 end;
+
+		from = gca_map_next_of(core->map_idle, core->map_empty, core->nr_chunks, from);
+		if (from >= core->nr_chunks)
+			return GCA_NONE;
+		end = gca_map_next_clear_of(core->map_idle, core->map_empty, core->nr_chunks,
+					    from);
+		if (end - from >= nr)
+			return from;
+		from = end;
+	}
+}
+
+/* -EAGAIN when nothing fits. */
+static int take_run(struct gca_core *core, u32 npages, u32 *page)
+{
+	u32 nr = DIV_ROUND_UP(npages, GCARENA_CHUNK_PAGES);
+	u32 first = find_chunk_run(core, nr);
+	u32 left = npages;
+	int err = 0;
+	u32 i;
+
+	if (first == GCA_NONE)
+		return -EAGAIN;
+	/* All at once, since setting one up drops the lock. */
+	for (i = first; i < first + nr; i++) {
+		struct gca_chunk *chunk = gca_chunk_at(core, i);
+
+		if (chunk)
+			gca_chunk_begin_transit(core, chunk);
+		else
+			gca_map_clear(core->map_empty, i, 1);
+	}
+	for (i = first; i < first + nr && !err; i++)
+		if (!gca_chunk_at(core, i))
+			err = gca_chunk_create(core, i);
+	for (i = first; i < first + nr; i++) {
+		struct gca_chunk *chunk = gca_chunk_at(core, i);
+
+		if (!err) {
+			u32 n = min_t(u32, left, GCARENA_CHUNK_PAGES);
+
+			take_from_chunk(core, chunk, 0, n);
+			left -= n;
+		} else if (chunk) {
+			gca_chunk_end_transit(core, chunk);
+		} else {
+			unclaim_empty(core, i);
+		}
+	}
+	*page = first * GCARENA_CHUNK_PAGES;
+	return err;
+}
+
+/**
+ * gca_pages_take - take free pages for a span
+ * @core: the arena, lock held; may be dropped meanwhile
+ * @npages: how many, at least 1
+ * @page: where the first one's index goes
+ *
+ * The pages are not backed yet: gca_pages_back() must follow.
+ *
+ * Return: 0, -ENOMEM, or -EINTR from waiting for what others have in transit.
+ */
+int gca_pages_take(struct gca_core *core, u32 npages, u32 *page)
+{
+	int err;
+
+	if (npages > core->nr_pages)
+		return -ENOMEM;
+	while (1) {
+		if (npages <= GCARENA_CHUNK_PAGES)
+			err = take_in_one(core, npages, page);
+		else
+			err = take_run(core, npages, page);
+		if (!err)
+			break;
+		if (err == -EAGAIN)
+			err = gca_transit_wait(core);
+		if (err)
+			return err;
+	}
+	core->counters.heap_inuse += gca_page_bytes(npages);
+	core->counters.heap_idle -= gca_page_bytes(npages);
+	return 0;
+}
+
+/* Back one run of a chunk in transit.  Drops the lock. */
+static int back_run(struct gca_core *core, struct gca_chunk *chunk, u32 from, u32 npages)
+{
+	bool whole = chunk->nr_released == GCARENA_CHUNK_PAGES;
+	int ret;
+
+	gca_unlock(&core->lock);
+	ret = core->ops->back(core->host, chunk->index * GCARENA_CHUNK_PAGES + from, npages);
+	gca_lock(&core->lock);
+	if (ret < 0)
+		return ret;
+
+	if (whole) {
+		GCA_ASSERT(npages == GCARENA_CHUNK_PAGES);
+		/* What is free of it was released and is not any more. */
+		core->counters.heap_released -= gca_page_bytes(chunk->nr_free);
+		core->counters.chunks_backed++;
+		core->counters.refill_backed++;
+		chunk->small = ret > 0;
+		if (chunk->small) {
+			core->counters.chunks_small++;
+			core->counters.back_small++;
+		}
+	}
+	gca_map_clear(chunk->released, from, npages);
+	chunk->nr_released -= npages;
+	return 0;
+}
+
+/* Back what a chunk in transit lacks of [@from, @from + @npages). */
+static int back_in_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 from, u32 npages)
+{
+	u32 end = from + npages;
+
+	/* A chunk without any backing gets all of it at once: a huge page. */
+	if (chunk->nr_released == GCARENA_CHUNK_PAGES)
+		return back_run(core, chunk, 0, GCARENA_CHUNK_PAGES);
+
+	while ((from = gca_map_next(chunk->released, end, from)) < end) {
+		u32 run = gca_map_next_clear(chunk->released, end, from) - from;
+		int err = back_run(core, chunk, from, run);
+
+		if (err)
+			return err;
+		from += run;
+	}
+	return 0;
+}
+
+/**
+ * gca_pages_back - make pages just taken present
+ * @core: the arena, lock held; dropped meanwhile if there is something to back
+ * @page: the first one, from gca_pages_take()
+ * @npages: as taken
+ *
+ * Return: 0, or the host's errno; the pages are then put back.
+ */
+int gca_pages_back(struct gca_core *core, u32 page, u32 npages)
+{
+	u32 done = 0;
+	int err = 0;
+
+	while (done < npages) {
+		struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(page + done));
+		u32 from = gca_page_in_chunk(page + done);
+		u32 n = min(npages - done, GCARENA_CHUNK_PAGES - from);
+
+		if (chunk->transit && gca_map_count(chunk->released, from, n)) {
+			if (!err)
+				err = back_in_chunk(core, chunk, from, n);
+			gca_chunk_end_transit(core, chunk);
+		}
+		done += n;
+	}
+	if (err)
+		gca_pages_put(core, page, npages);
+	return err;
+}
+
+/**
+ * gca_pages_put - pages of no span any more
+ * @core: the arena, lock held
+ * @page: the first one
+ * @npages: as taken
+ */
+void gca_pages_put(struct gca_core *core, u32 page, u32 npages)
+{
+	u32 done = 0;
+
+	while (done < npages) {
+		struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(page + done));
+		u32 from = gca_page_in_chunk(page + done);
+		u32 n = min(npages - done, GCARENA_CHUNK_PAGES - from);
+
+		GCA_ASSERT(!gca_map_count(chunk->free, from, n));
+		gca_chunk_unplace(core, chunk);
+		gca_map_set(chunk->free, from, n);
+		chunk->nr_free += n;
+		core->counters.heap_released +=
+			gca_page_bytes(gca_map_count(chunk->released, from, n));
+		gca_chunk_place(core, chunk);
+		done += n;
+	}
+	core->counters.heap_inuse -= gca_page_bytes(npages);
+	core->counters.heap_idle += gca_page_bytes(npages);
+	gca_transit_changed(core);
+	gca_scavenge_wake(core);
+}
+
+/**
+ * gca_pages_use - pages are about to be handed out and written to
+ * @core: the arena, lock held
+ * @page: the first one
+ * @npages: how many, all backed
+ *
+ * Return: GCARENA_SPAN_NEEDS_ZERO and GCARENA_SPAN_SMALL as they apply.
+ */
+u16 gca_pages_use(struct gca_core *core, u32 page, u32 npages)
+{
+	u32 done = 0;
+	u16 flags = 0;
+
+	while (done < npages) {
+		struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(page + done));
+		u32 from = gca_page_in_chunk(page + done);
+		u32 n = min(npages - done, GCARENA_CHUNK_PAGES - from);
+
+		if (gca_map_count(chunk->dirty, from, n))
+			flags |= GCARENA_SPAN_NEEDS_ZERO;
+		if (chunk->small)
+			flags |= GCARENA_SPAN_SMALL;
+		gca_map_set(chunk->dirty, from, n);
+		done += n;
+	}
+	return flags;
+}

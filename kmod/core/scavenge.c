@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Scavenging: which free memory goes back to the system, and when.
+ *
+ * Wholly free chunks go first, highest address first, because the page heap
+ * fills from below.  Chunks in use are broken only when asked: by "everything",
+ * or by "N bytes" where at least GCA_BREAK_PAGES of one go.  The worker never
+ * breaks a chunk and never goes below the retain goal.
+ *
+ * What is being released is in transit, so nothing of it can be given out.
+ * Bytes reported are what the host says came free.
+ */
+#include "core_internal.h"
+
+/*
+ * Release what is free and backed of a chunk that is not in transit.  Drops the
+ * lock.  Pages put back meanwhile stay as they are.
+ */
+static u64 release_free(struct gca_core *core, struct gca_chunk *chunk)
+{
+	u32 base = chunk->index * GCARENA_CHUNK_PAGES;
+	u64 going[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
+	bool whole = chunk->nr_free == GCARENA_CHUNK_PAGES;
+	u64 bytes = 0;
+	u32 from = 0;
+	u32 npages = 0;
+	u32 i;
+
+	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++) {
+		going[i] = chunk->free[i] & ~chunk->released[i];
+		npages += hweight64(going[i]);
+	}
+	GCA_ASSERT(npages);
+	gca_chunk_begin_transit(core, chunk);
+	gca_unlock(&core->lock);
+	if (whole) {
+		bytes = core->ops->release(core->host, base, GCARENA_CHUNK_PAGES);
+	} else {
+		while ((from = gca_map_next(going, GCARENA_CHUNK_PAGES, from)) <
+		       GCARENA_CHUNK_PAGES) {
+			u32 end = gca_map_next_clear(going, GCARENA_CHUNK_PAGES, from);
+
+			bytes += core->ops->release(core->host, base + from, end - from);
+			from = end;
+		}
+	}
+	gca_lock(&core->lock);
+
+	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++) {
+		chunk->released[i] |= going[i];
+		chunk->dirty[i] &= ~going[i];
+	}
+	chunk->nr_released += npages;
+	core->counters.heap_released += gca_page_bytes(npages);
+	core->counters.scavenged_bytes += bytes;
+	if (chunk->nr_released == GCARENA_CHUNK_PAGES) {
+		core->counters.chunks_backed--;
+		if (chunk->small)
+			core->counters.chunks_small--;
+		chunk->small = false;
+	} else if (!chunk->small) {
+		chunk->small = true;
+		core->counters.chunks_small++;
+		core->counters.scavenge_broken++;
+	}
+	gca_chunk_end_transit(core, chunk);
+	return bytes;
+}
+
+static u32 pages_to_release(const struct gca_chunk *chunk)
+{
+	u32 npages = 0;
+	u32 i;
+
+	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++)
+		npages += hweight64(chunk->free[i] & ~chunk->released[i]);
+	return npages;
+}
+
+/* Let others in between pieces of work under the lock. */
+static void breathe(struct gca_core *core) __must_hold(&core->lock)
+{
+	gca_unlock(&core->lock);
+	gca_relax();
+	gca_lock(&core->lock);
+}
+
+/* Release in chunks from the top down where at least @threshold pages go. */
+static u64 release_inside(struct gca_core *core, u64 bytes, u32 threshold)
+	__must_hold(&core->lock)
+{
+	u32 index = core->top_chunk;
+	u64 released = 0;
+
+	while (index-- && released < bytes) {
+		struct gca_chunk *chunk = gca_chunk_at(core, index);
+
+		if (index % GCA_LEAF_CHUNKS == 0)
+			breathe(core);
+		if (!chunk || chunk->transit || pages_to_release(chunk) < threshold)
+			continue;
+		released += release_free(core, chunk);
+	}
+	return released;
+}
+
+/**
+ * gca_core_scavenge - give free memory back to the system
+ * @core: the arena
+ * @args: in: GCARENA_SCAVENGE_ALL, or how many bytes; out: bytes that came free
+ *
+ * Return: 0 or -EINVAL.
+ */
+int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
+{
+	bool all = args->flags & GCARENA_SCAVENGE_ALL;
+	u64 bytes = all ? U64_MAX : args->bytes;
+	u64 released = 0;
+	u32 index = GCA_NONE;
+
+	if (args->flags & ~GCARENA_SCAVENGE_ALL || (all && args->bytes))
+		return -EINVAL;
+	gca_lock(&core->lock);
+	while (released < bytes) {
+		index = gca_idle_highest(core, index);
+		if (index == GCA_NONE)
+			break;
+		released += release_free(core, gca_chunk_at(core, index));
+		breathe(core);
+	}
+	if (released < bytes)
+		released += release_inside(core, bytes - released, all ? 1 : GCA_BREAK_PAGES);
+	args->bytes = released;
+	gca_publish(core);
+	gca_unlock(&core->lock);
+	return 0;
+}
+
+/* The idle chunk that is above the retain goal, or NULL. */
+static struct gca_chunk *above_goal(struct gca_core *core)
+{
+	u64 backed = core->counters.heap_sys - core->counters.heap_released;
+	struct gca_chunk *chunk;
+	u32 index;
+
+	if (!core->policy.retain_bytes || !core->counters.chunks_idle)
+		return NULL;
+	index = gca_idle_highest(core, GCA_NONE);
+	if (index == GCA_NONE)
+		return NULL;
+	chunk = gca_chunk_at(core, index);
+	backed -= gca_page_bytes(pages_to_release(chunk));
+	return backed >= core->policy.retain_bytes ? chunk : NULL;
+}
+
+/**
+ * gca_scavenge_wake - wake the worker if there is something above the goal
+ * @core: the arena, lock held
+ */
+void gca_scavenge_wake(struct gca_core *core)
+{
+	if (!core->worker_awake && above_goal(core))
+		gca_worker_wake(core);
+}
+
+/**
+ * gca_scavenge_retain - release one idle chunk above the retain goal
+ * @core: the arena, lock held; dropped meanwhile
+ *
+ * Return: false if there is none.
+ */
+bool gca_scavenge_retain(struct gca_core *core)
+{
+	struct gca_chunk *chunk = above_goal(core);
+
+	if (!chunk)
+		return false;
+	release_free(core, chunk);
+	return true;
+}

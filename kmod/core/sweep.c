@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Sweeping: the flip of the generation, and its completion.
+ *
+ * The flip makes the mark bitmap the alloc bitmap of every span at once and
+ * every span one of an older generation.  A span is swept when somebody has
+ * counted its bits since: a refill of its class, an assist, the worker; or its
+ * holder has returned or kept it.  The sweep is complete when none is left,
+ * and no other starts before.  Sweeping never touches a span that is held.
+ */
+#include "core_internal.h"
+
+/**
+ * gca_sweep_check_done - complete the sweep if no span is left
+ * @core: the arena, lock held
+ */
+void gca_sweep_check_done(struct gca_core *core)
+{
+	gca_lock_assert_held(&core->lock);
+	if (!core->sweeping || core->sweep_left)
+		return;
+	WRITE_ONCE(core->sweeping, false);
+	core->sequence++;
+	gca_publish(core);
+	core->ops->sweep_done(core->host);
+}
+
+/**
+ * gca_sweep_one - sweep one span of a class
+ * @core: the arena, lock held; dropped meanwhile
+ * @span_class: of which class
+ *
+ * Return: false if there was none.
+ */
+bool gca_sweep_one(struct gca_core *core, u16 span_class)
+{
+	u32 page = gca_central_pop_unswept(core, span_class);
+
+	if (page == GCA_NONE)
+		return false;
+	gca_record_at(core, page)->state = GCARENA_STATE_SWEEPING;
+	core->nr_sweeping++;
+	gca_span_settle(core, page);
+	return true;
+}
+
+/**
+ * gca_sweep_some - sweep spans of any class
+ * @core: the arena, lock held; dropped meanwhile
+ * @nr: how many at most
+ *
+ * Return: how many were swept; less than @nr means none is left to take.
+ */
+u32 gca_sweep_some(struct gca_core *core, u32 nr)
+{
+	u32 span_class = 0;
+	u32 done = 0;
+
+	while (done < nr) {
+		span_class = gca_central_unswept_class(core, span_class);
+		if (span_class == GCA_NONE)
+			break;
+		if (gca_sweep_one(core, span_class))
+			done++;
+		if (done % GCA_WORK_SPANS == 0) {
+			gca_unlock(&core->lock);
+			gca_relax();
+			gca_lock(&core->lock);
+		}
+	}
+	return done;
+}
+
+/**
+ * gca_core_start_sweep - flip the generation
+ * @core: the arena
+ * @args: in: the generation expected; out: the new one, and what is left
+ *
+ * Return: 0, -EINVAL for another generation than the current, -EBUSY while a
+ * sweep is going on.
+ */
+int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args)
+{
+	int err = 0;
+
+	if (args->flags || args->nr_spans)
+		return -EINVAL;
+	gca_lock(&core->lock);
+	if (args->generation != core->generation) {
+		err = -EINVAL;
+		goto out;
+	}
+	if (core->sweeping) {
+		err = -EBUSY;
+		goto out;
+	}
+	GCA_ASSERT(gca_central_unswept_class(core, 0) == GCA_NONE);
+	core->generation++;
+	core->counters.cycles++;
+	core->sweep_left = core->nr_listed + core->counters.spans_held + core->nr_returning;
+	WRITE_ONCE(core->sweeping, true);
+	args->generation = core->generation;
+	args->left = core->sweep_left;
+	gca_publish(core);
+	if (core->nr_listed)
+		gca_worker_wake(core);
+	gca_sweep_check_done(core);
+out:
+	gca_unlock(&core->lock);
+	return err;
+}
+
+/**
+ * gca_core_sweep_assist - sweep in the caller's context
+ * @core: the arena
+ * @args: in: how many spans at most; out: how many were swept, generation, left
+ *
+ * Return: 0 or -EINVAL.
+ */
+int gca_core_sweep_assist(struct gca_core *core, struct gcarena_sweep *args)
+{
+	if (args->flags)
+		return -EINVAL;
+	gca_lock(&core->lock);
+	args->nr_spans = gca_sweep_some(core, args->nr_spans);
+	args->generation = core->generation;
+	args->left = core->sweep_left;
+	gca_publish(core);
+	gca_unlock(&core->lock);
+	return 0;
+}
+
+/**
+ * gca_core_sweeping - whether a sweep is in progress
+ * @core: the arena
+ *
+ * Return: a snapshot, without the lock.
+ */
+bool gca_core_sweeping(struct gca_core *core)
+{
+	return READ_ONCE(core->sweeping);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * What the span core needs of the kernel: the only place where core/ meets
+ * <linux/...>.
+ *
+ * lib/shim/core_host.h has the same include guard and takes this file's place
+ * in user space, so whatever the core uses must be in both.  It stands outside
+ * core/ because a quoted include looks beside the including file first.  Must
+ * never grow a dependency on VFS, VMAs or threads.
+ */
+#ifndef GCARENA_CORE_HOST_H
+#define GCARENA_CORE_HOST_H
+
+#include <linux/bitops.h>
+#include <linux/bug.h>
+#include <linux/build_bug.h>
+#include <linux/compiler.h>
+#include <linux/container_of.h>
+#include <linux/errno.h>
+#include <linux/limits.h>
+#include <linux/list.h>
+#include <linux/lockdep.h>
+#include <linux/math.h>
+#include <linux/minmax.h>
+#include <linux/printk.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/types.h>
+#include <asm/barrier.h>
+
+#include <linux/gcarena.h>
+
+/*
+ * The core lock.  A leaf: taken with any of the host's locks held, nothing is
+ * taken and nothing allocated under it but by the host operations that say so.
+ */
+typedef spinlock_t gca_lock_t;
+
+#define gca_lock_init(lock)		spin_lock_init(lock)
+#define gca_lock(lock)			spin_lock(lock)
+#define gca_unlock(lock)		spin_unlock(lock)
+#define gca_lock_assert_held(lock)	lockdep_assert_held(lock)
+
+/* Between pieces of long work, without the lock. */
+#define gca_relax()			cond_resched()
+
+/* A broken invariant of the core: never the user's fault. */
+#define GCA_ASSERT(condition)		WARN_ON_ONCE(!(condition))
+
+#define gca_complain(format, ...)	pr_err("gcarena: " format "\n", ##__VA_ARGS__)
+
+/* Of the Linux side; see core.h for their contract. */
+struct gcarena_row *gca_host_row(void *host, u32 page);
+u64 *gca_host_line(void *host, unsigned int which, u32 page);
+struct gcarena_status *gca_host_status(void *host);
+
+#endif /* GCARENA_CORE_HOST_H */
