@@ -53,7 +53,14 @@ module-dir:
 	@if [ -z "$(KREL)" ]; then \
 		echo "no kernel headers: install linux-headers-6.12-amd64 or give KDIR=" >&2; \
 		exit 1; fi
-	@scripts/link-module-sources $(MODDIR)
+	@scripts/link-module-sources $(MODDIR) Kbuild kmod uapi
+
+# What misbehaves on demand, for the test of the guest runner.
+CANARY	 = $(B)/canary/$(KREL)
+.PHONY: canary
+canary:
+	@scripts/link-module-sources $(CANARY) selftests/vm/canary
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(CANARY)/selftests/vm/canary modules
 
 install-module: module
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODDIR) modules_install
