@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the library's files share: the heap, the mutator, the tables, and how an
+ * address becomes an object.
+ *
+ * Lock order: heap->world, then a backend's own locks.  heap->world is held
+ * throughout a cycle, by attach and detach, and by whoever changes roots or
+ * pacing; a mutator waits for it only while blocked (world_lock() sees to it).
+ * What is marked "fixed" below is written by gca_open() and never again.
+ *
+ * Only 64-bit machines: a heap is larger than a 32-bit address space.
+ */
+#ifndef GCARENA_INTERNAL_H
+#define GCARENA_INTERNAL_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <linux/gcarena.h>
+
+#include "gcarena.h"
+#include "debug.h"
+#include "fault.h"
+
+_Static_assert(sizeof(void *) == 8, "libgcarena needs 64-bit pointers");
+
+#define likely(x)	__builtin_expect(!!(x), 1)
+#define unlikely(x)	__builtin_expect(!!(x), 0)
+#define container_of(ptr, type, member) \
+	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+static inline size_t align_up(size_t value, size_t align)
+{
+	return (value + align - 1) & ~(align - 1);
+}
+
+/* A broken invariant of the library: going on would corrupt the program. */
+#define gca_assert(condition)	do { \
+	if (unlikely(!(condition))) \
+		assertion_failed(#condition, __FILE__, __LINE__); \
+} while (0)
+void assertion_failed(const char *condition, const char *file, int line)
+	__attribute__((noreturn, cold));
+
+#define KIB		(1UL << 10)
+#define MIB		(1UL << 20)
+#define GIB		(1UL << 30)
+#define NSEC_PER_SEC	1000000000ULL
+
+#define PAGE_WORDS	(GCARENA_PAGE_SIZE / sizeof(void *))
+#define CELL_SHIFT	6	/* 64 bytes: the unit of the kind table */
+
+/* ----------------------------------------------------------- sizeclass.c */
+
+#define SMALL_MAX	32768u	/* bytes: the largest slot */
+#define SIZE_CLASSES_MAX 80
+#define SPAN_CLASSES_MAX 256	/* of the design: a mutator has a cache for each */
+
+/* Fixed since sizeclass_init(); the process's, shared by all heaps. */
+struct size_class {
+	uint32_t slot;		/* bytes */
+	uint32_t npages;	/* of its spans */
+};
+
+enum {
+	CLASS_LARGE_NOSCAN,
+	CLASS_LARGE_SCAN,
+	CLASS_MANUAL,
+	CLASS_SMALL,		/* the first small one */
+};
+
+/* What the library knows of a span class, by its id. */
+struct span_class {
+	uint32_t elem;		/* bytes from slot to slot; 0: large or manual */
+	uint32_t npages;	/* 0: large or manual */
+	uint32_t objects;	/* slots of a span */
+	uint32_t flavour;	/* enum gca_flavour; of LARGE_SCAN: KINDED */
+	uint64_t reciprocal;	/* of elem in granules, 2^32 over it rounded up */
+};
+
+extern struct size_class size_classes[SIZE_CLASSES_MAX];
+extern unsigned int nr_size_classes;
+extern struct span_class span_classes[SPAN_CLASSES_MAX];
+extern unsigned int nr_span_classes;
+/* Span class of small requests, by flavour and (size + 16) / 16. */
+extern uint16_t small_class_of[GCA_FLAVOURS][SMALL_MAX / GCARENA_GRANULE_SIZE + 1];
+
+void sizeclass_init(void);	/* idempotent, any thread */
+void sizeclass_table(struct gcarena_class *table); /* nr_span_classes entries */
+
+/* The flavour that objects of @size bytes of a kind of @flavour really have. */
+static inline unsigned int flavour_of(unsigned int flavour, size_t size)
+{
+	if (flavour != GCA_FLAVOUR_NOSCAN && size > GCA_INLINE_MAX)
+		return GCA_FLAVOUR_KINDED;
+	return flavour;
+}
+
+/* ---------------------------------------------------------------- kind.c */
+
+enum {
+	KIND_BAD,		/* every allocation fails */
+	KIND_NOSCAN,
+	KIND_REFS,
+	KIND_CONSERVATIVE,
+	KIND_FIRST,		/* of the registered ones */
+	KINDS_MAX = 65536,	/* ids are 16 bits in the kind table */
+};
+
+/* Fixed once registered; never freed. */
+struct kind {
+	struct gca_kind abi;	/* first: what the program holds */
+	const char *name;
+	const char *wrong;	/* why it is bad, or NULL */
+	const struct gca_run *runs; /* pointer slots, ended by count 0 */
+	gca_trace_fn trace;
+	uint32_t tail;		/* offset, or GCA_NO_TAIL */
+	bool conservative;
+};
+
+/* NULL for an id that nobody registered: the table was overwritten. */
+const struct kind *kind_by_id(uint32_t id);
+
+static inline const struct kind *kind_of(const struct gca_kind *kind)
+{
+	return container_of(kind, const struct kind, abi);
+}
+
+/* --------------------------------------------------------------- backend */
+
+/*
+ * A backend is the device or the in-process core.  Structures are the uapi's;
+ * results are 0 or a negative errno.  Any call may block for as long as the
+ * system does; none waits for a mutator.
+ */
+struct backend_ops {
+	const char *name;
+	void (*close)(struct gca_heap *heap);
+	int (*refill)(struct gca_heap *heap, struct gcarena_refill *args);
+	int (*give_back)(struct gca_heap *heap, struct gcarena_return *args);
+	int (*start_sweep)(struct gca_heap *heap, struct gcarena_sweep *args);
+	int (*sweep_assist)(struct gca_heap *heap, struct gcarena_sweep *args);
+	int (*scavenge)(struct gca_heap *heap, struct gcarena_scavenge *args);
+	int (*set_policy)(struct gca_heap *heap, const struct gcarena_policy *policy);
+	int (*stats)(struct gca_heap *heap, struct gcarena_stats *stats);
+	int (*wait_sweep)(struct gca_heap *heap); /* until the sweep is complete */
+};
+
+/* Each fills base, rows, bitmap, status, ops and backend of @heap. */
+int backend_device_open(struct gca_heap *heap, const char *path,
+			const struct gcarena_setup *setup);
+int backend_process_open(struct gca_heap *heap, const struct gcarena_setup *setup);
+
+/* ------------------------------------------------------------- mutator.c */
+
+/*
+ * States of a mutator; see stop.c.  Only the mutator leaves RUNNING, only a
+ * stopper claims and unclaims.
+ */
+enum mutator_state {
+	MUTATOR_RUNNING,
+	MUTATOR_BLOCKED,	/* stack published; the thread keeps off the heap */
+	MUTATOR_CLAIMED,	/* the same, and must not leave it */
+};
+
+#define STOCK_MAX	8	/* spans of one class that one refill brings at most */
+
+/* A mutator's spans of one class. */
+struct holding {
+	struct gcarena_span span; /* that the cache's run is in; npages 0: none */
+	uintptr_t run;		/* where the run began */
+	uintptr_t limit;	/* end of the span's last slot */
+	uint32_t nr_stock;
+	uint32_t batch;		/* how many spans the next refill asks for */
+	struct gcarena_span stock[STOCK_MAX]; /* ready, not begun */
+};
+
+struct gca_mutator {
+	struct gca_mutator_abi abi; /* first: what the inlines touch */
+
+	/* fixed while attached */
+	struct gca_heap *heap;
+	uint32_t flags;
+	uintptr_t stack_base;	/* high end of the thread's stack */
+
+	uint32_t state;		/* enum mutator_state, atomic */
+	uint32_t depth;		/* of blocking regions; own thread */
+
+	/* Written before the mutator leaves RUNNING, read by a stopper after it
+	 * has claimed it.  Of a stack, [stack_copy, + copied) is what
+	 * [stack_low, + copied) held when a blocking region began; the rest,
+	 * up to stack_base, is scanned in place.
+	 */
+	uintptr_t stack_low;
+	size_t copied;
+	uintptr_t *stack_copy;
+	struct gca_frame *frames;
+
+	/* world held */
+	struct gca_mutator *next;
+	struct gca_mutator **link;
+
+	/* own thread, or a stopper that has claimed it */
+	struct gca_mutator *next_mine;	/* of the thread's, other heaps */
+	uint32_t nr_spent;
+	struct gcarena_span spent[GCARENA_BATCH_MAX];
+
+	/* Counted when a run ends; own thread or stopper writes, anyone reads. */
+	uint64_t total_alloc;
+	uint64_t mallocs;
+
+	struct holding holdings[SPAN_CLASSES_MAX];
+	struct gca_cache caches[SPAN_CLASSES_MAX]; /* the real ones */
+};
+
+_Static_assert(offsetof(struct gca_mutator, abi) == 0, "abi is first");
+
+/* The calling thread's mutator of @heap, or NULL. */
+struct gca_mutator *mutator_self(struct gca_heap *heap);
+
+/* Leave and enter RUNNING around a wait inside the library; nothing between
+ * them touches the heap, and blocked_enter()'s caller does not return before
+ * blocked_leave().  @mutator may be NULL, or in a blocking region already.
+ */
+void blocked_enter(struct gca_mutator *mutator);
+void blocked_leave(struct gca_mutator *mutator);
+
+/* heap->world, waited for while blocked. */
+void world_lock(struct gca_heap *heap, struct gca_mutator *mutator);
+void world_unlock(struct gca_heap *heap);
+
+/* ---------------------------------------------------------------- stop.c */
+
+/* World held.  Every mutator but @self is then claimed; @self, if not NULL, is
+ * running here and published its stack.
+ */
+void world_stop(struct gca_heap *heap, struct gca_mutator *self);
+void world_start(struct gca_heap *heap, struct gca_mutator *self);
+
+/* --------------------------------------------------------------- stack.c */
+
+/* The calling thread's stack: its high end, 0 if it cannot be known. */
+uintptr_t stack_high_end(void);
+/* Publishes the stack of a caller that stays in its frame until the stop is
+ * over (@keep), or that is going to return (!@keep: registers and the frames
+ * near the top are copied).
+ */
+void stack_publish(struct gca_mutator *mutator, bool keep);
+
+/* --------------------------------------------------------------- alloc.c */
+
+/* Owner or stopper: counts and closes every run; all spans go to the backend. */
+void alloc_flush(struct gca_mutator *mutator);
+/* The same, counting only: runs stay open.  Owner. */
+void alloc_count(struct gca_mutator *mutator);
+/* Returns @mutator's spent spans. */
+void alloc_return_spent(struct gca_mutator *mutator);
+
+/* ---------------------------------------------------------------- root.c */
+
+struct root_range {
+	uintptr_t start;
+	size_t bytes;
+};
+
+struct root_callback {
+	gca_root_fn fn;
+	void *arg;
+};
+
+struct roots {			/* world held */
+	struct root_range *ranges; /* by address */
+	size_t nr_ranges;
+	size_t max_ranges;
+	struct root_callback *callbacks;
+	size_t nr_callbacks;
+	size_t max_callbacks;
+};
+
+/*
+ * Somebody who wants to see pointers: the marker, or verify.  The functions get
+ * what the program has there, good or bad.
+ */
+struct gca_visitor {
+	/* Precise: @count slots at @slots; each holds NULL or a base pointer. */
+	void (*slots)(struct gca_visitor *visitor, void *const *slots, size_t count);
+	/* Precise: one base pointer, or NULL. */
+	void (*value)(struct gca_visitor *visitor, const void *object);
+	/* Every aligned word of [low, high) may be a pointer, an interior one too.
+	 * May be another thread's stack.
+	 */
+	void (*words)(struct gca_visitor *visitor, uintptr_t low, uintptr_t high);
+	struct gca_heap *heap;
+	/* Slots outside [low, high) are passed over: a trace callback sees only
+	 * its own object.
+	 */
+	uintptr_t low;
+	uintptr_t high;
+};
+
+/* World stopped: all roots.  Stacks first, then frames, ranges, callbacks. */
+void roots_visit(struct gca_heap *heap, struct gca_visitor *visitor);
+
+/* ---------------------------------------------------------------- mark.c */
+
+struct mark_result {
+	uint64_t bytes;		/* of marked objects, by slot */
+	uint64_t objects;
+	uint64_t stack_bytes;	/* scanned */
+	uint64_t range_bytes;
+};
+
+struct mark_stack {
+	uint64_t *entries;
+	size_t nr;
+	size_t max;
+	bool overflow;		/* an entry was dropped: its object is marked */
+};
+
+/* World stopped, sweep complete: fills bitmap[(generation + 1) & 1]. */
+void mark_heap(struct gca_heap *heap, struct mark_result *result);
+
+/* --------------------------------------------------------------- cycle.c */
+
+/* Owner, running: collects when the heap has reached its goal. */
+void cycle_poll(struct gca_mutator *mutator);
+/* Owner, running, world not held: one whole cycle begun after the call. */
+int cycle_run(struct gca_mutator *mutator, bool forced);
+/* World held or heap not yet shared: goal and policy from heap_live. */
+int cycle_set_goal(struct gca_heap *heap);
+
+/* --------------------------------------------------------------- stats.c */
+
+#define PAUSE_BUCKETS	512	/* 16 to a power of two of nanoseconds */
+
+struct pause_stats {		/* stats.lock held */
+	uint32_t buckets[PAUSE_BUCKETS];
+	uint64_t count;
+	uint64_t total_ns;
+	uint64_t max_ns;
+};
+
+uint64_t now_ns(void);
+uint64_t thread_cpu_ns(void);
+void pause_record(struct pause_stats *pauses, uint64_t ns);
+uint64_t pause_quantile(const struct pause_stats *pauses, unsigned int per_mille);
+
+/* ------------------------------------------------------------------ heap */
+
+struct gca_heap {
+	/* fixed */
+	uintptr_t base;
+	size_t size;
+	struct gcarena_row *rows;
+	uint64_t *bitmap[2];
+	const struct gcarena_status *status;
+	uint64_t *pointer_bits;	/* a bit a word, for PRECISE */
+	uint16_t *kind_ids;	/* a cell each 64 bytes, for KINDED and LARGE_SCAN */
+	const struct backend_ops *ops;
+	void *backend;		/* the backend's own */
+	enum gca_backend backend_kind;
+	enum gca_mode mode;
+	bool debug_verify;
+	bool debug_shadow;
+	bool debug_gctrace;
+	bool debug_poison;
+	bool slow_alloc;	/* mutators' abi.cache are the empty ones */
+	uint64_t open_ns;
+
+	pthread_mutex_t world;
+
+	/* world held */
+	struct gca_mutator *mutators;
+	uint32_t nr_mutators;
+	struct roots roots;
+	struct gcarena_policy policy;
+	int percent;		/* GCA_PERCENT_OFF or above 0 */
+	struct mark_stack mark_stack;
+	uint64_t cpu_ns;
+	size_t tables_high;	/* bytes of heap that the side tables may know of */
+
+	/* atomic; written with the world stopped */
+	uint32_t generation;
+	uint32_t forked;	/* this is a child: nothing works */
+
+	/* stop.c, atomic */
+	uint32_t stop;		/* futex: 1 while a stop is asked for or in force */
+	uint32_t acks;		/* futex: counts mutators that became safe in it */
+
+	/* atomic */
+	uint64_t heap_live;	/* bytes that the last cycle marked */
+	uint64_t heap_live_objects;
+	uint64_t allocated;	/* bytes handed to mutators since */
+	uint64_t next_gc;	/* of heap_live + allocated; UINT64_MAX: off */
+	uint64_t peak_inuse;
+	uint64_t cycles;
+	uint64_t forced_cycles;
+	uint64_t gc_cpu_ns;
+	uint64_t safepoint_max_ns;
+	uint64_t failed_allocs;
+	uint64_t meta_bytes;	/* of the library's own, mapped and in use */
+	uint64_t gone_total_alloc; /* of mutators that detached */
+	uint64_t gone_mallocs;
+
+	pthread_mutex_t stats_lock;
+	struct pause_stats pauses;
+
+	/* world held; read by whoever calls them */
+	gca_failure_fn failure;
+	void *failure_arg;
+	gca_report_fn report;
+	void *report_arg;
+
+	/* the checks' own */
+	void *shadow;
+	void *verify;
+	void *poison;
+
+	/* heap.c: the process's heaps, for fork */
+	struct gca_heap *next_heap;
+	struct gca_heap **heap_link;
+};
+
+/* Fills gca_error() and returns @error, a negative errno. */
+int error_set(int error, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+
+/* debug.c: to the report handler, or to stderr and abort. */
+void gca_report(struct gca_heap *heap, const char *format, ...)
+	__attribute__((format(printf, 2, 3), cold));
+
+/* The library's own memory: zeroed, NORESERVE, not inherited by a child; NULL
+ * when there is none.  table_unmap(NULL, ...) does nothing.
+ */
+void *table_map(size_t bytes);
+void table_unmap(void *table, size_t bytes);
+/* Gives back what [offset, offset + bytes) holds; it reads as zero then. */
+void table_release(void *table, size_t offset, size_t bytes);
+
+/* ------------------------------------------- from an address to an object */
+
+static inline uint32_t heap_pages(const struct gca_heap *heap)
+{
+	return (uint32_t)(heap->size >> GCARENA_PAGE_SHIFT);
+}
+
+static inline bool heap_has(const struct gca_heap *heap, uintptr_t address)
+{
+	return address - heap->base < heap->size;
+}
+
+static inline uint64_t row_word0(const struct gca_heap *heap, uint32_t page)
+{
+	return gca_fault_row(page, __atomic_load_n(&heap->rows[page].word0, __ATOMIC_ACQUIRE));
+}
+
+static inline uint64_t row_word1(const struct gca_heap *heap, uint32_t page)
+{
+	return __atomic_load_n(&heap->rows[page].word1, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t granule_of(const struct gca_heap *heap, uintptr_t address)
+{
+	return (address - heap->base) >> GCARENA_GRANULE_SHIFT;
+}
+
+static inline bool bit_test(const uint64_t *bits, uint64_t index)
+{
+	return __atomic_load_n(&bits[index >> 6], __ATOMIC_ACQUIRE) >> (index & 63) & 1;
+}
+
+/* The alloc bitmap, and the one that marking fills. */
+static inline uint64_t *alloc_bitmap(const struct gca_heap *heap)
+{
+	return heap->bitmap[heap->generation & 1];
+}
+
+static inline uint64_t *mark_bitmap(const struct gca_heap *heap)
+{
+	return heap->bitmap[(heap->generation + 1) & 1];
+}
+
+/* Pages [0, used) of the heap are all that spans were ever made of. */
+uint32_t heap_pages_used(struct gca_heap *heap);
+
+struct span {
+	uintptr_t base;
+	uint32_t page;		/* the first */
+	uint32_t npages;
+	uint32_t span_class;
+	bool large;		/* one object, or manual */
+};
+
+/* The span that @page belongs to, whatever its state; false: not in use. */
+static inline bool span_at(const struct gca_heap *heap, uint32_t page, struct span *span)
+{
+	uint64_t word0 = row_word0(heap, page);
+	uint32_t offset = (uint32_t)(word0 >> GCARENA_ROW_OFFSET_SHIFT) & 0xffff;
+
+	if (!(word0 & GCARENA_ROW_IN_USE))
+		return false;
+	span->span_class = (uint32_t)(word0 >> GCARENA_ROW_CLASS_SHIFT) & 0xffff;
+	span->large = word0 & GCARENA_ROW_LARGE;
+	if (unlikely(offset == GCARENA_ROW_OFFSET_ESCAPE))
+		span->page = (uint32_t)row_word1(heap, page);
+	else
+		span->page = page - offset;
+	if (unlikely(span->span_class >= nr_span_classes || span->page > page))
+		return false;
+	if (span->large)
+		span->npages = (uint32_t)(row_word1(heap, span->page) >>
+					  GCARENA_ROW_NPAGES_SHIFT & GCARENA_ROW_NPAGES_MASK);
+	else
+		span->npages = span_classes[span->span_class].npages;
+	span->base = heap->base + ((uintptr_t)span->page << GCARENA_PAGE_SHIFT);
+	return true;
+}
+
+struct object {
+	uintptr_t base;
+	size_t size;		/* of the slot */
+	uint64_t granule;	/* its bit in either bitmap */
+	uint32_t span_class;
+};
+
+/* The slot of a collected span that @address points into, whether or not an
+ * object is there.
+ */
+static inline bool object_at(const struct gca_heap *heap, uintptr_t address,
+			     struct object *object)
+{
+	const struct span_class *class;
+	struct span span;
+	uint64_t index;
+
+	if (!heap_has(heap, address) ||
+	    !span_at(heap, (uint32_t)((address - heap->base) >> GCARENA_PAGE_SHIFT), &span))
+		return false;
+	class = &span_classes[span.span_class];
+	object->span_class = span.span_class;
+	if (unlikely(span.large)) {
+		if (span.span_class == CLASS_MANUAL)
+			return false;
+		object->base = span.base;
+		object->size = (size_t)span.npages << GCARENA_PAGE_SHIFT;
+	} else {
+		index = ((address - span.base) >> GCARENA_GRANULE_SHIFT) * class->reciprocal >> 32;
+		if (index >= class->objects)
+			return false;
+		object->base = span.base + index * class->elem;
+		object->size = class->elem;
+	}
+	object->granule = granule_of(heap, object->base);
+	return true;
+}
+
+/* Calls @visitor for the pointers of @object, by its class, bits or kind. */
+void object_visit(struct gca_heap *heap, const struct object *object,
+		  struct gca_visitor *visitor);
+
+#endif /* GCARENA_INTERNAL_H */
