@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * The Linux side of gcarena.ko: what its files share.
+ *
+ * One open file may own one arena, one arena belongs to one mm.  arena.c says
+ * in which order locks nest and who keeps what alive; each other file names
+ * the part of struct gca_arena that is its own.
+ */
+#ifndef GCARENA_ARENA_H
+#define GCARENA_ARENA_H
+
+#include <linux/build_bug.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+#include <linux/uidgid.h>
+#include <linux/wait.h>
+
+#include <linux/gcarena.h>
+#include "core/core.h"
+
+/* Base pages in an arena page, and in a chunk. */
+#define GCA_PAGE_BASES		(1U << (GCARENA_PAGE_SHIFT - PAGE_SHIFT))
+#define GCA_CHUNK_BASES		(1U << (GCARENA_CHUNK_SHIFT - PAGE_SHIFT))
+
+/* Charged to the owner, and rather fails than have somebody killed. */
+#define GCA_GFP_META	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
+/* The four mapped regions. */
+enum gca_region {
+	GCA_REGION_HEAP,
+	GCA_REGION_SPANS,
+	GCA_REGION_BITMAPS,
+	GCA_REGION_STATUS,
+	GCA_REGIONS
+};
+
+struct gca_meta_leaf;
+
+/**
+ * struct gca_meta - span table, bitmaps and status page (meta.c)
+ * @top: one leaf for each GiB of heap, each made when first needed
+ * @nr_top: entries of @top
+ * @nr_chunks: chunks of the heap
+ * @status: the status page
+ * @inode: whose address space the metadata mappings are in; the file's alone
+ * @bytes: allocated so far, tables of pointers included
+ * @unreported: of @bytes, what gca_meta_back() has not yet told the core
+ *
+ * Pointers go from NULL to an allocation once, by cmpxchg, and stay until the
+ * arena dies.
+ */
+struct gca_meta {
+	struct gca_meta_leaf **top;
+	u32 nr_top;
+	u32 nr_chunks;
+	void *status;
+	struct inode *inode;
+	atomic_long_t bytes;
+	atomic_long_t unreported;
+};
+
+/**
+ * struct gca_worker - the arena's kernel thread (worker.c)
+ * @task: NULL until started; written by the owner under @start_lock
+ * @wait: where it sleeps
+ * @start_lock: one start or re-attachment at a time
+ * @work: there is something for gca_core_work(); set under the core lock
+ * @next_attach: jiffies before which its cgroups are not looked at again
+ * @counted_ns: of its run time, what the core's counter has
+ */
+struct gca_worker {
+	struct task_struct *task;
+	wait_queue_head_t wait;
+	struct mutex start_lock;
+	bool work;
+	unsigned long next_attach;
+	u64 counted_ns;
+};
+
+/**
+ * struct gca_arena - an arena
+ * @id: its name
+ * @dead: set once, under @life_lock, before anything is taken apart
+ * @uid: who set it up, for the limit on arenas
+ * @heap_size: bytes
+ * @mm: the owner's; the notifier holds its mm_count until release
+ * @owner: process that set it up, for people to read
+ * @notifier: tells when @mm is about to go
+ * @life_lock: serialises the ways to die
+ * @core: the span core; NULL once dead
+ * @heap: shmem file of the heap; its pages go at death, the file at release
+ * @meta: metadata regions
+ * @worker: kernel thread
+ * @events: the file's wait queue, for poll
+ * @transit: where backing in progress is waited for
+ * @idle_chunks: backed and wholly free, as told by the core, under its lock
+ * @debugfs: directory
+ */
+struct gca_arena {
+	u32 id;
+	bool dead;
+	kuid_t uid;
+	u64 heap_size;
+	struct mm_struct *mm;
+	struct pid *owner;
+	struct mmu_notifier notifier;
+	struct mutex life_lock;
+	struct gca_core *core;
+	struct file *heap;
+	struct gca_meta meta;
+	struct gca_worker worker;
+	wait_queue_head_t *events;
+	wait_queue_head_t transit;
+	u64 idle_chunks;
+	struct dentry *debugfs;
+};
+
+/* arena.c */
+int gca_arena_create(u64 heap_size, const struct gcarena_class *classes, u32 nr_classes,
+		     const struct gcarena_policy *policy, wait_queue_head_t *events,
+		     struct inode *inode, struct gca_arena **out);
+void gca_arena_destroy(struct gca_arena *arena);
+
+/* backing.c */
+int gca_backing_init(void);
+void gca_backing_exit(void);
+int gca_backing_create(struct gca_arena *arena);
+void gca_backing_empty(struct gca_arena *arena);
+int gca_backing_back(void *host, u32 page, u32 npages);
+u64 gca_backing_release(void *host, u32 page, u32 npages);
+int gca_backing_mmap(struct gca_arena *arena, struct vm_area_struct *vma);
+
+/* meta.c */
+int gca_meta_init(void);
+void gca_meta_exit(void);
+struct inode *gca_meta_inode(void);
+int gca_meta_create(struct gca_meta *meta, u64 heap_size, struct inode *inode);
+void gca_meta_empty(struct gca_meta *meta);
+long gca_meta_back(void *host, u32 chunk);
+u64 gca_meta_region_size(const struct gca_arena *arena, enum gca_region region);
+int gca_meta_mmap(struct gca_arena *arena, enum gca_region region, struct vm_area_struct *vma);
+
+/* worker.c */
+void gca_worker_create(struct gca_worker *worker);
+void gca_worker_tend(struct gca_arena *arena);
+void gca_worker_stop(struct gca_arena *arena);
+void gca_worker_poke(void *host);
+
+/* debugfs.c */
+void gca_debugfs_init(void);
+void gca_debugfs_exit(void);
+void gca_debugfs_add(struct gca_arena *arena);
+void gca_debugfs_remove(struct gca_arena *arena);
+
+/* device.c */
+int gca_device_init(void);
+void gca_device_exit(void);
+/* The arena of @file, or NULL before set-up. */
+struct gca_arena *gca_file_arena(struct file *file);
+
+#endif /* GCARENA_ARENA_H */

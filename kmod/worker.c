@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The arena's kernel thread, gcarena/<id>: sweeps after each cycle, scavenges
+ * at leisure.
+ *
+ * Started when the core first has work for it, by the owner on its way out of
+ * a call, so that its start can put it into the owner's cgroups.  It follows
+ * the owner to other cgroups the same way.  The thread itself must never wait
+ * for cgroup_mutex or take a reference on the owner's mm: the owner's last
+ * mmput() may come with that mutex held, or from anywhere, and waits for the
+ * thread to stop.
+ *
+ * Sweeping is not throttled, somebody waits for its end.  Scavenging gets a
+ * fixed share of a CPU.
+ */
+#include <linux/cgroup.h>
+#include <linux/freezer.h>
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/memcontrol.h>
+#include <linux/sched/mm.h>
+
+#include "arena.h"
+
+/* Scavenging rests this many times as long as it worked: 1/20 is 5 % of a CPU. */
+#define GCA_REST_FACTOR		19
+/* Rests shorter than this are saved up: a timer's wake-up costs, too. */
+#define GCA_REST_MIN_NS		(2 * NSEC_PER_MSEC)
+/* Attaching to a cgroup takes system-wide locks; the owner chooses when. */
+#define GCA_ATTACH_INTERVAL	HZ
+
+/**
+ * gca_worker_create - the worker of a new arena, no thread yet
+ * @worker: to fill
+ */
+void gca_worker_create(struct gca_worker *worker)
+{
+	mutex_init(&worker->start_lock);
+	init_waitqueue_head(&worker->wait);
+}
+
+/**
+ * gca_worker_poke - there is work (core lock held)
+ * @host: the arena
+ *
+ * Without a thread the flag stays until gca_worker_tend() finds it.
+ */
+void gca_worker_poke(void *host)
+{
+	struct gca_arena *arena = host;
+
+	WRITE_ONCE(arena->worker.work, true);
+	wake_up(&arena->worker.wait);
+}
+
+/* Tell the core what the thread ran since last time. */
+static void gca_worker_count(struct gca_arena *arena)
+{
+	struct gca_worker *worker = &arena->worker;
+	u64 now = current->se.sum_exec_runtime;
+
+	if (now > worker->counted_ns)
+		gca_core_add_worker_time(arena->core, now - worker->counted_ns);
+	worker->counted_ns = now;
+}
+
+/* One piece, what it allocates (splitting a folio does) charged to the owner. */
+static enum gca_work gca_worker_step(struct gca_arena *arena)
+{
+	struct mem_cgroup *memcg = get_mem_cgroup_from_mm(arena->mm);
+	struct mem_cgroup *old = set_active_memcg(memcg);
+	enum gca_work more;
+
+	more = gca_core_work(arena->core);
+	set_active_memcg(old);
+	mem_cgroup_put(memcg);
+	return more;
+}
+
+static void gca_worker_run(struct gca_arena *arena)
+{
+	struct gca_worker *worker = &arena->worker;
+	u64 rest = 0;
+
+	WRITE_ONCE(worker->work, false);
+	/* With mm_users at 0 the owner's memcg can no longer be told, and all
+	 * of this is about to go anyway.
+	 */
+	while (!kthread_should_stop() && atomic_read(&arena->mm->mm_users)) {
+		bool sweeping = gca_core_sweeping(arena->core);
+		u64 start = ktime_get_ns();
+
+		if (gca_worker_step(arena) == GCA_WORK_IDLE)
+			break;
+		cond_resched();
+		if (sweeping)
+			continue;
+
+		rest += (ktime_get_ns() - start) * GCA_REST_FACTOR;
+		if (rest < GCA_REST_MIN_NS)
+			continue;
+		wait_event_freezable_timeout(worker->wait,
+					     kthread_should_stop() ||
+					     gca_core_sweeping(arena->core),
+					     nsecs_to_jiffies(rest) + 1);
+		rest = 0;
+		gca_worker_count(arena);
+	}
+}
+
+static int gca_worker_main(void *data)
+{
+	struct gca_arena *arena = data;
+	struct gca_worker *worker = &arena->worker;
+
+	set_freezable();
+	while (!kthread_should_stop()) {
+		wait_event_freezable(worker->wait,
+				     kthread_should_stop() || READ_ONCE(worker->work));
+		gca_worker_run(arena);
+		gca_worker_count(arena);
+	}
+	return 0;
+}
+
+/* The owner's cgroups for the thread, in the owner's context. */
+static void gca_worker_attach(struct gca_worker *worker)
+{
+	bool same;
+
+	rcu_read_lock();
+	same = task_css_set(current) == task_css_set(worker->task);
+	rcu_read_unlock();
+	worker->next_attach = jiffies + GCA_ATTACH_INTERVAL;
+	if (!same)
+		cgroup_attach_task_all(current, worker->task);
+}
+
+static void gca_worker_start(struct gca_arena *arena)
+{
+	struct gca_worker *worker = &arena->worker;
+	struct task_struct *task;
+
+	task = kthread_create(gca_worker_main, arena, "gcarena/%u", arena->id);
+	/* No thread now: the next call tries again. */
+	if (IS_ERR(task))
+		return;
+	WRITE_ONCE(worker->task, task);
+	gca_worker_attach(worker);
+	wake_up_process(task);
+}
+
+/**
+ * gca_worker_tend - start the thread if it is wanted, or let it follow
+ * @arena: the caller's, in a call that holds no lock
+ */
+void gca_worker_tend(struct gca_arena *arena)
+{
+	struct gca_worker *worker = &arena->worker;
+
+	if (likely(!READ_ONCE(worker->work)))
+		return;
+	if (READ_ONCE(worker->task) && time_before(jiffies, READ_ONCE(worker->next_attach)))
+		return;
+	/* Whoever holds it does what there is to do. */
+	if (!mutex_trylock(&worker->start_lock))
+		return;
+	if (!worker->task)
+		gca_worker_start(arena);
+	else if (!time_before(jiffies, worker->next_attach))
+		gca_worker_attach(worker);
+	mutex_unlock(&worker->start_lock);
+}
+
+/**
+ * gca_worker_stop - end the thread, if there is one
+ * @arena: dying, so that no call can start one
+ */
+void gca_worker_stop(struct gca_arena *arena)
+{
+	struct gca_worker *worker = &arena->worker;
+
+	if (worker->task)
+		kthread_stop(worker->task);
+	worker->task = NULL;
+}
