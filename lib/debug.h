@@ -5,7 +5,7 @@
  * Each hook names the one point it is called from and what holds there: which
  * threads stand still, whether a sweep may be under way.  A hook whose switch
  * is off returns at once, so that callers need not ask; the four shadow_ stores
- * are the exception and are called only while shadow_on().
+ * are the exception and are called only while heap->shadow is not NULL.
  *
  * The checks never change the heap (poison writes to dead slots only), never
  * allocate from it, and never wait for a mutator.  A finding goes through
@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct gca_heap;
+struct gca_kind;
 struct gca_mutator;
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -44,8 +45,11 @@ struct gca_mutator;
 /* From gca_open(), the heap's range being known; -ENOMEM.  And gca_close(). */
 int shadow_open(struct gca_heap *heap);
 void shadow_close(struct gca_heap *heap);
-/* Slow allocation, @object zeroed, its alloc bit not yet set. */
-void shadow_alloc(struct gca_heap *heap, void *object, size_t size);
+/* Slow allocation, @object zeroed, its alloc bit not yet set; @size is the slot's,
+ * for a large object what was asked for.
+ */
+void shadow_alloc(struct gca_heap *heap, void *object, size_t size,
+		  const struct gca_kind *kind);
 /* After the range was zeroed; before it is forgotten.  -ENOMEM. */
 int shadow_root_add(struct gca_heap *heap, void *start, size_t bytes);
 void shadow_root_remove(struct gca_heap *heap, void *start);

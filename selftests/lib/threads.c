@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Many mutators: allocation and collection from all of them at once, attach and
+ * detach without end, blocking regions that cycles do not wait for, threads that
+ * exit attached.  What each thread keeps is checked by its sums.
+ */
+#include "lib.h"
+
+#include <sched.h>
+
+#define THREADS	6
+
+struct cell;
+#define CELL_FIELDS(F)				\
+	F(REF, struct cell, next)		\
+	F(REF, unsigned char, payload)		\
+	F(VAL, uint64_t, value)			\
+	F(VAL, uint32_t, bytes)
+GCA_STRUCT(cell, CELL_FIELDS);
+
+struct worker {
+	struct gca_heap *heap;
+	unsigned int number;
+	unsigned int flags;
+	size_t rounds;
+	size_t wrong;		/* out */
+	int err;		/* out */
+};
+
+static void spawn(struct worker *worker, pthread_t *thread, void *(*fn)(void *))
+{
+	if (pthread_create(thread, NULL, fn, worker))
+		bail("pthread_create");
+}
+
+static void run_workers(struct gca_heap *heap, struct worker *workers, unsigned int nr,
+			void *(*fn)(void *))
+{
+	pthread_t threads[THREADS * 2];
+
+	for (unsigned int i = 0; i < nr; i++) {
+		workers[i].heap = heap;
+		workers[i].number = i;
+		spawn(&workers[i], &threads[i], fn);
+	}
+	for (unsigned int i = 0; i < nr; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static size_t total_wrong(const struct worker *workers, unsigned int nr)
+{
+	size_t wrong = 0;
+
+	for (unsigned int i = 0; i < nr; i++)
+		wrong += workers[i].wrong + (workers[i].err != 0);
+	return wrong;
+}
+
+/* A list that is built, pruned and summed while everything else happens. */
+static size_t churn(struct gca_mutator *m, struct rng *rng, size_t rounds, unsigned char mark)
+{
+	size_t wrong = 0;
+
+	GCA_FRAME(m, f, struct cell *head; struct cell *fresh);
+	for (size_t round = 0; round < rounds; round++) {
+		uint64_t sum = 0, want = 0;
+
+		for (unsigned int i = 0; i < 200; i++) {
+			f.fresh = must(gca_new(m, cell));
+			f.fresh->bytes = (uint32_t)rng_below(rng, 300) + 1;
+			f.fresh->value = rng_next(rng) >> 32;
+			gca_store(m, &f.fresh->payload, must(gca_new_bytes(m, f.fresh->bytes)));
+			memset(gca_load(&f.fresh->payload), mark, f.fresh->bytes);
+			if (i % 4 == 0) {
+				gca_store(m, &f.fresh->next, f.head);
+				f.head = f.fresh;
+				want += f.fresh->value;
+			}
+		}
+		for (struct cell *cell = f.head; cell; cell = gca_load(&cell->next)) {
+			sum += cell->value;
+			wrong += !is_filled(gca_load(&cell->payload), mark, cell->bytes);
+			gca_safepoint(m);
+		}
+		wrong += sum != want;
+		f.head = NULL;
+		if (rng_below(rng, 40) == 0)
+			gca_collect(m);
+	}
+	return wrong;
+}
+
+static void *churner(void *arg)
+{
+	struct worker *worker = arg;
+	struct rng rng = rng_seeded(100 + worker->number);
+	struct gca_mutator *m = attach(worker->heap, worker->flags);
+
+	worker->wrong = churn(m, &rng, worker->rounds, (unsigned char)(worker->number + 1));
+	worker->err = gca_detach(m);
+	return NULL;
+}
+
+static void test_churn(enum gca_mode mode, int percent)
+{
+	struct worker workers[THREADS] = { 0 };
+	struct gca_config config;
+	struct gca_heap *heap;
+	struct gca_stats stats;
+
+	gca_config_init(&config);
+	config.mode = mode;
+	config.percent = percent;
+	heap = open_with(&config);
+	for (unsigned int i = 0; i < THREADS; i++) {
+		workers[i].rounds = scaled(60);
+		workers[i].flags = i % 2 ? GCA_STACK_PRECISE : GCA_STACK_CONSERVATIVE;
+	}
+	run_workers(heap, workers, THREADS, churner);
+	stats = stats_of(heap);
+	eq(total_wrong(workers, THREADS), 0, "%u threads churn, all sums right (mode %d)", THREADS,
+	   mode);
+	ok(stats.num_gc > 2, "over %llu cycles", (unsigned long long)stats.num_gc);
+	eq(stats.mutators, 0, "no mutator is left");
+	eq(gca_close(heap), 0, "close");
+}
+
+/* One shared list head, pushed and popped by all with the atomic forms. */
+static GCA_REF(struct cell) shared;
+static GCA_REF(struct cell) claimed[THREADS];
+
+static void *sharer(void *arg)
+{
+	struct worker *worker = arg;
+	struct gca_mutator *m = attach(worker->heap, GCA_STACK_PRECISE);
+	uint64_t balance = 0;
+
+	{
+		GCA_FRAME(m, f, struct cell *mine; struct cell *old);
+		for (size_t i = 0; i < worker->rounds; i++) {
+			f.mine = must(gca_new(m, cell));
+			f.mine->value = i;
+			balance += i;
+			do {
+				f.old = gca_load(&shared);
+				gca_store(m, &f.mine->next, f.old);
+			} while (!gca_compare_exchange(m, &shared, f.old, f.mine));
+			if (i % 3 == 0) {
+				/* Take the whole list: no ABA to think of. */
+				f.old = gca_exchange(m, &shared, NULL);
+				while (f.old) {
+					balance -= f.old->value;
+					f.old = gca_load(&f.old->next);
+					gca_safepoint(m);
+				}
+			}
+			if (i % 500 == 0)
+				gca_collect(m);
+		}
+		gca_store(m, &claimed[worker->number], f.mine);
+	}
+	worker->wrong = (size_t)balance;
+	worker->err = gca_detach(m);
+	return NULL;
+}
+
+static void test_shared(void)
+{
+	struct worker workers[THREADS] = { 0 };
+	struct gca_config config;
+	struct gca_heap *heap;
+	struct gca_mutator *m;
+	uint64_t balance = 0;
+
+	gca_config_init(&config);
+	config.percent = 50;
+	heap = open_with(&config);
+	gca_root_add(heap, &shared, sizeof(shared));
+	gca_root_add(heap, claimed, sizeof(claimed));
+	for (unsigned int i = 0; i < THREADS; i++)
+		workers[i].rounds = scaled(3000);
+	run_workers(heap, workers, THREADS, sharer);
+	/* Everything pushed and not taken is still in the list. */
+	for (unsigned int i = 0; i < THREADS; i++)
+		balance += workers[i].wrong;
+	m = attach(heap, GCA_STACK_PRECISE);
+	gca_collect(m);
+	for (struct cell *cell = gca_load(&shared); cell; cell = gca_load(&cell->next))
+		balance -= cell->value;
+	eq(balance, 0, "a list shared by exchange and compare-exchange loses nothing");
+	gca_root_remove(heap, &shared);
+	gca_root_remove(heap, claimed);
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+/* Attach, allocate a little, detach: again and again, beside collections. */
+static void *comer_and_goer(void *arg)
+{
+	struct worker *worker = arg;
+
+	for (size_t i = 0; i < worker->rounds; i++) {
+		struct gca_mutator *m = attach(worker->heap, i & 1);
+		unsigned char *p = must(gca_new_bytes(m, 50 + i % 300));
+
+		memset(p, (int)i, 50);
+		if (i % 100 == 50)
+			gca_collect(m);
+		worker->wrong += i % 2 == 0 && !is_filled(p, (unsigned char)i, 50);
+		gca_keepalive(p);
+		worker->err |= gca_detach(m);
+	}
+	return NULL;
+}
+
+static void test_attach_churn(void)
+{
+	struct worker workers[THREADS] = { 0 };
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct gca_mutator *m, *again = NULL;
+	uint64_t inuse;
+
+	m = attach(heap, GCA_STACK_PRECISE);
+	eq(gca_attach(heap, 0, &again), -EBUSY, "a thread attaches once to a heap");
+	eq(gca_close(heap), -EBUSY, "no close with a mutator attached");
+	eq(stats_of(heap).mutators, 1, "one mutator is counted");
+	ok(gca_heap_of(m) == heap, "which knows its heap");
+	gca_detach(m);
+	eq(stats_of(heap).mutators, 0, "and gone");
+
+	for (unsigned int i = 0; i < THREADS; i++)
+		workers[i].rounds = scaled(400);
+	run_workers(heap, workers, THREADS, comer_and_goer);
+	eq(total_wrong(workers, THREADS), 0, "attach and detach beside collections");
+	m = attach(heap, GCA_STACK_PRECISE);
+	eq(live_objects(m), 0, "detached threads keep nothing");
+	gca_release(m);
+	inuse = stats_of(heap).heap_inuse;
+	ok(inuse <= 64 * KIB, "nor spans: %llu bytes in use", (unsigned long long)inuse);
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+/* A thread that does nothing for a while, in a blocking region. */
+static int stage;
+
+static void *blocker(void *arg)
+{
+	struct worker *worker = arg;
+	struct gca_mutator *m = attach(worker->heap, worker->flags);
+	struct cell *kept;
+
+	{
+		GCA_FRAME(m, f, struct cell *kept);
+		f.kept = kept = must(gca_new(m, cell));
+		kept->value = 4711 + worker->number;
+		gca_blocking_begin(m);
+		gca_blocking_begin(m);		/* regions nest */
+		gca_blocking_end(m);
+		__atomic_add_fetch(&stage, 1, __ATOMIC_RELEASE);
+		while (__atomic_load_n(&stage, __ATOMIC_ACQUIRE) < 100)
+			sleep_ms(1);
+		gca_blocking_end(m);
+		worker->wrong = kept->value != 4711 + worker->number;
+		gca_keepalive(kept);
+	}
+	worker->err = gca_detach(m);
+	return NULL;
+}
+
+static void test_blocking(void)
+{
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct worker workers[2] = {
+		{ .heap = heap, .number = 0, .flags = GCA_STACK_CONSERVATIVE },
+		{ .heap = heap, .number = 1, .flags = GCA_STACK_PRECISE },
+	};
+	pthread_t threads[2];
+	struct gca_mutator *m;
+	uint64_t live;
+
+	for (unsigned int i = 0; i < 2; i++)
+		spawn(&workers[i], &threads[i], blocker);
+	while (__atomic_load_n(&stage, __ATOMIC_ACQUIRE) < 2)
+		sleep_ms(1);
+	m = attach(heap, GCA_STACK_PRECISE);
+	for (unsigned int i = 0; i < 20; i++) {
+		gca_collect(m);
+		for (unsigned int j = 0; j < 500; j++)
+			memset(must(gca_new(m, cell)), 0, sizeof(struct cell));
+	}
+	ok(true, "20 cycles did not wait for two blocked threads");
+	live = live_objects(m);
+	ok(live >= 2 && live <= 50, "whose roots count: %llu objects", (unsigned long long)live);
+	__atomic_store_n(&stage, 100, __ATOMIC_RELEASE);
+	/* They come back while cycles go on. */
+	for (unsigned int i = 0; i < 20; i++)
+		gca_collect(m);
+	gca_blocking_begin(m);
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	gca_blocking_end(m);
+	eq(total_wrong(workers, 2), 0, "their objects are as they left them");
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+/* In and out of blocking regions as fast as it goes, against stops. */
+static void *flapper(void *arg)
+{
+	struct worker *worker = arg;
+	struct gca_mutator *m = attach(worker->heap, worker->flags);
+	struct rng rng = rng_seeded(worker->number);
+
+	{
+		GCA_FRAME(m, f, struct cell *head);
+		for (size_t i = 0; i < worker->rounds; i++) {
+			struct cell *cell;
+
+			gca_blocking_begin(m);
+			if (rng_below(&rng, 8) == 0)
+				sched_yield();
+			gca_blocking_end(m);
+			cell = must(gca_new(m, cell));
+			cell->value = i;
+			gca_store(m, &cell->next, i % 50 ? f.head : NULL);
+			f.head = cell;
+			if (f.head->value != i)
+				worker->wrong++;
+			if (i % 50 == 49) {
+				size_t length = 0;
+
+				for (; cell; cell = gca_load(&cell->next))
+					worker->wrong += cell->value != i - length++;
+				worker->wrong += length != 50;
+			}
+			if (i % 200 == 199)
+				gca_collect(m);
+		}
+	}
+	worker->err = gca_detach(m);
+	return NULL;
+}
+
+static void test_flapping(void)
+{
+	struct worker workers[4] = { 0 };
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+
+	for (unsigned int i = 0; i < 4; i++) {
+		workers[i].rounds = scaled(2000);
+		workers[i].flags = i % 2;
+	}
+	run_workers(heap, workers, 4, flapper);
+	eq(total_wrong(workers, 4), 0, "blocking regions against stops");
+	eq(gca_close(heap), 0, "close");
+}
+
+/* A thread that exits attached is detached, and holds up nobody. */
+static void *leaver(void *arg)
+{
+	struct worker *worker = arg;
+	struct gca_mutator *m = attach(worker->heap, GCA_STACK_CONSERVATIVE);
+
+	must(gca_new(m, cell));
+	return NULL;
+}
+
+static void test_exit(void)
+{
+	struct worker workers[THREADS] = { 0 };
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct gca_mutator *m;
+
+	run_workers(heap, workers, THREADS, leaver);
+	m = attach(heap, GCA_STACK_PRECISE);
+	eq(live_objects(m), 0, "threads that exited attached keep nothing");
+	eq(stats_of(heap).mutators, 1, "and are no mutators");
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+int main(void)
+{
+	test_attach_churn();
+	test_churn(GCA_MODE_CONCURRENT, 100);
+	test_churn(GCA_MODE_STOP_THE_WORLD, 100);
+	test_shared();
+	test_blocking();
+	test_flapping();
+	test_exit();
+	return tap_done();
+}
