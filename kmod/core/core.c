@@ -46,17 +46,17 @@ int gca_core_check_classes(const struct gcarena_class *classes, u32 nr)
  * gca_core_check_policy - is this a policy that the core can keep
  * @policy: the policy; its size field is the host's to check
  *
- * Return: 0, or -EINVAL for unknown flags, reserved fields, and what needs a
- * feature that is not there.
+ * Return: 0, -EINVAL for unknown flags and reserved fields, or -EOPNOTSUPP for
+ * what needs a feature that is not there.
  */
 int gca_core_check_policy(const struct gcarena_policy *policy)
 {
 	if (policy->flags || policy->reserved || policy->reserved2[0] || policy->reserved2[1])
 		return -EINVAL;
 	if (policy->reserve_chunks || policy->node)
-		return -EINVAL;
+		return -EOPNOTSUPP;
 	if (policy->watermark_high || policy->watermark_max || policy->watermark_low)
-		return -EINVAL;
+		return -EOPNOTSUPP;
 	return 0;
 }
 
@@ -130,13 +130,14 @@ static void class_init(struct gca_class *cls, const struct gcarena_class *from)
  *
  * The status page is valid after it.
  *
- * Return: 0, -EINVAL or -ENOMEM.
+ * Return: 0, -EINVAL, -EOPNOTSUPP or -ENOMEM.
  */
 int gca_core_create(const struct gca_host_ops *ops, void *host, u64 heap_size,
 		    const struct gcarena_class *classes, u32 nr_classes,
 		    const struct gcarena_policy *policy, struct gca_core **out)
 {
 	struct gca_core *core;
+	int err = 0;
 	u32 i;
 
 	if (heap_size < GCARENA_HEAP_SIZE_MIN || heap_size > GCARENA_HEAP_SIZE_MAX ||
@@ -144,8 +145,10 @@ int gca_core_create(const struct gca_host_ops *ops, void *host, u64 heap_size,
 		return -EINVAL;
 	if (gca_core_check_classes(classes, nr_classes))
 		return -EINVAL;
-	if (policy && gca_core_check_policy(policy))
-		return -EINVAL;
+	if (policy)
+		err = gca_core_check_policy(policy);
+	if (err)
+		return err;
 
 	core = ops->meta_alloc(host, sizeof(*core));
 	if (!core)
@@ -192,7 +195,6 @@ int gca_core_create(const struct gca_host_ops *ops, void *host, u64 heap_size,
  */
 void gca_core_destroy(struct gca_core *core)
 {
-	GCA_ASSERT(!core->nr_transit && !core->nr_sweeping && !core->nr_waiters);
 	core_free(core);
 }
 
@@ -305,34 +307,48 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 	return err;
 }
 
-/**
- * gca_core_refill - exchange spent spans for ready ones
- * @core: the arena
- * @args: as in the uapi; nr_spent and nr_ready are set to what was done, also
- *	when an error is returned, but for errors found before anything is done
- * @spent: args->nr_spent entries
- * @ready: room for args->nr_ready entries
- *
- * Return: 0, also for a part of the batch; -EINVAL for bad arguments or a bad
- * spent entry; -ENOMEM for not one span; or another errno of the host.
- */
-int gca_core_refill(struct gca_core *core, struct gcarena_refill *args,
-		    const struct gcarena_span *spent, struct gcarena_span *ready)
+static int refill_check(struct gca_core *core, const struct gcarena_refill *args)
 {
-	const struct gca_class *cls;
-	u32 npages;
-	int err;
-
-	if (args->flags || args->reserved || args->reserved2 || args->node)
+	if (args->flags || args->reserved || args->reserved2)
 		return -EINVAL;
+	if (args->node)
+		return -EOPNOTSUPP;
 	if (args->nr_spent > GCARENA_BATCH_MAX || args->nr_ready > GCARENA_BATCH_MAX)
 		return -EINVAL;
 	if (args->span_class >= core->nr_classes)
 		return -EINVAL;
-	cls = &core->classes[args->span_class];
-	if (cls->npages ? args->npages : !args->npages)
+	/* The length is the class's or the caller's, never both or neither. */
+	if (!core->classes[args->span_class].npages == !args->npages)
 		return -EINVAL;
-	npages = cls->npages ? cls->npages : args->npages;
+	return 0;
+}
+
+/**
+ * gca_core_refill - exchange spent spans for ready ones
+ * @core: the arena
+ * @args: as in the uapi; nr_spent and nr_ready are set to what was done, also
+ *	when an error is returned
+ * @spent: args->nr_spent entries
+ * @ready: room for args->nr_ready entries
+ *
+ * Return: 0, also for a part of the batch; -EINVAL for bad arguments or a bad
+ * spent entry; -EOPNOTSUPP for a node; -ENOMEM for not one span; or another
+ * errno of the host.
+ */
+int gca_core_refill(struct gca_core *core, struct gcarena_refill *args,
+		    const struct gcarena_span *spent, struct gcarena_span *ready)
+{
+	u32 npages;
+	int err = refill_check(core, args);
+
+	if (err) {
+		args->nr_spent = 0;
+		args->nr_ready = 0;
+		return err;
+	}
+	npages = core->classes[args->span_class].npages;
+	if (!npages)
+		npages = args->npages;
 
 	gca_lock(&core->lock);
 	core->counters.refill_calls++;
@@ -375,12 +391,14 @@ int gca_core_return(struct gca_core *core, const struct gcarena_span *spent, u32
  * @core: the arena
  * @policy: the new policy
  *
- * Return: 0 or -EINVAL.
+ * Return: 0, -EINVAL or -EOPNOTSUPP.
  */
 int gca_core_set_policy(struct gca_core *core, const struct gcarena_policy *policy)
 {
-	if (gca_core_check_policy(policy))
-		return -EINVAL;
+	int err = gca_core_check_policy(policy);
+
+	if (err)
+		return err;
 	gca_lock(&core->lock);
 	core->policy = *policy;
 	core->policy.size = sizeof(core->policy);

@@ -83,7 +83,7 @@ int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args)
 {
 	int err = 0;
 
-	if (args->flags || args->nr_spans)
+	if (args->flags)
 		return -EINVAL;
 	gca_lock(&core->lock);
 	if (args->generation != core->generation) {
@@ -102,8 +102,11 @@ int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args)
 	args->generation = core->generation;
 	args->left = core->sweep_left;
 	gca_publish(core);
-	if (core->nr_listed)
+	if (core->nr_listed) {
+		/* Even if it is awake: it may be resting from scavenging. */
+		core->worker_awake = false;
 		gca_worker_wake(core);
+	}
 	gca_sweep_check_done(core);
 out:
 	gca_unlock(&core->lock);

@@ -1,0 +1,855 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The process host: the span core over anonymous memory, with one worker.
+ *
+ * Heap and tables are reserved at open and not charged until used.  A chunk is
+ * backed by populating it and released by MADV_DONTNEED.  The worker starts at
+ * the first thing there is for it to do; it sweeps without rest and scavenges
+ * at WORKER_SHARE per cent of a CPU.  Without it (no thread to be had) refills
+ * and waits sweep for themselves, and nothing is scavenged unasked.
+ *
+ * Lock order: the core lock, then process.lock, which is a leaf.  Must never
+ * write to a page of the heap that is in use.
+ */
+#include "process.h"
+#include "core.h"
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE	23
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED	24
+#endif
+
+/* Per cent of one CPU that scavenging may take. */
+#define WORKER_SHARE		5
+/* Shorter rests than this are saved up, so as not to wake for nothing. */
+#define WORKER_REST_MIN_NS	1000000ULL
+/* The worker's stack: its deepest path is some frames of the core. */
+#define WORKER_STACK		(256UL << 10)
+/* Backing a chunk by one huge page takes one fault, by small ones 512. */
+#define HUGE_FAULTS_MAX		16
+/* Populating is interrupted by signals; so often in a row means trouble. */
+#define POPULATE_TRIES		1000
+/* No structure is longer: the same bound as the device has. */
+#define STRUCT_SIZE_MAX		4096
+#define NS_PER_S		1000000000ULL
+
+/* Sizes of the structures as first published, as in the device. */
+#define SETUP_SIZE_VER0		96
+#define POLICY_SIZE_VER0	64
+#define REFILL_SIZE_VER0	48
+#define RETURN_SIZE_VER0	24
+#define SWEEP_SIZE_VER0		24
+#define SCAVENGE_SIZE_VER0	16
+#define POLICY_CALL_SIZE_VER0	16
+#define STATS_SIZE_VER0		248
+
+/**
+ * struct process - a gca_process and what it keeps to itself
+ * @pub: the public part; its first member is the core's host
+ * @spans_size: bytes of the span table's mapping
+ * @bitmap_size: bytes of one bitmap's mapping
+ * @status_size: bytes of the status page's mapping, wiped in children
+ * @base_page: bytes, the system's
+ * @lock: protects all below
+ * @transit: something in transit changed
+ * @swept: a sweep became complete
+ * @work: for the worker: @wanted or @stop changed
+ * @worker: the thread, if @running
+ * @wanted: the core has work
+ * @stop: the worker must end
+ * @running: the worker was started
+ * @refused: the worker could not be started; not tried again
+ */
+struct process {
+	struct gca_process pub;
+	size_t spans_size;
+	size_t bitmap_size;
+	size_t status_size;
+	size_t base_page;
+
+	pthread_mutex_t lock;
+	pthread_cond_t transit;
+	pthread_cond_t swept;
+	pthread_cond_t work;
+	pthread_t worker;
+	bool wanted;
+	bool stop;
+	bool running;
+	bool refused;
+};
+
+static struct process *of(struct gca_process *process)
+{
+	return container_of(process, struct process, pub);
+}
+
+static struct process *of_host(void *host)
+{
+	return container_of((struct gca_tables *)host, struct process, pub.tables);
+}
+
+static bool refuses(enum gca_seam seam)
+{
+	return gca_seam_fails && gca_seam_fails(seam);
+}
+
+/* Structures in and out, as the device copies them. */
+
+static int take_in(void *to, u32 known, u32 min_size, const void *from)
+{
+	const u8 *bytes = from;
+	u32 size, i;
+
+	if (!from)
+		return -EFAULT;
+	if ((uintptr_t)from % sizeof(u32))
+		return -EINVAL;
+	size = *(const u32 *)from;
+	if (size < min_size)
+		return -EINVAL;
+	if (size > STRUCT_SIZE_MAX)
+		return -E2BIG;
+	for (i = known; i < size; i++)
+		if (bytes[i])
+			return -E2BIG;
+	memset(to, 0, known);
+	memcpy(to, from, min(size, known));
+	return 0;
+}
+
+/* @to's size stays its own. */
+static void give_out(void *to, const void *from, u32 known)
+{
+	u32 size = *(u32 *)to;
+
+	memcpy(to, from, min(size, known));
+	*(u32 *)to = size;
+}
+
+static void *address(u64 value)
+{
+	return (void *)(uintptr_t)value;
+}
+
+/* A child of fork() has neither heap nor worker, and a wiped status page. */
+static bool forked(const struct process *p)
+{
+	return !READ_ONCE(p->pub.tables.status->size);
+}
+
+/* Memory. */
+
+static void *reserve(size_t size)
+{
+	void *mem;
+
+	if (refuses(GCA_SEAM_MAP))
+		return NULL;
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return mem == MAP_FAILED ? NULL : mem;
+}
+
+static void *reserve_chunks(size_t size)
+{
+	char *mem = reserve(size + GCARENA_CHUNK_SIZE);
+	size_t head;
+
+	if (!mem)
+		return NULL;
+	head = -(uintptr_t)mem % GCARENA_CHUNK_SIZE;
+	if (head)
+		munmap(mem, head);
+	munmap(mem + head + size, GCARENA_CHUNK_SIZE - head);
+	return mem + head;
+}
+
+/* Before MADV_POPULATE_WRITE (5.14).  The pages are not there, so read zero. */
+static void touch(char *mem, size_t size, size_t step)
+{
+	size_t i;
+
+	for (i = 0; i < size; i += step)
+		*(volatile char *)(mem + i) = 0;
+}
+
+/* Make memory present without changing it, or say why not. */
+static int populate(const struct process *p, void *mem, size_t size)
+{
+	size_t head = (uintptr_t)mem % p->base_page;
+	int tries = POPULATE_TRIES;
+	int err;
+
+	/* A kernel's page may be longer than the lines of one chunk. */
+	mem = (char *)mem - head;
+	size = (size + head + p->base_page - 1) / p->base_page * p->base_page;
+	do {
+		err = madvise(mem, size, MADV_POPULATE_WRITE) ? errno : 0;
+	} while ((err == EINTR || err == EAGAIN) && --tries);
+	return err == EINVAL ? -EINVAL : err ? -ENOMEM : 0;
+}
+
+static u64 faults_of_thread(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_THREAD, &usage) ? U64_MAX / 2 : (u64)usage.ru_minflt;
+}
+
+static int op_back(void *host, u32 page, u32 npages)
+{
+	struct process *p = of_host(host);
+	char *mem = (char *)p->pub.heap + ((size_t)page << GCARENA_PAGE_SHIFT);
+	size_t size = (size_t)npages << GCARENA_PAGE_SHIFT;
+	u64 faults;
+	int err;
+
+	if (refuses(GCA_SEAM_BACK))
+		return -ENOMEM;
+	faults = faults_of_thread();
+	err = populate(p, mem, size);
+	if (err == -EINVAL) {
+		touch(mem, size, p->base_page);
+		err = 0;
+	}
+	if (err) {
+		madvise(mem, size, MADV_DONTNEED);
+		return err;
+	}
+	if (npages < GCARENA_CHUNK_PAGES)
+		return 1;
+	return faults_of_thread() - faults > HUGE_FAULTS_MAX;
+}
+
+/*
+ * All of the range was backed as far as the core knows, and mincore() does not
+ * tell for anonymous memory: what is reported is the range's length, which is
+ * too much where the system had swapped it out.
+ */
+static u64 op_release(void *host, u32 page, u32 npages)
+{
+	struct process *p = of_host(host);
+	char *mem = (char *)p->pub.heap + ((size_t)page << GCARENA_PAGE_SHIFT);
+	size_t size = (size_t)npages << GCARENA_PAGE_SHIFT;
+
+	if (!refuses(GCA_SEAM_RELEASE) &&
+	    (!madvise(mem, size, MADV_DONTNEED) || !madvise(mem, size, MADV_DONTNEED_LOCKED)))
+		return size;
+	/* Locked, on an old kernel.  It must read as zero all the same. */
+	memset(mem, 0, size);
+	return 0;
+}
+
+static void *op_meta_alloc(void *host, size_t size)
+{
+	return refuses(GCA_SEAM_META_ALLOC) ? NULL : calloc(1, size);
+}
+
+static void op_meta_free(void *host, void *mem, size_t size)
+{
+	free(mem);
+}
+
+static long op_meta_back(void *host, u32 chunk)
+{
+	const size_t rows = GCARENA_CHUNK_PAGES * sizeof(struct gcarena_row);
+	const size_t lines = GCARENA_CHUNK_PAGES * GCARENA_LINE_SIZE;
+	struct process *p = of_host(host);
+	u32 page = chunk * GCARENA_CHUNK_PAGES;
+	int err = refuses(GCA_SEAM_META_BACK) ? -ENOMEM : 0;
+	unsigned int i;
+
+	if (!err)
+		err = populate(p, gca_host_row(host, page), rows);
+	for (i = 0; i < 2 && !err; i++)
+		err = populate(p, gca_host_line(host, i, page), lines);
+	/* An old kernel makes them present at the first write. */
+	if (err && err != -EINVAL)
+		return err;
+	return rows + 2 * lines;
+}
+
+/* Events. */
+
+static void op_chunk_event(void *host, struct gca_chunk *chunk)
+{
+	/* The process host keeps no list of idle chunks. */
+}
+
+static void op_wake_worker(void *host)
+{
+	struct process *p = of_host(host);
+
+	pthread_mutex_lock(&p->lock);
+	WRITE_ONCE(p->wanted, true);
+	pthread_cond_signal(&p->work);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void op_sweep_done(void *host)
+{
+	struct process *p = of_host(host);
+
+	pthread_mutex_lock(&p->lock);
+	pthread_cond_broadcast(&p->swept);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static int op_transit_wait(void *host, u32 sequence)
+{
+	struct process *p = of_host(host);
+
+	pthread_mutex_lock(&p->lock);
+	while (gca_core_transit_sequence(p->pub.core) == sequence)
+		pthread_cond_wait(&p->transit, &p->lock);
+	pthread_mutex_unlock(&p->lock);
+	return 0;
+}
+
+static void op_transit_wake(void *host)
+{
+	struct process *p = of_host(host);
+
+	pthread_mutex_lock(&p->lock);
+	pthread_cond_broadcast(&p->transit);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static u64 clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static u64 op_now(void *host)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+static const struct gca_host_ops process_ops = {
+	.back = op_back,
+	.release = op_release,
+	.meta_alloc = op_meta_alloc,
+	.meta_free = op_meta_free,
+	.meta_back = op_meta_back,
+	.chunk_idle = op_chunk_event,
+	.chunk_busy = op_chunk_event,
+	.wake_worker = op_wake_worker,
+	.sweep_done = op_sweep_done,
+	.transit_wait = op_transit_wait,
+	.transit_wake = op_transit_wake,
+	.now = op_now,
+};
+
+/* The worker. */
+
+/* Returns early as well, so its callers look again. */
+static void wait_ns(pthread_cond_t *cond, pthread_mutex_t *lock, u64 ns)
+{
+	u64 until = clock_ns(CLOCK_MONOTONIC) + ns;
+	struct timespec when = { .tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S };
+
+	pthread_cond_timedwait(cond, lock, &when);
+}
+
+/* Works until there is nothing to do or @stop; the lock is not held. */
+static void worker_run(struct process *p)
+{
+	u64 owed = 0;
+
+	while (!READ_ONCE(p->stop)) {
+		u64 start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		enum gca_work work = gca_core_work(p->pub.core);
+		u64 used = clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
+
+		gca_core_add_worker_time(p->pub.core, used);
+		if (work == GCA_WORK_IDLE)
+			return;
+		if (work == GCA_WORK_MORE)
+			continue;
+		owed += used * (100 - WORKER_SHARE) / WORKER_SHARE;
+		if (owed < WORKER_REST_MIN_NS)
+			continue;
+		pthread_mutex_lock(&p->lock);
+		if (!p->stop && !p->wanted)
+			wait_ns(&p->work, &p->lock, owed);
+		/* A sweep has started, or the rest is over: go on in any case. */
+		WRITE_ONCE(p->wanted, false);
+		pthread_mutex_unlock(&p->lock);
+		owed = 0;
+	}
+}
+
+static void *worker_main(void *arg)
+{
+	struct process *p = arg;
+
+	pthread_setname_np(pthread_self(), "gcarena");
+	pthread_mutex_lock(&p->lock);
+	while (!p->stop) {
+		if (!p->wanted) {
+			pthread_cond_wait(&p->work, &p->lock);
+			continue;
+		}
+		WRITE_ONCE(p->wanted, false);
+		pthread_mutex_unlock(&p->lock);
+		worker_run(p);
+		pthread_mutex_lock(&p->lock);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+/* Start the worker if there is work.  After calls, never under the core lock. */
+static void tend_worker(struct process *p)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+
+	if (likely(!READ_ONCE(p->wanted) || READ_ONCE(p->running) || READ_ONCE(p->refused)))
+		return;
+	sigfillset(&all);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, WORKER_STACK);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	pthread_mutex_lock(&p->lock);
+	if (!p->running && !p->refused) {
+		if (refuses(GCA_SEAM_THREAD) || pthread_create(&p->worker, &attr, worker_main, p))
+			WRITE_ONCE(p->refused, true);
+		else
+			WRITE_ONCE(p->running, true);
+	}
+	pthread_mutex_unlock(&p->lock);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+}
+
+/* Calls. */
+
+static void unmap(struct process *p)
+{
+	if (p->pub.heap)
+		munmap(p->pub.heap, p->pub.heap_size);
+	if (p->pub.tables.spans)
+		munmap(p->pub.tables.spans, p->spans_size);
+	if (p->pub.tables.bitmap[0])
+		munmap(p->pub.tables.bitmap[0], p->bitmap_size);
+	if (p->pub.tables.bitmap[1])
+		munmap(p->pub.tables.bitmap[1], p->bitmap_size);
+	if (p->pub.tables.status)
+		munmap(p->pub.tables.status, p->status_size);
+}
+
+static int map(struct process *p)
+{
+	struct gca_tables *tables = &p->pub.tables;
+	u64 npages = p->pub.heap_size >> GCARENA_PAGE_SHIFT;
+
+	p->spans_size = npages * sizeof(struct gcarena_row);
+	p->bitmap_size = npages * GCARENA_LINE_SIZE;
+	p->status_size = sizeof(struct gcarena_status);
+	p->pub.heap = reserve_chunks(p->pub.heap_size);
+	tables->spans = reserve(p->spans_size);
+	tables->bitmap[0] = reserve(p->bitmap_size);
+	tables->bitmap[1] = reserve(p->bitmap_size);
+	tables->status = reserve(p->status_size);
+	if (!p->pub.heap || !tables->spans || !tables->bitmap[0] || !tables->bitmap[1] ||
+	    !tables->status) {
+		unmap(p);
+		return -ENOMEM;
+	}
+	/* Without huge pages in the kernel this fails, and small ones do. */
+	madvise(p->pub.heap, p->pub.heap_size, MADV_HUGEPAGE);
+	madvise(p->pub.heap, p->pub.heap_size, MADV_DONTFORK);
+	madvise(tables->spans, p->spans_size, MADV_DONTFORK);
+	madvise(tables->bitmap[0], p->bitmap_size, MADV_DONTFORK);
+	madvise(tables->bitmap[1], p->bitmap_size, MADV_DONTFORK);
+	madvise(tables->status, p->status_size, MADV_WIPEONFORK);
+	/* The tables of a small heap would take a huge page each. */
+	madvise(tables->spans, p->spans_size, MADV_NOHUGEPAGE);
+	madvise(tables->bitmap[0], p->bitmap_size, MADV_NOHUGEPAGE);
+	madvise(tables->bitmap[1], p->bitmap_size, MADV_NOHUGEPAGE);
+	return 0;
+}
+
+static int check_setup(const struct gcarena_setup *setup)
+{
+	if (setup->flags || setup->reserved)
+		return -EINVAL;
+	if (setup->heap_size < GCARENA_HEAP_SIZE_MIN ||
+	    setup->heap_size > GCARENA_HEAP_SIZE_MAX || setup->heap_size % GCARENA_CHUNK_SIZE)
+		return -EINVAL;
+	if (!setup->nr_classes || setup->nr_classes > GCARENA_CLASSES_MAX ||
+	    setup->class_size != sizeof(struct gcarena_class) || setup->classes % sizeof(u32))
+		return -EINVAL;
+	if (!setup->classes)
+		return -EFAULT;
+	return 0;
+}
+
+static void init_sync(struct process *p)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->transit, &attr);
+	pthread_cond_init(&p->swept, &attr);
+	pthread_cond_init(&p->work, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+/**
+ * gca_process_open - set an arena up in this process
+ * @setup: as for GCARENA_IOC_SETUP; its out fields are not written
+ * @out: where the arena goes
+ *
+ * Return: 0 or -EFAULT, -E2BIG, -EINVAL, -EOPNOTSUPP (as the device), or -ENOMEM
+ * for address space or memory.
+ */
+int gca_process_open(const struct gcarena_setup *setup, struct gca_process **out)
+{
+	struct gcarena_policy policy = { .size = sizeof(policy) };
+	struct gcarena_setup args;
+	struct process *p;
+	int err;
+
+	err = take_in(&args, sizeof(args), SETUP_SIZE_VER0, setup);
+	if (!err)
+		err = check_setup(&args);
+	if (!err && args.policy)
+		err = take_in(&policy, sizeof(policy), POLICY_SIZE_VER0, address(args.policy));
+	if (!err)
+		err = gca_core_check_policy(&policy);
+	if (!err)
+		err = gca_core_check_classes(address(args.classes), args.nr_classes);
+	if (err)
+		return err;
+
+	p = op_meta_alloc(NULL, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->pub.heap_size = args.heap_size;
+	p->base_page = sysconf(_SC_PAGESIZE);
+	err = map(p);
+	if (err)
+		goto fail_map;
+	err = gca_core_create(&process_ops, &p->pub.tables, args.heap_size, address(args.classes),
+			      args.nr_classes, &policy, &p->pub.core);
+	if (err)
+		goto fail_core;
+	init_sync(p);
+	*out = &p->pub;
+	return 0;
+
+fail_core:
+	unmap(p);
+fail_map:
+	free(p);
+	return err;
+}
+
+/**
+ * gca_process_close - drop an arena and all its memory
+ * @process: the arena; nobody else uses it any more
+ */
+void gca_process_close(struct gca_process *process)
+{
+	struct process *p = of(process);
+
+	/* In a child: only what fork() copied, whose locks may be taken. */
+	if (forked(p)) {
+		gca_core_destroy(process->core);
+		munmap(process->tables.status, p->status_size);
+		free(p);
+		return;
+	}
+	pthread_mutex_lock(&p->lock);
+	WRITE_ONCE(p->stop, true);
+	pthread_cond_signal(&p->work);
+	pthread_mutex_unlock(&p->lock);
+	if (p->running)
+		pthread_join(p->worker, NULL);
+	gca_core_destroy(process->core);
+	unmap(p);
+	pthread_cond_destroy(&p->work);
+	pthread_cond_destroy(&p->swept);
+	pthread_cond_destroy(&p->transit);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+/* The caller's list, so that nobody changes it under the core. */
+static int spans_in(struct gcarena_span *to, u64 from, u32 nr)
+{
+	if (nr > GCARENA_BATCH_MAX || from % sizeof(u32))
+		return -EINVAL;
+	if (nr && !from)
+		return -EFAULT;
+	if (nr)
+		memcpy(to, address(from), nr * sizeof(*to));
+	return 0;
+}
+
+/**
+ * gca_process_refill - GCARENA_IOC_REFILL
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_refill(struct gca_process *process, struct gcarena_refill *args)
+{
+	struct gcarena_span spent[GCARENA_BATCH_MAX], ready[GCARENA_BATCH_MAX];
+	struct process *p = of(process);
+	struct gcarena_refill call;
+	int err;
+
+	err = take_in(&call, sizeof(call), REFILL_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags || call.reserved || call.reserved2 || call.ready % sizeof(u32))
+		return -EINVAL;
+	if (forked(p))
+		return -EIO;
+	if (call.node)
+		return -EOPNOTSUPP;
+	if (call.nr_ready > GCARENA_BATCH_MAX)
+		return -EINVAL;
+	if (call.nr_ready && !call.ready)
+		return -EFAULT;
+	err = spans_in(spent, call.spent, call.nr_spent);
+	if (err)
+		return err;
+
+	err = gca_core_refill(process->core, &call, spent, ready);
+	if (err)
+		call.nr_ready = 0;
+	if (call.nr_ready)
+		memcpy(address(call.ready), ready, call.nr_ready * sizeof(*ready));
+	give_out(args, &call, sizeof(call));
+	tend_worker(p);
+	return err;
+}
+
+/**
+ * gca_process_return - GCARENA_IOC_RETURN
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_return(struct gca_process *process, struct gcarena_return *args)
+{
+	struct gcarena_span spent[GCARENA_BATCH_MAX];
+	struct process *p = of(process);
+	struct gcarena_return call;
+	int err;
+
+	err = take_in(&call, sizeof(call), RETURN_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags || call.reserved)
+		return -EINVAL;
+	if (forked(p))
+		return -EIO;
+	err = spans_in(spent, call.spent, call.nr_spent);
+	if (err)
+		return err;
+
+	err = gca_core_return(process->core, spent, call.nr_spent, &call.nr_spent);
+	give_out(args, &call, sizeof(call));
+	tend_worker(p);
+	return err;
+}
+
+/**
+ * gca_process_start_sweep - GCARENA_IOC_START_SWEEP
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_start_sweep(struct gca_process *process, struct gcarena_sweep *args)
+{
+	struct process *p = of(process);
+	struct gcarena_sweep call;
+	int err;
+
+	err = take_in(&call, sizeof(call), SWEEP_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags)
+		return -EINVAL;
+	if (forked(p))
+		return -EIO;
+	err = gca_core_start_sweep(process->core, &call);
+	if (!err)
+		give_out(args, &call, sizeof(call));
+	tend_worker(p);
+	return err;
+}
+
+/**
+ * gca_process_sweep_assist - GCARENA_IOC_SWEEP_ASSIST
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_sweep_assist(struct gca_process *process, struct gcarena_sweep *args)
+{
+	struct process *p = of(process);
+	struct gcarena_sweep call;
+	int err;
+
+	err = take_in(&call, sizeof(call), SWEEP_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags)
+		return -EINVAL;
+	if (forked(p))
+		return -EIO;
+	err = gca_core_sweep_assist(process->core, &call);
+	if (!err)
+		give_out(args, &call, sizeof(call));
+	tend_worker(p);
+	return err;
+}
+
+/**
+ * gca_process_scavenge - GCARENA_IOC_SCAVENGE
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_scavenge(struct gca_process *process, struct gcarena_scavenge *args)
+{
+	struct gcarena_scavenge call;
+	int err;
+
+	err = take_in(&call, sizeof(call), SCAVENGE_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags & ~GCARENA_SCAVENGE_ALL ||
+	    (call.flags & GCARENA_SCAVENGE_ALL && call.bytes))
+		return -EINVAL;
+	if (forked(of(process)))
+		return -EIO;
+	err = gca_core_scavenge(process->core, &call);
+	if (!err)
+		give_out(args, &call, sizeof(call));
+	return err;
+}
+
+/**
+ * gca_process_policy - GCARENA_IOC_POLICY
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_policy(struct gca_process *process, struct gcarena_policy_call *args)
+{
+	struct gcarena_policy policy = {};
+	struct process *p = of(process);
+	struct gcarena_policy_call call;
+	int err;
+
+	err = take_in(&call, sizeof(call), POLICY_CALL_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags & ~GCARENA_POLICY_SET)
+		return -EINVAL;
+	if (forked(p))
+		return -EIO;
+	if (call.flags & GCARENA_POLICY_SET) {
+		err = take_in(&policy, sizeof(policy), POLICY_SIZE_VER0, address(call.policy));
+		if (!err)
+			err = gca_core_set_policy(process->core, &policy);
+		tend_worker(p);
+		return err;
+	}
+	/* Only the size is read of it. */
+	if (!call.policy)
+		return -EFAULT;
+	if (call.policy % sizeof(u32) || *(u32 *)address(call.policy) < POLICY_SIZE_VER0)
+		return -EINVAL;
+	if (*(u32 *)address(call.policy) > STRUCT_SIZE_MAX)
+		return -E2BIG;
+	gca_core_get_policy(process->core, &policy);
+	give_out(address(call.policy), &policy, sizeof(policy));
+	return 0;
+}
+
+/**
+ * gca_process_stats - GCARENA_IOC_STATS
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_stats(struct gca_process *process, struct gcarena_stats *args)
+{
+	struct gcarena_stats call;
+	int err;
+
+	err = take_in(&call, sizeof(call), STATS_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags)
+		return -EINVAL;
+	if (forked(of(process)))
+		return -EIO;
+	gca_core_stats(process->core, &call);
+	give_out(args, &call, sizeof(call));
+	return 0;
+}
+
+/**
+ * gca_process_wait_sweep - wait until no sweep is in progress
+ * @process: the arena
+ * @timeout_ms: how long at most; 0 only looks, -1 waits for ever
+ *
+ * Without a worker the caller sweeps what nobody holds.
+ *
+ * Return: 0, -ETIMEDOUT or -EIO.
+ */
+int gca_process_wait_sweep(struct gca_process *process, int timeout_ms)
+{
+	struct process *p = of(process);
+	u64 until = clock_ns(CLOCK_MONOTONIC) + (u64)max(timeout_ms, 0) * 1000000;
+	struct gcarena_sweep all = { .size = sizeof(all), .nr_spans = U32_MAX };
+	int err = 0;
+
+	if (forked(p))
+		return -EIO;
+	if (READ_ONCE(p->refused) && timeout_ms)
+		gca_core_sweep_assist(process->core, &all);
+	pthread_mutex_lock(&p->lock);
+	while (gca_core_sweeping(process->core) && !err) {
+		u64 now = clock_ns(CLOCK_MONOTONIC);
+
+		if (timeout_ms < 0)
+			pthread_cond_wait(&p->swept, &p->lock);
+		else if (now >= until)
+			err = -ETIMEDOUT;
+		else
+			wait_ns(&p->swept, &p->lock, until - now);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return err;
+}
