@@ -79,7 +79,7 @@ static struct gca_chunk *chunk_mem_alloc(struct gca_core *core, u32 index)
  *
  * Return: 0, -ENOMEM or what meta_back() said.
  */
-int gca_chunk_create(struct gca_core *core, u32 index)
+int gca_chunk_create(struct gca_core *core, u32 index) __must_hold(&core->lock)
 {
 	u32 leaf_index = index >> GCA_LEAF_SHIFT;
 	const size_t leaf_size = sizeof(struct gca_chunk *) * GCA_LEAF_CHUNKS;

@@ -276,6 +276,7 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 			if (page != GCA_NONE) {
 				gca_span_hold(core, page, GCARENA_SPAN_NEEDS_ZERO, span);
 				core->counters.refill_central++;
+				core->counters.refill_spans++;
 				args->nr_ready++;
 				continue;
 			}
@@ -288,6 +289,7 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 		err = gca_span_fresh(core, args->span_class, npages, span);
 		if (!err) {
 			core->counters.refill_fresh++;
+			core->counters.refill_spans++;
 			args->nr_ready++;
 			budget = GCA_REFILL_SWEEP;
 			continue;
@@ -299,7 +301,6 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 		if (err)
 			break;
 	}
-	core->counters.refill_spans += args->nr_ready;
 	if (args->nr_ready)
 		return 0;
 	if (err == -ENOMEM)

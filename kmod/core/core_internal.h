@@ -240,7 +240,7 @@ u16 gca_pages_use(struct gca_core *core, u32 page, u32 npages);
 void gca_transit_changed(struct gca_core *core);
 int gca_transit_wait(struct gca_core *core) __must_hold(&core->lock);
 
-/* span.c: making, settling and freeing spans; rows and lines */
+/* span.c: making, settling and freeing spans */
 int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 		   struct gcarena_span *span) __must_hold(&core->lock);
 void gca_span_hold(struct gca_core *core, u32 page, u16 flags, struct gcarena_span *span);
@@ -248,6 +248,8 @@ int gca_span_give_back(struct gca_core *core, const struct gcarena_span *span)
 	__must_hold(&core->lock);
 bool gca_span_settle(struct gca_core *core, u32 page) __must_hold(&core->lock);
 void gca_span_now_current(struct gca_core *core, struct gca_record *record);
+
+/* rows.c: rows of the span table, lines of the bitmaps */
 void gca_row_update(struct gca_core *core, u32 page);
 void gca_rows_write(struct gca_core *core, u32 page, u32 npages, u16 span_class);
 void gca_rows_clear(struct gca_core *core, u32 page, u32 npages);

@@ -17,6 +17,7 @@
  * lock.  Pages put back meanwhile stay as they are.
  */
 static u64 release_free(struct gca_core *core, struct gca_chunk *chunk)
+	__must_hold(&core->lock)
 {
 	u32 base = chunk->index * GCARENA_CHUNK_PAGES;
 	u64 going[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];

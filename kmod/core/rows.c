@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Rows of the span table and lines of the bitmaps: what an arena shares with
+ * its owner.
+ *
+ * Rows are only ever written here: word1 before word0, which is a release, so
+ * that whoever loads word0 with acquire and finds it in use sees the rest.
+ * Lines are the owner's to scribble on: each word is read once and the outcome
+ * is only ever "how many bits", so that a lie moves a span from one list to
+ * another or frees what its owner said was empty, and no more.  Works on spans
+ * that the caller owns, with or without the lock.
+ */
+#include "core_internal.h"
+
+static u64 row_word1(const struct gca_record *record)
+{
+	return (u64)record->state << GCARENA_ROW_STATE_SHIFT |
+	       (u64)record->npages << GCARENA_ROW_NPAGES_SHIFT |
+	       (u64)record->generation << GCARENA_ROW_GENERATION_SHIFT;
+}
+
+/**
+ * gca_row_update - publish a span's state and generation
+ * @core: the arena
+ * @page: its first page; the caller holds the lock
+ *
+ * Not done for TRANSIT and SWEEPING, which nobody else may act on.
+ */
+void gca_row_update(struct gca_core *core, u32 page)
+{
+	WRITE_ONCE(gca_host_row(core->host, page)->word1,
+		   row_word1(gca_record_at(core, page)));
+}
+
+/**
+ * gca_rows_write - publish a span, but its state
+ * @core: the arena
+ * @page: its first page; the caller owns the span
+ * @npages: its length
+ * @span_class: its class
+ */
+void gca_rows_write(struct gca_core *core, u32 page, u32 npages, u16 span_class)
+{
+	bool large = core->classes[span_class].flags & GCARENA_CLASS_FLAGS;
+	u64 word0 = (u64)span_class << GCARENA_ROW_CLASS_SHIFT | GCARENA_ROW_IN_USE;
+	u32 i;
+
+	if (large)
+		word0 |= GCARENA_ROW_LARGE;
+	for (i = 0; i < npages; i++) {
+		struct gcarena_row *row = gca_host_row(core->host, page + i);
+		u64 offset = min_t(u32, i, GCARENA_ROW_OFFSET_ESCAPE);
+
+		if (i)
+			WRITE_ONCE(row->word1, large ? page : 0);
+		else
+			WRITE_ONCE(row->word1, row_word1(gca_record_at(core, page)));
+		smp_store_release(&row->word0, word0 | offset << GCARENA_ROW_OFFSET_SHIFT);
+	}
+}
+
+/**
+ * gca_rows_clear - a span's pages are of no span any more
+ * @core: the arena
+ * @page: its first page; the caller owns the span
+ * @npages: its length
+ */
+void gca_rows_clear(struct gca_core *core, u32 page, u32 npages)
+{
+	u32 i;
+
+	for (i = 0; i < npages; i++)
+		WRITE_ONCE(gca_host_row(core->host, page + i)->word0, 0);
+}
+
+/**
+ * gca_lines_clear - clear a span's lines of one bitmap
+ * @core: the arena
+ * @which: of the two bitmaps
+ * @page: its first page; the caller owns the span
+ * @npages: its length
+ */
+void gca_lines_clear(struct gca_core *core, unsigned int which, u32 page, u32 npages)
+{
+	u32 i, k;
+
+	for (i = 0; i < npages; i++) {
+		u64 *line = gca_host_line(core->host, which, page + i);
+
+		for (k = 0; k < GCARENA_LINE_WORDS; k++)
+			WRITE_ONCE(line[k], 0);
+	}
+}
+
+/**
+ * gca_lines_count - how many objects a span's lines name
+ * @core: the arena
+ * @which: of the two bitmaps
+ * @page: its first page
+ * @npages: its length
+ * @cls: its class
+ *
+ * Return: bits set; for large spans, whose one bit is the first, 0 or 1; for
+ * manual ones 0.
+ */
+u32 gca_lines_count(struct gca_core *core, unsigned int which, u32 page, u32 npages,
+		    const struct gca_class *cls)
+{
+	u32 count = 0;
+	u32 i, k;
+
+	if (gca_class_manual(cls))
+		return 0;
+	if (cls->flags & GCARENA_CLASS_LARGE)
+		return READ_ONCE(*gca_host_line(core->host, which, page)) & 1;
+	for (i = 0; i < npages; i++) {
+		u64 *line = gca_host_line(core->host, which, page + i);
+
+		for (k = 0; k < GCARENA_LINE_WORDS; k++)
+			count += hweight64(READ_ONCE(line[k]));
+	}
+	return count;
+}

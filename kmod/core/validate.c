@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The validator: walks every structure and recomputes every count.
+ *
+ * Reads only, but for the complaints, with the lock held throughout: for tests
+ * and debug kernels.  It may run beside other threads: what is in state TRANSIT
+ * or SWEEPING, or a chunk in transit, is somebody's and is checked only where
+ * its owner does not write.  Nothing here calls the code that it checks.
+ */
+#include "core_internal.h"
+
+/**
+ * struct check - what a walk found
+ * @core: the arena
+ * @wrong: complaints so far
+ * @seen: counters as they should be; only those that follow structures
+ * @bucketed: chunks found in buckets
+ * @listed: spans in state SWEPT
+ * @sweeping: spans in state SWEEPING
+ * @transit: chunks in transit
+ * @old: spans of an older generation, manual ones not counted
+ */
+struct check {
+	struct gca_core *core;
+	u32 wrong;
+	struct gcarena_counters seen;
+	u64 bucketed;
+	u64 listed;
+	u32 sweeping;
+	u32 transit;
+	u64 old;
+};
+
+#define CHECK(check, condition, format, ...) do { \
+	if (!(condition)) { \
+		(check)->wrong++; \
+		gca_complain(format, ##__VA_ARGS__); \
+	} \
+} while (0)
+
+static void check_rows(struct check *check, u32 page, const struct gca_record *record)
+{
+	struct gca_core *core = check->core;
+	bool large = core->classes[record->span_class].flags & GCARENA_CLASS_FLAGS;
+	u32 i;
+
+	for (i = 0; i < record->npages; i++) {
+		struct gcarena_row *row = gca_host_row(core->host, page + i);
+		u64 word0 = READ_ONCE(row->word0);
+		u64 word1 = READ_ONCE(row->word1);
+		u32 offset = word0 >> GCARENA_ROW_OFFSET_SHIFT & 0xffff;
+
+		CHECK(check, word0 & GCARENA_ROW_IN_USE, "page %u of span %u: row not in use",
+		      page + i, page);
+		CHECK(check, !!(word0 & GCARENA_ROW_LARGE) == large &&
+		      (word0 & 0xffff) == record->span_class,
+		      "page %u of span %u: row of class %u", page + i, page,
+		      (u32)(word0 & 0xffff));
+		CHECK(check, offset == min_t(u32, i, GCARENA_ROW_OFFSET_ESCAPE),
+		      "page %u of span %u: row says offset %u", page + i, page, offset);
+		if (i) {
+			CHECK(check, word1 == (large ? page : 0),
+			      "page %u of span %u: word1 %llx", page + i, page, word1);
+			continue;
+		}
+		CHECK(check, (word1 & GCARENA_ROW_STATE_MASK) == record->state &&
+		      word1 >> GCARENA_ROW_GENERATION_SHIFT == record->generation &&
+		      (word1 >> GCARENA_ROW_NPAGES_SHIFT & GCARENA_ROW_NPAGES_MASK) ==
+		      record->npages,
+		      "span %u: word1 %llx, state %u, generation %u, %u pages", page, word1,
+		      record->state, record->generation, record->npages);
+	}
+}
+
+static void check_free_row(struct check *check, u32 page)
+{
+	u64 word0 = READ_ONCE(gca_host_row(check->core->host, page)->word0);
+
+	CHECK(check, !(word0 & GCARENA_ROW_IN_USE), "free page %u: row in use", page);
+}
+
+static void count_state(struct check *check, u32 page, const struct gca_record *record)
+{
+	struct gca_core *core = check->core;
+	const struct gca_class *cls = &core->classes[record->span_class];
+	bool old = record->generation != core->generation;
+
+	switch (record->state) {
+	case GCARENA_STATE_HELD:
+		check->seen.spans_held++;
+		check->old += old;
+		CHECK(check, !gca_class_manual(cls), "manual span %u: held", page);
+		break;
+	case GCARENA_STATE_MANUAL:
+		check->seen.heap_manual += gca_page_bytes(record->npages);
+		CHECK(check, gca_class_manual(cls), "span %u: manual", page);
+		break;
+	case GCARENA_STATE_SWEPT:
+		check->listed++;
+		check->old += old;
+		CHECK(check, !gca_class_manual(cls), "manual span %u: swept", page);
+		break;
+	case GCARENA_STATE_SWEEPING:
+		check->sweeping++;
+		check->old += old && !gca_class_manual(cls);
+		return;
+	case GCARENA_STATE_TRANSIT:
+		return;
+	default:
+		CHECK(check, false, "span %u: state %u", page, record->state);
+		return;
+	}
+	check_rows(check, page, record);
+}
+
+/* A span's pages are not free, and no page in it begins another span. */
+static void check_span(struct check *check, u32 page, const struct gca_record *record)
+{
+	struct gca_core *core = check->core;
+	u32 i;
+
+	check->seen.spans_inuse++;
+	check->seen.heap_inuse += gca_page_bytes(record->npages);
+	CHECK(check, record->span_class < core->nr_classes, "span %u: class %u", page,
+	      record->span_class);
+	if (record->span_class >= core->nr_classes)
+		return;
+	CHECK(check, !core->classes[record->span_class].npages ||
+	      core->classes[record->span_class].npages == record->npages,
+	      "span %u: %u pages", page, record->npages);
+	for (i = 0; i < record->npages; i++) {
+		struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(page + i));
+		u32 bit = gca_page_in_chunk(page + i);
+
+		CHECK(check, chunk, "span %u: no chunk at page %u", page, page + i);
+		if (!chunk)
+			return;
+		CHECK(check, !gca_map_test(chunk->free, bit), "span %u: page %u is free", page,
+		      page + i);
+		CHECK(check, !i || chunk->records[bit].state == GCARENA_STATE_FREE,
+		      "span %u: another begins at page %u", page, page + i);
+		if (record->state == GCARENA_STATE_TRANSIT)
+			continue;
+		CHECK(check, !gca_map_test(chunk->released, bit), "span %u: page %u not backed",
+		      page, page + i);
+		CHECK(check, gca_map_test(chunk->dirty, bit), "span %u: page %u clean", page,
+		      page + i);
+	}
+	count_state(check, page, record);
+}
+
+static u32 longest_run(const u64 *map)
+{
+	u32 longest = 0;
+	u32 run = 0;
+	u32 i;
+
+	for (i = 0; i < GCARENA_CHUNK_PAGES; i++) {
+		run = gca_map_test(map, i) ? run + 1 : 0;
+		longest = max(longest, run);
+	}
+	return longest;
+}
+
+static void check_place(struct check *check, const struct gca_chunk *chunk)
+{
+	struct gca_core *core = check->core;
+	u8 place = GCA_PLACE_BUCKET;
+
+	if (chunk->transit || !chunk->nr_free)
+		place = GCA_PLACE_NONE;
+	else if (chunk->nr_free == GCARENA_CHUNK_PAGES)
+		place = chunk->nr_released == GCARENA_CHUNK_PAGES ? GCA_PLACE_EMPTY :
+								      GCA_PLACE_IDLE;
+	CHECK(check, chunk->place == place, "chunk %u: in place %u, not %u", chunk->index,
+	      chunk->place, place);
+	CHECK(check, gca_map_test(core->map_idle, chunk->index) == (place == GCA_PLACE_IDLE),
+	      "chunk %u: idle map is wrong", chunk->index);
+	CHECK(check, gca_map_test(core->map_empty, chunk->index) == (place == GCA_PLACE_EMPTY),
+	      "chunk %u: empty map is wrong", chunk->index);
+	CHECK(check, place != GCA_PLACE_IDLE || core->low_idle <= chunk->index,
+	      "chunk %u: below low_idle", chunk->index);
+	CHECK(check, place != GCA_PLACE_EMPTY || core->low_empty <= chunk->index,
+	      "chunk %u: below low_empty", chunk->index);
+	if (place == GCA_PLACE_IDLE)
+		check->seen.chunks_idle++;
+	if (place == GCA_PLACE_BUCKET) {
+		u32 longest = longest_run(chunk->free);
+
+		check->bucketed++;
+		CHECK(check, chunk->longest == longest && chunk->order == fls64(longest) - 1,
+		      "chunk %u: longest run %u, not %u", chunk->index, chunk->longest, longest);
+	}
+}
+
+static void check_chunk(struct check *check, u32 index, const struct gca_chunk *chunk)
+{
+	u32 nr_free = gca_map_count(chunk->free, 0, GCARENA_CHUNK_PAGES);
+	u32 nr_released = gca_map_count(chunk->released, 0, GCARENA_CHUNK_PAGES);
+	u32 i;
+
+	CHECK(check, chunk->index == index, "chunk %u: calls itself %u", index, chunk->index);
+	CHECK(check, index < check->core->top_chunk, "chunk %u: above the top", index);
+	CHECK(check, chunk->nr_free == nr_free, "chunk %u: %u free, not %u", index,
+	      chunk->nr_free, nr_free);
+	CHECK(check, chunk->nr_released == nr_released, "chunk %u: %u released, not %u", index,
+	      chunk->nr_released, nr_released);
+	check->seen.heap_sys += GCARENA_CHUNK_SIZE;
+	check->seen.heap_idle += gca_page_bytes(nr_free);
+	check->seen.chunks_backed += nr_released < GCARENA_CHUNK_PAGES;
+	check->seen.chunks_small += chunk->small;
+	check->transit += chunk->transit;
+	if (!chunk->transit) {
+		CHECK(check, !chunk->small || nr_released < GCARENA_CHUNK_PAGES,
+		      "chunk %u: small, but not backed", index);
+		CHECK(check, chunk->small || !nr_released || nr_released == GCARENA_CHUNK_PAGES,
+		      "chunk %u: broken, but not small", index);
+	}
+	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++) {
+		u64 both = chunk->released[i] & chunk->free[i];
+
+		check->seen.heap_released += gca_page_bytes(hweight64(both));
+		CHECK(check, chunk->transit || both == chunk->released[i],
+		      "chunk %u: pages in use are released", index);
+		CHECK(check, !(chunk->released[i] & chunk->dirty[i]),
+		      "chunk %u: released pages are dirty", index);
+	}
+	check_place(check, chunk);
+}
+
+static void check_chunks(struct check *check)
+{
+	struct gca_core *core = check->core;
+	u32 covered = 0;
+	u32 index, i;
+
+	for (index = 0; index < core->nr_chunks; index++) {
+		struct gca_chunk *chunk = gca_chunk_at(core, index);
+
+		if (!chunk) {
+			CHECK(check, core->nr_transit || gca_map_test(core->map_empty, index),
+			      "chunk %u: never used, not in the empty map", index);
+			CHECK(check, !gca_map_test(core->map_idle, index),
+			      "chunk %u: never used, idle", index);
+			CHECK(check, covered <= index * GCARENA_CHUNK_PAGES,
+			      "chunk %u: never used, in a span", index);
+			continue;
+		}
+		check_chunk(check, index, chunk);
+		for (i = 0; i < GCARENA_CHUNK_PAGES; i++) {
+			u32 page = index * GCARENA_CHUNK_PAGES + i;
+			const struct gca_record *record = &chunk->records[i];
+
+			if (record->state != GCARENA_STATE_FREE) {
+				CHECK(check, page >= covered, "span %u: inside another", page);
+				check_span(check, page, record);
+				covered = max(covered, page + record->npages);
+			} else if (page >= covered) {
+				CHECK(check, gca_map_test(chunk->free, i),
+				      "page %u: of no span, and not free", page);
+				check_free_row(check, page);
+			}
+		}
+	}
+	CHECK(check, !core->nr_chunks || core->low_idle <= core->nr_chunks, "low_idle %u",
+	      core->low_idle);
+}
+
+static void check_buckets(struct check *check)
+{
+	struct gca_core *core = check->core;
+	u64 found = 0;
+	u32 order, slot;
+
+	for (order = 0; order < GCA_ORDERS; order++) {
+		for (slot = 0; slot < GCARENA_CHUNK_PAGES; slot++) {
+			struct hlist_head *head = &core->bucket[order][slot];
+			struct gca_chunk *chunk;
+
+			CHECK(check, gca_map_test(core->bucket_map[order], slot) ==
+			      !hlist_empty(head), "bucket %u/%u: map is wrong", order, slot);
+			hlist_for_each_entry(chunk, head, link) {
+				CHECK(check, chunk->place == GCA_PLACE_BUCKET &&
+				      chunk->order == order && chunk->nr_free == slot + 1,
+				      "chunk %u: in bucket %u/%u", chunk->index, order, slot);
+				if (found++ > check->bucketed)
+					break;
+			}
+		}
+	}
+	CHECK(check, found == check->bucketed, "%llu chunks in buckets, not %llu", found,
+	      check->bucketed);
+}
+
+static u64 check_list(struct check *check, u32 span_class, u32 head, bool swept, bool full)
+{
+	struct gca_core *core = check->core;
+	u32 generation = core->generation - !swept;
+	u64 found = 0;
+	u32 page = head;
+
+	while (page != GCA_NONE) {
+		struct gca_record *record = gca_record_at(core, page);
+
+		CHECK(check, record && record->state == GCARENA_STATE_SWEPT &&
+		      record->span_class == span_class && record->full == full &&
+		      record->generation == generation,
+		      "class %u: page %u in the wrong list", span_class, page);
+		if (!record || found++ > check->listed)
+			break;
+		page = record->next;
+	}
+	return found;
+}
+
+static void check_central(struct check *check)
+{
+	struct gca_core *core = check->core;
+	unsigned int now = core->generation & 1;
+	u64 found = 0;
+	u64 unswept = 0;
+	u32 i;
+
+	for (i = 0; i < core->nr_classes; i++) {
+		struct gca_class *cls = &core->classes[i];
+		u64 in_swept = check_list(check, i, cls->partial[now], true, false) +
+			       check_list(check, i, cls->full[now], true, true);
+		u64 in_unswept = check_list(check, i, cls->partial[!now], false, false) +
+				 check_list(check, i, cls->full[!now], false, true);
+
+		CHECK(check, gca_map_test(core->class_map[now], i) == !!in_swept &&
+		      gca_map_test(core->class_map[!now], i) == !!in_unswept,
+		      "class %u: class map is wrong", i);
+		found += in_swept + in_unswept;
+		unswept += in_unswept;
+	}
+	CHECK(check, found == check->listed && core->nr_listed == found,
+	      "%llu spans in lists, counted %llu, in state swept %llu", found, core->nr_listed,
+	      check->listed);
+	CHECK(check, core->sweeping || !unswept, "%llu unswept spans and no sweep", unswept);
+	CHECK(check, core->sweep_left == check->old, "%llu spans left to sweep, counted %llu",
+	      check->old, core->sweep_left);
+	CHECK(check, core->sweeping == !!core->sweep_left, "sweeping %u with %llu left",
+	      core->sweeping, core->sweep_left);
+}
+
+static void check_counters(struct check *check)
+{
+	const struct gca_core *core = check->core;
+	const struct gcarena_counters *have = &core->counters;
+	const struct gcarena_counters *seen = &check->seen;
+
+#define CHECK_COUNTER(name) \
+	CHECK(check, have->name == seen->name, #name " is %llu, counted %llu", seen->name, \
+	      have->name)
+
+	CHECK_COUNTER(heap_sys);
+	CHECK_COUNTER(heap_inuse);
+	CHECK_COUNTER(heap_idle);
+	CHECK_COUNTER(heap_released);
+	CHECK_COUNTER(heap_manual);
+	CHECK_COUNTER(spans_inuse);
+	CHECK_COUNTER(spans_held);
+	CHECK_COUNTER(chunks_backed);
+	CHECK_COUNTER(chunks_small);
+	CHECK_COUNTER(chunks_idle);
+#undef CHECK_COUNTER
+
+	CHECK(check, have->heap_sys == have->heap_inuse + have->heap_idle,
+	      "heap_sys %llu != heap_inuse %llu + heap_idle %llu", have->heap_sys,
+	      have->heap_inuse, have->heap_idle);
+	CHECK(check, have->refill_spans == have->refill_central + have->refill_fresh,
+	      "refill_spans %llu != refill_central %llu + refill_fresh %llu",
+	      have->refill_spans, have->refill_central, have->refill_fresh);
+	CHECK(check, core->nr_sweeping == check->sweeping && core->nr_returning <= check->sweeping,
+	      "%u spans being swept, counted %u", check->sweeping, core->nr_sweeping);
+	CHECK(check, core->nr_transit >= check->transit, "%u chunks in transit, counted %u",
+	      check->transit, core->nr_transit);
+}
+
+/**
+ * gca_core_validate - check everything the core believes
+ * @core: the arena
+ *
+ * Return: 0, or -EUCLEAN after a complaint for each thing that is wrong.
+ */
+int gca_core_validate(struct gca_core *core)
+{
+	struct check check = { .core = core };
+
+	gca_lock(&core->lock);
+	check_chunks(&check);
+	check_buckets(&check);
+	check_central(&check);
+	check_counters(&check);
+	gca_unlock(&core->lock);
+	return check.wrong ? -EUCLEAN : 0;
+}
