@@ -184,6 +184,14 @@ $(B)/selftests/guest/%: selftests/guest/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -Iuapi -Iselftests $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
 
+# ------------------------------------------------------------------- lint
+
+# STEPS= names some of its steps: patch module build sparse headers ...
+.PHONY: lint
+lint:
+	@scripts/install-deps build lint
+	@MAKE=$(MAKE) KDIR=$(KDIR) B=$(B) scripts/lint $(STEPS)
+
 # ------------------------------------------------------------------ clean
 
 .PHONY: clean

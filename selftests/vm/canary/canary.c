@@ -21,9 +21,10 @@ MODULE_PARM_DESC(fault, "warn, bug, null, list, hung or lockup");
 
 static noinline void canary_null(void)
 {
-	int *volatile nowhere = NULL;
+	int *nowhere = NULL;
 
-	*nowhere = 1;
+	OPTIMIZER_HIDE_VAR(nowhere);
+	WRITE_ONCE(*nowhere, 1);
 }
 
 static noinline void canary_list(void)
