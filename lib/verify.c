@@ -22,6 +22,7 @@
 
 #define REPORTS_MAX	8	/* a check: what follows says nothing new */
 #define TABLE_TRIES	3	/* reads of the counters against a changing heap */
+#define TINY_BLOCK	32	/* bytes: tiny objects share slots no larger */
 #define STACK_MIN	(64 * KIB / sizeof(uint64_t))
 
 struct verify {

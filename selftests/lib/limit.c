@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Out of memory: at a limit and at the end of the address space an allocation
+ * first collects, then asks the failure handler, then returns NULL; nothing that
+ * lives is lost, nothing crashes, and room that comes free is used.
+ */
+#include "lib.h"
+
+#define LIMIT	(32 * MIB)
+
+struct link;
+#define LINK_FIELDS(F) F(REF, struct link, next) F(REF, unsigned char, payload) F(VAL, size_t, size)
+GCA_STRUCT(link, LINK_FIELDS);
+
+static struct gca_heap *limited(size_t limit, size_t heap_size, int percent)
+{
+	struct gca_config config;
+
+	gca_config_init(&config);
+	config.limit = limit;
+	config.heap_size = heap_size;
+	config.percent = percent;
+	return open_with(&config);
+}
+
+/* Keeps everything until an allocation fails; the links that were made. */
+static size_t fill(struct gca_mutator *m, struct link **head, size_t size)
+{
+	size_t count = 0;
+
+	GCA_FRAME(m, f, struct link *link; unsigned char *payload);
+	f.link = *head;
+	for (;;) {
+		struct link *link;
+
+		f.payload = gca_new_bytes(m, size);
+		if (!f.payload)
+			break;
+		memset(f.payload, (int)(count + 1), size);
+		link = gca_new(m, link);
+		if (!link)
+			break;
+		gca_init(m, &link->payload, f.payload);
+		gca_init(m, &link->next, f.link);
+		link->size = size;
+		*head = f.link = link;
+		count++;
+	}
+	return count;
+}
+
+static size_t intact(struct link *head, size_t count)
+{
+	size_t good = 0;
+
+	for (; head; head = gca_load(&head->next), count--)
+		good += is_filled(gca_load(&head->payload), (unsigned char)count, head->size);
+	return good;
+}
+
+static void test_limit(size_t size)
+{
+	struct gca_heap *heap = limited(LIMIT, 0, GCA_PERCENT_DEFAULT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	struct gca_stats stats;
+	size_t count, again;
+
+	{
+		GCA_FRAME(m, f, struct link *head);
+		count = fill(m, &f.head, size);
+		stats = stats_of(heap);
+		ok(count * size > LIMIT / 2, "objects of %zu: %zu KiB were had of %zu", size,
+		   count * size / KIB, (size_t)LIMIT / KIB);
+		ok(stats.heap_inuse <= LIMIT, "in use is not over the limit: %llu KiB",
+		   (unsigned long long)stats.heap_inuse / KIB);
+		ok(stats.failed_allocs >= 1 && strlen(gca_error()) > 10, "the failure says: %s",
+		   gca_error());
+		ok(stats.num_gc >= 1, "it collected first");
+		eq(intact(f.head, count), count, "what was allocated is intact");
+		/* Half of the limit is dropped, and can be had again. */
+		for (size_t i = 0; i < count / 2; i++)
+			f.head = gca_load(&f.head->next);
+		count -= count / 2;
+		again = 0;
+		while (again < count / 4 && gca_new_bytes(m, size))
+			again++;
+		eq(again, count / 4, "after a half is dropped, allocation works again");
+		eq(intact(f.head, count), count, "and the other half is intact");
+		f.head = NULL;
+		ok(gca_new_bytes(m, LIMIT / 2), "with all dropped, half the limit in one piece");
+	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+/* Garbage without end fits into any limit. */
+static void test_garbage(int percent)
+{
+	struct gca_heap *heap = limited(LIMIT, 0, percent);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	size_t volume = scaled(400 * MIB), done = 0, failed = 0;
+	struct rng rng = rng_seeded(5);
+
+	while (done < volume) {
+		size_t size = rng_below(&rng, 20) ? rng_below(&rng, 2000) + 1 :
+			      rng_below(&rng, 300 * KIB) + 1;
+
+		failed += !gca_new_bytes(m, size);
+		done += size;
+	}
+	eq(failed, 0, "percent %d: %zu MiB of garbage pass through %zu MiB", percent,
+	   volume / MIB, (size_t)LIMIT / MIB);
+	ok(stats_of(heap).peak_inuse <= LIMIT, "in use never went over");
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+struct failure {
+	struct gca_heap *heap;
+	unsigned int calls;
+	unsigned int give_in;	/* the call that makes room; 0: none */
+	size_t size;
+	gca_ref *hoard;
+};
+
+static bool on_failure(struct gca_heap *heap, size_t size, void *arg)
+{
+	struct failure *failure = arg;
+
+	failure->calls++;
+	failure->size = size;
+	if (failure->heap != heap)
+		failure->size = 0;
+	if (failure->calls != failure->give_in)
+		return false;
+	gca_set_limit(heap, 2 * LIMIT);
+	return true;
+}
+
+static void test_handler(void)
+{
+	struct gca_heap *heap = limited(LIMIT, 0, GCA_PERCENT_DEFAULT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	struct failure failure = { .heap = heap };
+
+	{
+		GCA_FRAME(m, f, struct link *head);
+		gca_set_failure_handler(heap, on_failure, &failure);
+		fill(m, &f.head, 10000);
+		eq(failure.calls, 1, "the handler is called once for one failure");
+		ok(failure.size == 10000 || failure.size == sizeof(struct link),
+		   "with the size: %zu", failure.size);
+		failure.calls = 0;
+		failure.give_in = 1;
+		ok(gca_new_bytes(m, 4 * MIB), "it makes room and the allocation succeeds");
+		eq(failure.calls, 1, "after one call");
+		failure.give_in = 0;
+		gca_set_failure_handler(heap, NULL, NULL);
+		fill(m, &f.head, 10000);
+		eq(failure.calls, 1, "a removed handler is not called");
+	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+static void test_address_space(void)
+{
+	struct gca_heap *heap = limited(0, 8 * MIB, GCA_PERCENT_DEFAULT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	size_t count;
+
+	{
+		GCA_FRAME(m, f, struct link *head);
+		count = fill(m, &f.head, 5000);
+		ok(count * 5000 > 4 * MIB, "%zu KiB were had of a heap of 8 MiB", count * 5000 / KIB);
+		eq(intact(f.head, count), count, "and are intact");
+		ok(!gca_new_bytes(m, 1 * MIB), "no more");
+		f.head = NULL;
+		ok(gca_new_bytes(m, 1 * MIB), "until something is dropped");
+	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+static void *greedy(void *arg)
+{
+	struct gca_heap *heap = arg;
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	size_t bad = 0;
+
+	for (size_t round = 0; round < scaled(5); round++) {
+		GCA_FRAME(m, f, struct link *head);
+		size_t count = fill(m, &f.head, 3000);
+
+		bad += intact(f.head, count) != count;
+	}
+	gca_detach(m);
+	return (void *)bad;
+}
+
+static void test_threads(void)
+{
+	struct gca_heap *heap = limited(LIMIT, 0, GCA_PERCENT_DEFAULT);
+	pthread_t threads[4];
+	struct gca_mutator *m;
+	size_t bad = 0;
+
+	for (unsigned int i = 0; i < 4; i++)
+		if (pthread_create(&threads[i], NULL, greedy, heap))
+			bail("pthread_create");
+	for (unsigned int i = 0; i < 4; i++) {
+		void *result;
+
+		pthread_join(threads[i], &result);
+		bad += (size_t)result;
+	}
+	eq(bad, 0, "four threads at one limit lose nothing");
+	m = attach(heap, GCA_STACK_PRECISE);
+	ok(gca_new_bytes(m, LIMIT / 2), "and leave room when they are gone");
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+int main(void)
+{
+	test_limit(100);
+	test_limit(5000);
+	test_limit(300000);
+	test_garbage(GCA_PERCENT_DEFAULT);
+	test_garbage(GCA_PERCENT_OFF);
+	test_handler();
+	test_address_space();
+	test_threads();
+	return tap_done();
+}
