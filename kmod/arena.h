@@ -74,7 +74,7 @@ struct gca_meta {
 struct gca_worker {
 	struct task_struct *task;
 	wait_queue_head_t wait;
-	struct mutex start_lock;
+	struct mutex start_lock;	/* trylock only; see arena.c */
 	bool work;
 	unsigned long next_attach;
 	u64 counted_ns;
@@ -107,7 +107,7 @@ struct gca_arena {
 	struct mm_struct *mm;
 	struct pid *owner;
 	struct mmu_notifier notifier;
-	struct mutex life_lock;
+	struct mutex life_lock;		/* see arena.c */
 	struct gca_core *core;
 	struct file *heap;
 	struct gca_meta meta;

@@ -54,7 +54,7 @@
  * @inode: holds the address space of the file's metadata mappings
  */
 struct gca_file {
-	struct mutex setup_lock;
+	struct mutex setup_lock;	/* outermost; see arena.c */
 	struct gca_arena *arena;
 	wait_queue_head_t events;
 	struct inode *inode;
@@ -80,7 +80,7 @@ struct gca_arena *gca_file_arena(struct file *file)
 {
 	struct gca_file *gf = file->private_data;
 
-	/* Pairs with the release in gca_ioctl_setup(). */
+	/* Pairs with the release in gca_setup_locked(). */
 	return smp_load_acquire(&gf->arena);
 }
 
@@ -259,6 +259,7 @@ static int gca_setup_locked(struct file *file, const struct gca_call *call,
 		gca_arena_destroy(arena);
 		return err;
 	}
+	/* Pairs with the acquire in gca_file_arena(). */
 	smp_store_release(&gf->arena, arena);
 	/* EPOLLIN may hold from now on. */
 	wake_up_poll(&gf->events, EPOLLIN | EPOLLRDNORM);
@@ -334,6 +335,22 @@ static void gca_refill_undo(struct gca_arena *arena, const struct gcarena_span *
 	WARN_ON_ONCE(nr && gca_core_return(arena->core, ready, nr, &taken));
 }
 
+/*
+ * A large span could not be backed to its end.  What had been is free and
+ * idle now: not for others to run out of memory beside.
+ */
+static void gca_refill_relent(struct gca_arena *arena, u32 npages)
+{
+	struct gcarena_scavenge args = {};
+	struct gcarena_stats stats = {};
+
+	gca_core_stats(arena->core, &stats);
+	args.bytes = min((u64)npages << GCARENA_PAGE_SHIFT,
+			 stats.counters.chunks_idle << GCARENA_CHUNK_SHIFT);
+	if (args.bytes)
+		gca_core_scavenge(arena->core, &args);
+}
+
 static int gca_refill_run(struct gca_arena *arena, const struct gca_call *call,
 			  struct gcarena_refill *args, const struct gca_spans *spent,
 			  struct gca_spans *ready)
@@ -345,6 +362,8 @@ static int gca_refill_run(struct gca_arena *arena, const struct gca_call *call,
 	err = gca_core_refill(arena->core, args, spent->list, ready->list);
 	filled = err ? 0 : args->nr_ready;
 	args->nr_ready = filled;
+	if (err && args->npages > GCARENA_CHUNK_PAGES && (err == -ENOMEM || err == -EINTR))
+		gca_refill_relent(arena, args->npages);
 
 	fault = filled && copy_to_user(out, ready->list, filled * sizeof(*ready->list)) ?
 		-EFAULT : 0;

@@ -29,10 +29,8 @@
 
 /* A leaf describes 1 GiB of heap. */
 #define GCA_LEAF_CHUNKS		512
-#define GCA_CHUNK_BITS_SHIFT	2	/* base pages of one bitmap for a chunk */
-#define GCA_CHUNK_BITS		(1U << GCA_CHUNK_BITS_SHIFT)
+#define GCA_CHUNK_BITS		4U	/* base pages of one bitmap for a chunk */
 #define GCA_LINES_PER_BASE	(PAGE_SIZE / GCARENA_LINE_SIZE)
-#define GCA_CHUNK_META_BASES	(1 + 2 * GCA_CHUNK_BITS)
 
 /**
  * struct gca_meta_leaf - the metadata pages of 512 chunks
@@ -67,9 +65,9 @@ static struct vfsmount *gca_fs_mount;
  */
 int gca_meta_init(void)
 {
-	BUILD_BUG_ON(PAGE_SIZE != GCARENA_CHUNK_PAGES * sizeof(struct gcarena_row));
-	BUILD_BUG_ON(PAGE_SIZE * GCA_CHUNK_BITS != GCARENA_CHUNK_PAGES * GCARENA_LINE_SIZE);
-	BUILD_BUG_ON(PAGE_SIZE < sizeof(struct gcarena_status));
+	BUILD_BUG_ON(GCARENA_CHUNK_PAGES * sizeof(struct gcarena_row) != PAGE_SIZE);
+	BUILD_BUG_ON(GCARENA_CHUNK_PAGES * GCARENA_LINE_SIZE != GCA_CHUNK_BITS * PAGE_SIZE);
+	BUILD_BUG_ON(sizeof(struct gcarena_status) > PAGE_SIZE);
 
 	gca_fs_mount = kern_mount(&gca_fs);
 	return PTR_ERR_OR_ZERO(gca_fs_mount);

@@ -88,22 +88,23 @@ static void gca_worker_run(struct gca_arena *arena)
 	 * of this is about to go anyway.
 	 */
 	while (!kthread_should_stop() && atomic_read(&arena->mm->mm_users)) {
-		bool sweeping = gca_core_sweeping(arena->core);
 		u64 start = ktime_get_ns();
+		enum gca_work work = gca_worker_step(arena);
 
-		if (gca_worker_step(arena) == GCA_WORK_IDLE)
+		if (work == GCA_WORK_IDLE)
 			break;
 		cond_resched();
-		if (sweeping)
+		if (work != GCA_WORK_PACED)
 			continue;
 
 		rest += (ktime_get_ns() - start) * GCA_REST_FACTOR;
 		if (rest < GCA_REST_MIN_NS)
 			continue;
+		/* A sweep that starts ends the rest, but not for long. */
 		wait_event_freezable_timeout(worker->wait,
-					     kthread_should_stop() ||
-					     gca_core_sweeping(arena->core),
+					     kthread_should_stop() || READ_ONCE(worker->work),
 					     nsecs_to_jiffies(rest) + 1);
+		WRITE_ONCE(worker->work, false);
 		rest = 0;
 		gca_worker_count(arena);
 	}
@@ -132,7 +133,7 @@ static void gca_worker_attach(struct gca_worker *worker)
 	rcu_read_lock();
 	same = task_css_set(current) == task_css_set(worker->task);
 	rcu_read_unlock();
-	worker->next_attach = jiffies + GCA_ATTACH_INTERVAL;
+	WRITE_ONCE(worker->next_attach, jiffies + GCA_ATTACH_INTERVAL);
 	if (!same)
 		cgroup_attach_task_all(current, worker->task);
 }
@@ -159,10 +160,12 @@ void gca_worker_tend(struct gca_arena *arena)
 {
 	struct gca_worker *worker = &arena->worker;
 
-	if (likely(!READ_ONCE(worker->work)))
+	if (READ_ONCE(worker->task)) {
+		if (likely(time_before(jiffies, READ_ONCE(worker->next_attach))))
+			return;
+	} else if (likely(!READ_ONCE(worker->work))) {
 		return;
-	if (READ_ONCE(worker->task) && time_before(jiffies, READ_ONCE(worker->next_attach)))
-		return;
+	}
 	/* Whoever holds it does what there is to do. */
 	if (!mutex_trylock(&worker->start_lock))
 		return;
