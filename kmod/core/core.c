@@ -404,6 +404,7 @@ int gca_core_set_policy(struct gca_core *core, const struct gcarena_policy *poli
 	core->policy = *policy;
 	core->policy.size = sizeof(core->policy);
 	gca_scavenge_wake(core);
+	gca_publish(core);
 	gca_unlock(&core->lock);
 	return 0;
 }

@@ -151,6 +151,7 @@ struct gca_class {
  * @class_map: which classes have spans in central lists, by their parity
  * @policy: as last set
  * @counters: all but those of gca_core_add_worker_time() follow the structures
+ * @claimed_bytes: about to be in use, counted against the limit
  * @sequence: events so far
  * @sweep_left: spans of an older generation, in any state
  * @nr_listed: spans in central lists
@@ -185,6 +186,7 @@ struct gca_core {
 	u64 *class_map[2];
 	struct gcarena_policy policy;
 	struct gcarena_counters counters;
+	u64 claimed_bytes;
 	u64 sequence;
 	u64 sweep_left;
 	u64 nr_listed;

@@ -69,14 +69,17 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 		   struct gcarena_span *span)
 {
 	u64 limit = core->policy.limit_bytes;
+	u64 bytes = gca_page_bytes(npages);
 	struct gca_record *record;
 	u32 page;
 	int err;
 
-	if (limit && (core->counters.heap_inuse > limit ||
-		      gca_page_bytes(npages) > limit - core->counters.heap_inuse))
+	if (limit && core->counters.heap_inuse + core->claimed_bytes + bytes > limit)
 		return -ENOMEM;
+	/* Taking may drop the lock before the pages count as in use. */
+	core->claimed_bytes += bytes;
 	err = gca_pages_take(core, npages, &page);
+	core->claimed_bytes -= bytes;
 	if (err)
 		return err;
 

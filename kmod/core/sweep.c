@@ -101,12 +101,12 @@ int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args)
 	WRITE_ONCE(core->sweeping, true);
 	args->generation = core->generation;
 	args->left = core->sweep_left;
-	gca_publish(core);
 	if (core->nr_listed) {
 		/* Even if it is awake: it may be resting from scavenging. */
 		core->worker_awake = false;
 		gca_worker_wake(core);
 	}
+	gca_publish(core);
 	gca_sweep_check_done(core);
 out:
 	gca_unlock(&core->lock);

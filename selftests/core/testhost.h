@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A host for the core that remembers everything and believes nothing.
+ *
+ * There is no heap behind it: the core never touches one.  It knows for each
+ * page whether it is present and dirty, checks each operation against that, and
+ * can fail any of them.  A hook runs inside the operations that are called
+ * without the core lock, where a test may call into the core again as another
+ * thread would.  One thread only.
+ */
+#ifndef TESTHOST_H
+#define TESTHOST_H
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core_internal.h"
+
+enum host_site { SITE_BACK, SITE_RELEASE, SITE_META_ALLOC, SITE_META_BACK, SITES };
+
+struct test_host {
+	struct gca_tables tables;	/* first: the core's host pointer */
+	struct gca_core *core;
+	u32 nr_pages;
+	u32 nr_chunks;
+
+	bool *present;			/* by page */
+	bool *dirty;			/* by page: handed out since it was absent */
+	bool *small;			/* by chunk */
+	bool *meta;			/* by chunk: meta_back() was called */
+	bool *idle;			/* by chunk: chunk_idle() without chunk_busy() */
+
+	/* Tests set these. */
+	u32 fail_percent[SITES];
+	int fail_next[SITES];		/* so many calls from now, 0 never */
+	bool back_small;
+	u32 lost_percent;		/* of what is released, not really freed */
+	void (*hook)(struct test_host *host, enum host_site site);
+	bool (*in_use)(struct test_host *host, u32 page);
+	int (*wait)(struct test_host *host, u32 sequence);
+	u32 (*random)(void);
+
+	/* What happened. */
+	u32 calls[SITES];
+	u32 failed[SITES];
+	u32 last_page[SITES];
+	u32 last_npages[SITES];
+	u32 woken;
+	u32 done;
+	u32 wakes_transit;
+	u64 released;
+	u64 meta_bytes;
+	u32 wrong;
+};
+
+/* A finding.  Printed as a comment, and remembered. */
+__attribute__((format(printf, 2, 3), unused))
+static void host_wrong(struct test_host *host, const char *format, ...)
+{
+	va_list ap;
+
+	host->wrong++;
+	if (host->wrong > 20)
+		return;
+	printf("# wrong: ");
+	va_start(ap, format);
+	vprintf(format, ap);
+	va_end(ap);
+	printf("\n");
+	fflush(stdout);
+}
+
+static bool host_fails(struct test_host *host, enum host_site site)
+{
+	bool fails = false;
+
+	host->calls[site]++;
+	if (host->fail_next[site] && !--host->fail_next[site])
+		fails = true;
+	if (host->fail_percent[site] && host->random() % 100 < host->fail_percent[site])
+		fails = true;
+	host->failed[site] += fails;
+	return fails;
+}
+
+static void host_check_range(struct test_host *host, const char *what, u32 page, u32 npages)
+{
+	if (!npages || page + npages > host->nr_pages ||
+	    page / GCARENA_CHUNK_PAGES != (page + npages - 1) / GCARENA_CHUNK_PAGES)
+		host_wrong(host, "%s: range %u+%u", what, page, npages);
+}
+
+static int host_back(void *arg, u32 page, u32 npages)
+{
+	struct test_host *host = arg;
+	u32 chunk = page / GCARENA_CHUNK_PAGES;
+	u32 i;
+
+	host_check_range(host, "back", page, npages);
+	host->last_page[SITE_BACK] = page;
+	host->last_npages[SITE_BACK] = npages;
+	for (i = page; i < page + npages; i++)
+		if (host->present[i])
+			host_wrong(host, "back: page %u is present", i);
+	if (host->hook)
+		host->hook(host, SITE_BACK);
+	if (host_fails(host, SITE_BACK))
+		return -ENOMEM;
+	for (i = page; i < page + npages; i++) {
+		host->present[i] = true;
+		host->dirty[i] = false;
+	}
+	if (npages == GCARENA_CHUNK_PAGES)
+		host->small[chunk] = host->back_small;
+	return npages < GCARENA_CHUNK_PAGES || host->back_small;
+}
+
+static u64 host_release(void *arg, u32 page, u32 npages)
+{
+	struct test_host *host = arg;
+	u32 chunk = page / GCARENA_CHUNK_PAGES;
+	bool any = false;
+	u64 bytes = 0;
+	u32 i;
+
+	host_check_range(host, "release", page, npages);
+	host->last_page[SITE_RELEASE] = page;
+	host->last_npages[SITE_RELEASE] = npages;
+	if (host->hook)
+		host->hook(host, SITE_RELEASE);
+	host_fails(host, SITE_RELEASE);
+	for (i = page; i < page + npages; i++) {
+		if (host->in_use && host->in_use(host, i))
+			host_wrong(host, "release: page %u is in use", i);
+		if (host->present[i] &&
+		    (!host->lost_percent || host->random() % 100 >= host->lost_percent))
+			bytes += GCARENA_PAGE_SIZE;
+		host->present[i] = false;
+		host->dirty[i] = false;
+	}
+	for (i = 0; i < GCARENA_CHUNK_PAGES; i++)
+		any |= host->present[chunk * GCARENA_CHUNK_PAGES + i];
+	host->small[chunk] = any;
+	host->released += bytes;
+	return bytes;
+}
+
+static void *host_meta_alloc(void *arg, size_t size)
+{
+	struct test_host *host = arg;
+
+	if (host->hook)
+		host->hook(host, SITE_META_ALLOC);
+	if (host_fails(host, SITE_META_ALLOC))
+		return NULL;
+	host->meta_bytes += size;
+	return calloc(1, size);
+}
+
+static void host_meta_free(void *arg, void *mem, size_t size)
+{
+	struct test_host *host = arg;
+
+	if (size > host->meta_bytes)
+		host_wrong(host, "meta_free: more than was allocated");
+	host->meta_bytes -= size;
+	free(mem);
+}
+
+static long host_meta_back(void *arg, u32 chunk)
+{
+	struct test_host *host = arg;
+
+	if (chunk >= host->nr_chunks)
+		host_wrong(host, "meta_back: chunk %u", chunk);
+	if (host->meta[chunk])
+		host_wrong(host, "meta_back: chunk %u again", chunk);
+	if (host->hook)
+		host->hook(host, SITE_META_BACK);
+	if (host_fails(host, SITE_META_BACK))
+		return -ENOMEM;
+	host->meta[chunk] = true;
+	return 36864;
+}
+
+static void host_chunk_idle(void *arg, struct gca_chunk *chunk)
+{
+	struct test_host *host = arg;
+	u32 index = chunk->index;
+
+	if (host->idle[index])
+		host_wrong(host, "chunk_idle: chunk %u twice", index);
+	host->idle[index] = true;
+}
+
+static void host_chunk_busy(void *arg, struct gca_chunk *chunk)
+{
+	struct test_host *host = arg;
+	u32 index = chunk->index;
+
+	if (!host->idle[index])
+		host_wrong(host, "chunk_busy: chunk %u was not idle", index);
+	host->idle[index] = false;
+}
+
+static void host_wake_worker(void *arg)
+{
+	((struct test_host *)arg)->woken++;
+}
+
+static void host_sweep_done(void *arg)
+{
+	((struct test_host *)arg)->done++;
+}
+
+static int host_transit_wait(void *arg, u32 sequence)
+{
+	struct test_host *host = arg;
+
+	if (host->wait)
+		return host->wait(host, sequence);
+	host_wrong(host, "transit_wait: nobody to wait for");
+	return -EINTR;
+}
+
+static void host_transit_wake(void *arg)
+{
+	((struct test_host *)arg)->wakes_transit++;
+}
+
+static u64 host_now(void *arg)
+{
+	return 0;
+}
+
+static const struct gca_host_ops host_ops = {
+	.back = host_back,
+	.release = host_release,
+	.meta_alloc = host_meta_alloc,
+	.meta_free = host_meta_free,
+	.meta_back = host_meta_back,
+	.chunk_idle = host_chunk_idle,
+	.chunk_busy = host_chunk_busy,
+	.wake_worker = host_wake_worker,
+	.sweep_done = host_sweep_done,
+	.transit_wait = host_transit_wait,
+	.transit_wake = host_transit_wake,
+	.now = host_now,
+};
+
+__attribute__((unused))
+static void host_init(struct test_host *host, u32 nr_chunks)
+{
+	memset(host, 0, sizeof(*host));
+	host->nr_chunks = nr_chunks;
+	host->nr_pages = nr_chunks * GCARENA_CHUNK_PAGES;
+	host->tables.spans = calloc(host->nr_pages, sizeof(struct gcarena_row));
+	host->tables.bitmap[0] = calloc(host->nr_pages, GCARENA_LINE_SIZE);
+	host->tables.bitmap[1] = calloc(host->nr_pages, GCARENA_LINE_SIZE);
+	host->tables.status = calloc(1, sizeof(struct gcarena_status));
+	host->present = calloc(host->nr_pages, sizeof(bool));
+	host->dirty = calloc(host->nr_pages, sizeof(bool));
+	host->small = calloc(nr_chunks, sizeof(bool));
+	host->meta = calloc(nr_chunks, sizeof(bool));
+	host->idle = calloc(nr_chunks, sizeof(bool));
+}
+
+/* After gca_core_destroy(): nothing of the core's memory is left. */
+__attribute__((unused))
+static void host_exit(struct test_host *host)
+{
+	if (host->meta_bytes)
+		host_wrong(host, "%llu bytes of metadata leaked", host->meta_bytes);
+	free(host->tables.spans);
+	free(host->tables.bitmap[0]);
+	free(host->tables.bitmap[1]);
+	free(host->tables.status);
+	free(host->present);
+	free(host->dirty);
+	free(host->small);
+	free(host->meta);
+	free(host->idle);
+}
+
+#endif /* TESTHOST_H */
