@@ -46,17 +46,17 @@ static const char help[] =
 	"\n"
 	"Exit status: 0 done; 1 out of memory or no heap; 2 a bad option or index.\n";
 
-static bool parse_count(const char *name, const char *text, uint32_t min, uint32_t max,
+static bool parse_count(const struct option *option, uint32_t min, uint32_t max,
 			uint32_t *value)
 {
 	unsigned long long n;
 	char *end;
 
 	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || n < min || n > max) {
-		fprintf(stderr, "depgraph: --%s %s: not a number from %u to %u\n", name, text,
-			min, max);
+	n = strtoull(optarg, &end, 10);
+	if (*optarg < '0' || *optarg > '9' || *end || errno || n < min || n > max) {
+		fprintf(stderr, "depgraph: --%s %s: not a number from %u to %u\n",
+			option->name, optarg, min, max);
 		return false;
 	}
 	*value = n;
@@ -88,19 +88,19 @@ static bool parse(int argc, char **argv, struct options *options)
 			options->index = optarg;
 			break;
 		case THREADS:
-			good = parse_count(longs[i].name, optarg, 1, CREW_THREADS_MAX, &options->threads);
+			good = parse_count(&longs[i], 1, CREW_THREADS_MAX, &options->threads);
 			break;
 		case ROUNDS:
-			good = parse_count(longs[i].name, optarg, 0, COUNT_MAX, &options->rounds);
+			good = parse_count(&longs[i], 0, COUNT_MAX, &options->rounds);
 			break;
 		case QUERIES:
-			good = parse_count(longs[i].name, optarg, 0, COUNT_MAX, &options->queries);
+			good = parse_count(&longs[i], 0, COUNT_MAX, &options->queries);
 			break;
 		case SEED:
-			good = parse_count(longs[i].name, optarg, 0, UINT32_MAX, &options->seed);
+			good = parse_count(&longs[i], 0, UINT32_MAX, &options->seed);
 			break;
 		case HOLD:
-			good = parse_count(longs[i].name, optarg, 0, HOLD_MAX, &options->hold_seconds);
+			good = parse_count(&longs[i], 0, HOLD_MAX, &options->hold_seconds);
 			break;
 		case NO_COLLECT:
 			options->no_collect = true;

@@ -41,6 +41,8 @@ struct point {
  * @heap: about which
  * @address: of something in the heap, to find its mapping by; never followed
  * @start: of the run, seconds
+ * @nr: how many points
+ * @points: in their order in time
  * @sampling: in the step that the ratio is about
  * @samples: how many were taken in it
  * @ratio: the largest in use / live among them
