@@ -134,6 +134,8 @@ DEPGRAPH_SRC	:= $(wildcard samples/depgraph/*.c)
 DEPGRAPH_OBJ	:= $(DEPGRAPH_SRC:%.c=$(B)/obj/%.o)
 DEPGRAPH_ORACLE	:= $(DEPGRAPH_SRC:%.c=$(B)/malloc/obj/%.o)
 SAMPLES		:= $(if $(DEPGRAPH_SRC),$(B)/samples/depgraph $(B)/samples/depgraph-malloc)
+# The same linked with the variants, for tests: seeded faults, sanitizers.
+SAMPLE_TESTS	:= $(if $(DEPGRAPH_SRC),$(B)/test/samples/depgraph $(B)/asan/samples/depgraph)
 
 .PHONY: samples
 samples: $(SAMPLES)
@@ -145,6 +147,14 @@ $(B)/malloc/obj/%.o: %.c
 $(B)/samples/depgraph: $(DEPGRAPH_OBJ) $(B)/libgcarena.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
+
+$(B)/test/samples/depgraph: $(DEPGRAPH_SRC:%.c=$(B)/test/obj/%.o) $(B)/test/libgcarena.a
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
+
+$(B)/asan/samples/depgraph: $(DEPGRAPH_SRC:%.c=$(B)/asan/obj/%.o) $(B)/asan/libgcarena.a
+	@mkdir -p $(@D)
+	$(CC) $(ASAN_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
 
 $(B)/samples/depgraph-malloc: $(DEPGRAPH_ORACLE)
 	@mkdir -p $(@D)
@@ -162,8 +172,15 @@ TEST_LINK	 = $(CC) $(LIB_CPPFLAGS) -Iselftests $(LIB_CFLAGS) -MF $@.d
 
 .PHONY: tests tests-host tests-guest
 tests: tests-host tests-guest
-tests-host: $(CORE_TESTS) $(LIB_TESTS) $(ASAN_TESTS)
+tests-host: $(CORE_TESTS) $(LIB_TESTS) $(ASAN_TESTS) $(SAMPLE_TESTS)
 tests-guest: $(GUEST_TESTS) $(LIB_TESTS)
+
+# Install what is missing, build, run everything through prove: scripts/check.
+.PHONY: check check-host check-guest check-long
+check:
+	@MAKE=$(MAKE) B=$(B) scripts/check all
+check-host check-guest check-long: check-%:
+	@MAKE=$(MAKE) B=$(B) scripts/check $*
 
 -include $(wildcard selftests/core/Makefile.inc)
 
