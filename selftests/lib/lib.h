@@ -21,8 +21,8 @@
 
 #include "tap.h"
 
-#define KIB	1024ul
-#define MIB	(1024ul * KIB)
+#define KIB	(1UL << 10)
+#define MIB	(1UL << 20)
 
 #if defined(__SANITIZE_ADDRESS__)
 #define TEST_ASAN	1
@@ -148,7 +148,7 @@ static UNUSED bool is_filled(const void *memory, unsigned char with, size_t size
 	return !size || (byte[0] == with && !memcmp(byte, byte + 1, size - 1));
 }
 
-static UNUSED uint64_t now_ns(void)
+static UNUSED uint64_t clock_ns(void)
 {
 	struct timespec ts;
 

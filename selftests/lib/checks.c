@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The checks behind GCARENA_DEBUG: silent on a sound heap, and each seeded fault
+ * is caught by the check that is there for it.  In the ASan build a use after
+ * collection, in a child, dies with ASan's report.
+ */
+#include "lib.h"
+
+#include "internal.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+struct node;
+#define NODE_FIELDS(F) F(REF, struct node, left) F(REF, struct node, right) F(VAL, size_t, key)
+GCA_STRUCT(node, NODE_FIELDS);
+
+/* The same as a kind with an id, and one with a callback. */
+#define WIDE_FIELDS(F)				\
+	F(REF, struct node, left)		\
+	F(REF, struct node, right)		\
+	F(VALS, size_t, key, 100)
+GCA_STRUCT(wide, WIDE_FIELDS);
+
+struct traced {
+	GCA_REF(struct node) left;
+	GCA_REF(struct node) right;
+	size_t key;
+};
+
+static void trace_traced(const void *object, size_t size, struct gca_visitor *visitor)
+{
+	const struct traced *traced = object;
+
+	gca_visit(visitor, &traced->left);
+	gca_visit(visitor, &traced->right);
+}
+GCA_TRACED(traced, trace_traced);
+
+struct reports {
+	unsigned int count;
+	char first[512];
+};
+
+static void on_report(struct gca_heap *heap, const char *text, void *arg)
+{
+	struct reports *reports = arg;
+
+	if (!reports->count++)
+		snprintf(reports->first, sizeof(reports->first), "%s", text);
+}
+
+static struct reports reports;
+
+static struct gca_heap *open_checked(const char *debug, enum gca_mode mode)
+{
+	struct gca_heap *heap;
+
+	setenv("GCARENA_DEBUG", debug, 1);
+	heap = open_quiet(mode);
+	unsetenv("GCARENA_DEBUG");
+	memset(&reports, 0, sizeof(reports));
+	gca_set_report_handler(heap, on_report, &reports);
+	return heap;
+}
+
+static struct node *tree(struct gca_mutator *m, unsigned int depth)
+{
+	GCA_FRAME(m, f, struct node *node);
+	f.node = must(depth % 3 == 0 ? (struct node *)gca_new(m, traced) :
+		      depth % 3 == 1 ? gca_new(m, node) : (struct node *)gca_new(m, wide));
+	if (depth) {
+		gca_store(m, &f.node->left, tree(m, depth - 1));
+		gca_store(m, &f.node->right, tree(m, depth - 1));
+	}
+	return f.node;
+}
+
+static size_t tree_size(struct node *node)
+{
+	return node ? 1 + tree_size(gca_load(&node->left)) + tree_size(gca_load(&node->right)) : 0;
+}
+
+/* Every switch on, on every sort of thing the library does. */
+static void test_silent(const char *debug, enum gca_mode mode)
+{
+	struct gca_heap *heap = open_checked(debug, mode);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	static GCA_REF(struct node) range[20];
+	size_t size = 0;
+
+	gca_root_add(heap, range, sizeof(range));
+	{
+		GCA_FRAME(m, f, struct node *tree; gca_ref *refs; void *plain);
+		for (unsigned int round = 0; round < 5; round++) {
+			f.tree = tree(m, 9);
+			f.refs = must(gca_new_refs(m, 5000 + 20000 * round));
+			f.plain = must(gca_alloc(m, gca_kind_conservative(), 3000));
+			for (unsigned int i = 0; i < 5000; i++) {
+				gca_store(m, &f.refs[i], must(gca_new_bytes(m, 1 + i % 900)));
+				gca_store(m, &range[i % 20], (struct node *)f.tree);
+			}
+			((void **)f.plain)[7] = f.tree;
+			gca_copy_refs(m, f.refs + 10, f.refs, 3000);
+			gca_copy_refs(m, f.refs, f.refs + 5, 3000);
+			gca_clear_refs(m, f.refs + 4000, 500);
+			gca_exchange(m, &range[3], NULL);
+			gca_compare_exchange(m, &range[4], f.tree, NULL);
+			gca_compare_exchange(m, &range[5], NULL, f.tree);
+			gca_collect(m);
+			size += tree_size(f.tree);
+		}
+	}
+	gca_release(m);
+	eq(size, 5 * 1023, "%s: the heap works", debug);
+	eq(reports.count, 0, "%s, mode %d: silent on a sound heap", debug, mode);
+	if (reports.count)
+		diag("%s", reports.first);
+	gca_root_remove(heap, range);
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+static void check_report(const char *what, const char *pattern)
+{
+	ok(reports.count > 0, "%s is reported", what);
+	ok(strstr(reports.first, pattern) != NULL, "it says \"%s\"", pattern);
+	diag("%s", reports.first);
+}
+
+/* One fault in one collection of a tree; the heap is then of no more use. */
+static void test_fault(enum gca_fault fault, uint64_t nth, const char *what, const char *pattern)
+{
+	struct gca_heap *heap = open_checked("verify=1", GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+
+	{
+		GCA_FRAME(m, f, struct node *tree);
+		f.tree = tree(m, 8);
+		gca_collect(m);
+		eq(reports.count, 0, "%s: silent before", what);
+		f.tree = tree(m, 8);
+		if (fault == GCA_FAULT_STALE_ROW || fault == GCA_FAULT_STALE_CLASS)
+			nth = (((uintptr_t)f.tree - heap->base) >> GCARENA_PAGE_SHIFT) + 1;
+		gca_fault_arm(fault, nth);
+		gca_collect(m);
+		ok(gca_fault_fired(fault), "%s: the fault happened", what);
+		gca_fault_arm(fault, 0);
+		check_report(what, pattern);
+	}
+	gca_detach(m);
+	gca_close(heap);
+}
+
+static void test_faults(void)
+{
+	test_fault(GCA_FAULT_SKIP_MARK, 1, "the root's mark skipped", "is not marked");
+	test_fault(GCA_FAULT_SKIP_MARK, 100, "a skipped mark", "is not marked");
+	test_fault(GCA_FAULT_SKIP_MARK, 511, "the last mark skipped", "is not marked");
+	test_fault(GCA_FAULT_CLEAR_ALLOC, 1, "a cleared alloc bit", "alloc bit is clear");
+	test_fault(GCA_FAULT_CLEAR_ALLOC, 200, "another cleared alloc bit", "alloc bit is clear");
+	test_fault(GCA_FAULT_STALE_ROW, 0, "a stale span row", "not in use");
+	test_fault(GCA_FAULT_STALE_CLASS, 0, "a row of another class", "verify: ");
+	test_fault(GCA_FAULT_KEEP_ALLOC, 50, "a dead object kept", "still has its alloc bit");
+}
+
+/* Without a handler: stderr, and abort. */
+static int child(void (*fn)(void), char *output, size_t room)
+{
+	int fds[2], status = 0;
+	size_t length = 0;
+	ssize_t got;
+	pid_t pid;
+
+	fflush(stdout);
+	if (pipe(fds))
+		bail("pipe");
+	pid = fork();
+	if (!pid) {
+		dup2(fds[1], STDERR_FILENO);
+		close(fds[0]);
+		close(fds[1]);
+		fn();
+		_exit(0);
+	}
+	close(fds[1]);
+	while (length < room - 1 && (got = read(fds[0], output + length, room - 1 - length)) > 0)
+		length += (size_t)got;
+	output[length] = '\0';
+	close(fds[0]);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		bail("fork");
+	return status;
+}
+
+static void fail_loudly(void)
+{
+	struct gca_heap *heap = open_checked("verify=1", GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+
+	gca_set_report_handler(heap, NULL, NULL);
+	GCA_FRAME(m, f, struct node *tree);
+	f.tree = tree(m, 4);
+	gca_fault_arm(GCA_FAULT_SKIP_MARK, 3);
+	gca_collect(m);
+}
+
+static void test_default_report(void)
+{
+	char output[4096];
+	int status = child(fail_loudly, output, sizeof(output));
+
+	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "without a handler: abort");
+	ok(strstr(output, "is not marked"), "after the report on stderr");
+}
+
+static void test_shadow(void)
+{
+	struct gca_heap *heap = open_checked("shadow=1", GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	static GCA_REF(struct node) range[4];
+	GCA_REF(struct node) stray = { NULL };
+
+	gca_root_add(heap, range, sizeof(range));
+	{
+		GCA_FRAME(m, f, struct node *a; struct node *b; struct wide *wide;
+			  struct traced *traced; gca_ref *refs; gca_ref *big);
+		f.a = must(gca_new(m, node));
+		f.b = must(gca_new(m, node));
+		f.wide = must(gca_new(m, wide));
+		f.traced = must(gca_new(m, traced));
+		f.refs = must(gca_new_refs(m, 10));
+		f.big = must(gca_new_refs(m, 10000));
+		gca_store(m, &f.a->left, f.b);
+		gca_init(m, &f.b->left, f.a);
+		gca_collect(m);
+		eq(reports.count, 0, "stores by the barrier are silent");
+
+#define SEEDED(statement, name) do {						\
+		memset(&reports, 0, sizeof(reports));				\
+		statement;							\
+		gca_collect(m);							\
+		check_report("a raw store to " name, "last barrier stored");	\
+		memset(&reports, 0, sizeof(reports));				\
+		gca_collect(m);							\
+		eq(reports.count, 0, "once");					\
+} while (0)
+		SEEDED(f.a->right.gca_raw = f.b, "a field");
+		ok(true, "shadow names");
+		SEEDED(f.a->left.gca_raw = NULL, "a field, of NULL");
+		SEEDED(f.wide->right.gca_raw = f.b, "a field of a kind with an id");
+		SEEDED(f.traced->right.gca_raw = f.b, "a field that a callback visits");
+		SEEDED(f.refs[9].gca_raw = f.b, "an array's last slot");
+		SEEDED(f.big[9999].gca_raw = f.b, "a large array's last slot");
+		SEEDED(range[3].gca_raw = f.b, "a registered range");
+		SEEDED(memcpy(&f.refs[1], &f.refs[9], 8), "an array by memcpy");
+
+		f.a->key = 77;
+		f.wide->key[99] = (size_t)f.b;
+		memset(&reports, 0, sizeof(reports));
+		gca_collect(m);
+		eq(reports.count, 0, "data fields are nobody's business");
+
+		gca_store(m, &stray, f.b);
+		gca_collect(m);
+		check_report("a barrier on no slot", "neither in the heap nor");
+		memset(&reports, 0, sizeof(reports));
+		gca_init(m, &f.a->right, f.a);
+		gca_collect(m);
+		check_report("a late gca_init()", "gca_init()");
+		f.refs = must(gca_new_refs(m, 100));
+		for (unsigned int i = 0; i < 100; i++)
+			gca_init(m, &f.refs[i], f.a);
+		memset(&reports, 0, sizeof(reports));
+		gca_collect(m);
+		eq(reports.count, 0, "one in time is silent");
+	}
+	gca_root_remove(heap, range);
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+
+	/* Where plain stores are right, nothing is said. */
+	heap = open_checked("shadow=1,verify=1", GCA_MODE_STOP_THE_WORLD);
+	m = attach(heap, GCA_STACK_PRECISE);
+	{
+		GCA_FRAME(m, f, struct node *a);
+		f.a = must(gca_new(m, node));
+		f.a->right.gca_raw = must(gca_new(m, node));
+		gca_collect(m);
+		eq(reports.count, 0, "stop-the-world: plain stores are right");
+	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+/* What a report says of a kind with pointer bits is the kind's name. */
+static void test_names(void)
+{
+	struct gca_heap *heap = open_checked("shadow=1", GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+
+	{
+		GCA_FRAME(m, f, struct node *a);
+		f.a = must(gca_new(m, node));
+		f.a->right.gca_raw = f.a;
+		gca_collect(m);
+		ok(strstr(reports.first, "(node,") && strstr(reports.first, "slot +8"),
+		   "kind and offset are named: %s", reports.first);
+	}
+	gca_detach(m);
+	gca_close(heap);
+}
+
+static void test_bad_pointers(void)
+{
+	struct gca_heap *heap = open_checked("verify=1", GCA_MODE_STOP_THE_WORLD);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	int outside;
+
+	{
+		GCA_FRAME(m, f, struct node *a; struct wide *b; struct node *c);
+		f.a = must(gca_new(m, node));
+		f.b = must(gca_new(m, wide));
+		f.a->left.gca_raw = (void *)&outside;
+		gca_collect(m);
+		check_report("a REF to outside of the heap", "is not in the heap");
+		memset(&reports, 0, sizeof(reports));
+		f.a->left.gca_raw = (void *)&f.b->key[3];
+		gca_collect(m);
+		check_report("a REF into an object", "inside an object");
+		memset(&reports, 0, sizeof(reports));
+		f.c = must(gca_new(m, node));
+		f.a->left.gca_raw = f.c + 1;
+		f.c = NULL;
+		gca_collect(m);
+		check_report("a REF to a free slot", "alloc bit is clear");
+		memset(&reports, 0, sizeof(reports));
+		f.a->left.gca_raw = (struct node *)(heap->base + heap->size - 64);
+		gca_collect(m);
+		check_report("a REF to an unused page", "not in use");
+		f.a->left.gca_raw = NULL;
+		memset(&reports, 0, sizeof(reports));
+		gca_collect(m);
+		eq(reports.count, 0, "mended: silent");
+	}
+	gca_detach(m);
+	gca_close(heap);
+}
+
+static void test_poison(void)
+{
+	struct gca_heap *heap;
+	struct gca_mutator *m;
+	unsigned char *dead;
+	size_t dirty = 0;
+
+	if (TEST_ASAN) {
+		skip(3, "ASan poisons in its own way");
+		return;
+	}
+	heap = open_checked("poison=1,verify=1", GCA_MODE_CONCURRENT);
+	m = attach(heap, GCA_STACK_PRECISE);
+	{
+		GCA_FRAME(m, f, unsigned char *live);
+		dead = must(gca_new_bytes(m, 100));
+		memset(dead, 1, 100);
+		f.live = must(gca_new_bytes(m, 100));
+		memset(f.live, 2, 100);
+		gca_collect(m);
+		ok(is_filled(dead, 0xdb, 100), "a dead object is filled");
+		ok(is_filled(f.live, 2, 100), "a live one is not");
+		for (unsigned int i = 0; i < 2000; i++)
+			dirty += !is_zero(must(gca_new_bytes(m, 100)), 100);
+		eq(dirty, 0, "what is allocated there is zero");
+	}
+	gca_detach(m);
+	gca_close(heap);
+}
+
+static void use_after_collect(void)
+{
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	struct node *dead = must(gca_new(m, node));
+
+	dead->key = 1;
+	gca_collect(m);
+	dead->key = 2;
+}
+
+static void use_after_collect_large(void)
+{
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	volatile char *dead = must(gca_new_bytes(m, MIB));
+
+	dead[5000] = 1;
+	gca_collect(m);
+	dead[5000] = 2;
+}
+
+static void test_asan(void)
+{
+	char output[4096];
+	int status;
+
+	if (!TEST_ASAN) {
+		skip(4, "not an ASan build");
+		return;
+	}
+	status = child(use_after_collect, output, sizeof(output));
+	ok(status, "a use after collection ends the process");
+	ok(strstr(output, "AddressSanitizer: use-after-poison"), "with ASan's report");
+	status = child(use_after_collect_large, output, sizeof(output));
+	ok(status, "the same of a large object");
+	ok(strstr(output, "AddressSanitizer: use-after-poison"), "with ASan's report");
+}
+
+static void traced_cycles(void)
+{
+	struct gca_heap *heap;
+	struct gca_mutator *m;
+
+	setenv("GCARENA_DEBUG", "gctrace=1", 1);
+	heap = open_with(NULL);
+	m = attach(heap, GCA_STACK_PRECISE);
+	for (size_t i = 0; i < 9 * MIB; i += 1000)
+		must(gca_new_bytes(m, 1000));
+	gca_collect(m);
+}
+
+static void test_gctrace(void)
+{
+	unsigned int lines = 0, good = 0, forced = 0;
+	char output[8192], *line, *rest = output;
+	int status = child(traced_cycles, output, sizeof(output));
+
+	eq(status, 0, "gctrace=1: the program runs");
+	while ((line = strsep(&rest, "\n")) && *line) {
+		double at, t1, t2, t3, c1, c2, c3, c4, c5;
+		unsigned int n, percent, m1, m2, m3, goal, stacks, globals, procs;
+
+		diag("%s", line);
+		lines++;
+		good += sscanf(line, "gc %u @%lfs %u%%: %lf+%lf+%lf ms clock, "
+			       "%lf+%lf/%lf/%lf+%lf ms cpu, %u->%u->%u MB, %u MB goal, "
+			       "%u MB stacks, %u MB globals, %u P", &n, &at, &percent, &t1, &t2,
+			       &t3, &c1, &c2, &c3, &c4, &c5, &m1, &m2, &m3, &goal, &stacks,
+			       &globals, &procs) == 18 && n == lines && goal >= 4 && m1 >= m3;
+		forced += strstr(line, "(forced)") != NULL;
+	}
+	ok(lines >= 3, "%u lines", lines);
+	eq(good, lines, "each in Go's format, numbered");
+	eq(forced, 1, "a forced one says so");
+}
+
+int main(void)
+{
+	test_silent("verify=1", GCA_MODE_CONCURRENT);
+	test_silent("verify=1", GCA_MODE_STOP_THE_WORLD);
+	test_silent("shadow=1", GCA_MODE_CONCURRENT);
+	test_silent("poison=1", GCA_MODE_CONCURRENT);
+	test_silent("verify=1,shadow=1,poison=1", GCA_MODE_CONCURRENT);
+	test_faults();
+	test_default_report();
+	test_shadow();
+	test_names();
+	test_bad_pointers();
+	test_poison();
+	test_asan();
+	test_gctrace();
+	return tap_done();
+}
