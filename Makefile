@@ -137,6 +137,9 @@ SAMPLES		:= $(if $(DEPGRAPH_SRC),$(B)/samples/depgraph $(B)/samples/depgraph-mal
 # The same linked with the variants, for tests: seeded faults, sanitizers.
 SAMPLE_TESTS	:= $(if $(DEPGRAPH_SRC),$(B)/test/samples/depgraph $(B)/asan/samples/depgraph)
 
+# A program of a user's: the installed headers and nothing else.
+$(DEPGRAPH_OBJ) $(DEPGRAPH_ORACLE): LIB_CPPFLAGS := -D_GNU_SOURCE -Ilib/include -Iuapi
+
 .PHONY: samples
 samples: $(SAMPLES)
 
@@ -200,6 +203,12 @@ $(B)/asan/selftests/lib/%: selftests/lib/%.c $(B)/asan/libgcarena.a
 $(B)/selftests/guest/%: selftests/guest/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -Iuapi -Iselftests $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
+
+# ------------------------------------------------------------------- demo
+
+.PHONY: demo
+demo:
+	@MAKE=$(MAKE) B=$(B) scripts/demo.sh
 
 # ------------------------------------------------------------------- lint
 
