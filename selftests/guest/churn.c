@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A thousand owners that are killed in the middle of things leave nothing
+ * behind: no arena, no thread, no memory.  What the kernel thinks of it (leaks
+ * of references, locks held at exit) is for the guest's runner to find.
+ */
+#include <dirent.h>
+#include <sched.h>
+
+#include "guest.h"
+
+#define ROUNDS		1000
+#define WARM_UP		50
+#define SIZE		(16 * MIB)
+/* What the rest of the system may take in between, of 1000 arenas' share of
+ * some 100 KiB each, or 4 MiB with their heap.
+ */
+#define NOISE		(12L * MIB)
+
+static unsigned int seed = 12345;
+
+static unsigned int roll(unsigned int n)
+{
+	seed = seed * 1103515245 + 12345;
+	return (seed >> 16) % n;
+}
+
+static unsigned int count_entries(const char *path, const char *prefix)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	unsigned int count = 0;
+
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.' && !strncmp(entry->d_name, prefix, strlen(prefix)))
+			count++;
+	if (dir)
+		closedir(dir);
+	return count;
+}
+
+static unsigned int count_workers(void)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	unsigned int count = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		char path[280], comm[32] = "";
+		FILE *f;
+
+		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		f = fopen(path, "r");
+		if (f && fscanf(f, "%31s", comm) == 1 && !strncmp(comm, "gcarena/", 8))
+			count++;
+		if (f)
+			fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return count;
+}
+
+static long available(void)
+{
+	return g_file_value("/proc/meminfo", "MemAvailable") * 1024;
+}
+
+/* Use the arena until killed; does not return. */
+static void live(unsigned int how)
+{
+	struct gcarena_span s[32], large;
+	struct arena a;
+	uint32_t gen = 0;
+
+	g_open(&a, SIZE);
+	for (;;) {
+		int n = g_refill(&a, C_64, 0, s, 32);
+
+		for (int i = 0; i < n; i++) {
+			memset(g_addr(&a, s[i].page), i, 128);
+			g_set_bit(&a, s[i].generation & 1, s[i].page, 0);
+		}
+		if (g_refill(&a, C_LARGE, 300, &large, 1) == 1) {
+			g_addr(&a, large.page)[0] = 1;
+			g_set_bit(&a, large.generation & 1, large.page, 0);
+		}
+		if (how == 0)
+			raise(SIGKILL);
+		g_return(&a, s, n);
+		g_return(&a, &large, 1);
+		if (!g_start_sweep(&a, gen))
+			gen++;
+		if (how == 1)
+			raise(SIGKILL);
+		g_assist(&a);
+		g_scavenge(&a, GCARENA_SCAVENGE_ALL, 0);
+	}
+}
+
+static int one_round(void)
+{
+	unsigned int how = roll(4);
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		live(how);
+	if (how >= 2) {
+		/* At any point: set-up, a fault, a populate, a sweep. */
+		struct timespec ts = { 0, roll(12) * 1000000 };
+
+		nanosleep(&ts, NULL);
+		kill(pid, SIGKILL);
+	}
+	waitpid(pid, &status, 0);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+int main(void)
+{
+	long shmem, free_before;
+	int i, killed = 0;
+
+	for (i = 0; i < WARM_UP; i++)
+		one_round();
+	g_wait_for(!count_entries(DEBUGFS, ""), 5000);
+	shmem = g_file_value("/proc/meminfo", "Shmem") * 1024;
+	free_before = available();
+
+	for (i = 0; i < ROUNDS; i++)
+		killed += one_round();
+	eq(killed, ROUNDS, "a thousand owners set up, fill and are killed");
+	ok(g_wait_for(!count_entries(DEBUGFS, ""), 10000), "no arena is left in debugfs");
+	ok(g_wait_for(!count_workers(), 10000), "no thread is left");
+	ok(g_wait_for(g_file_value("/proc/meminfo", "Shmem") * 1024 <= shmem + (long)MIB, 10000),
+	   "no heap memory is left");
+	ok(g_wait_for(available() >= free_before - NOISE, 10000), "nor any other memory");
+	diag("available before %ld after %ld KiB", free_before / 1024, available() / 1024);
+	return tap_done();
+}
