@@ -203,6 +203,18 @@ static bool blank(const char *at, const char *end)
 	return at == end;
 }
 
+static const char *skip_blank_lines(const char *at, const char *end)
+{
+	while (at < end) {
+		const char *eol = memchr(at, '\n', end - at);
+
+		if (!blank(at, eol ? eol : end))
+			break;
+		at = eol ? eol + 1 : end;
+	}
+	return at;
+}
+
 /* A line "Name: value": where the value starts, and which field it is. */
 static int field_begin(const char *at, const char *end, enum field *field, const char **value,
 		       struct mistake *mistake)
@@ -283,8 +295,7 @@ int stanza_next(const struct index *index, uint64_t *offset, struct stanza *stan
 	const char *start, *nul;
 	int err;
 
-	while (at < end && isspace((unsigned char)*at))
-		at++;
+	at = skip_blank_lines(at, end);
 	if (at == end)
 		return 0;
 	memset(stanza, 0, sizeof(*stanza));
