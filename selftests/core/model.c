@@ -255,7 +255,8 @@ static void check_span_info(const struct gca_span_info *info, bool strict)
 			drop(info->page);
 		return;
 	}
-	if (s->state == LISTED && !s->handed && info->state == GCARENA_STATE_HELD) {
+	if (s->state == LISTED && !s->handed &&
+	    (info->state == GCARENA_STATE_HELD || info->state == GCARENA_STATE_MANUAL)) {
 		if (strict)
 			wrong("span %u is held, and nobody has it", info->page);
 		if (old && !objects(s, generation & 1)) {
