@@ -127,6 +127,10 @@ struct kind {
 /* NULL for an id that nobody registered: the table was overwritten. */
 const struct kind *kind_by_id(uint32_t id);
 
+/* Around fork(). */
+void kind_lock(void);
+void kind_unlock(void);
+
 static inline const struct kind *kind_of(const struct gca_kind *kind)
 {
 	return container_of(kind, const struct kind, abi);
@@ -169,6 +173,11 @@ enum mutator_state {
 	MUTATOR_CLAIMED,	/* the same, and must not leave it */
 };
 
+/* Bytes of stack copied: more than the frame of a function that blocks is likely
+ * to have, and cheap beside the system call that follows.
+ */
+#define STACK_COPY_MAX	(16 * KIB)
+
 #define STOCK_MAX	8	/* spans of one class that one refill brings at most */
 
 /* A mutator's spans of one class. */
@@ -187,19 +196,20 @@ struct gca_mutator {
 	/* fixed while attached */
 	struct gca_heap *heap;
 	uint32_t flags;
-	uintptr_t stack_base;	/* high end of the thread's stack */
+	uintptr_t stack_limit;	/* low end of the thread's stack */
+	uintptr_t stack_base;	/* high end */
+	uintptr_t *stack_copy;	/* STACK_COPY_MAX bytes; NULL: precise roots only */
 
 	uint32_t state;		/* enum mutator_state, atomic */
 	uint32_t depth;		/* of blocking regions; own thread */
 
 	/* Written before the mutator leaves RUNNING, read by a stopper after it
 	 * has claimed it.  Of a stack, [stack_copy, + copied) is what
-	 * [stack_low, + copied) held when a blocking region began; the rest,
-	 * up to stack_base, is scanned in place.
+	 * [stack_low, + copied) held then; the rest, up to stack_base, is
+	 * scanned in place.
 	 */
 	uintptr_t stack_low;
 	size_t copied;
-	uintptr_t *stack_copy;
 	struct gca_frame *frames;
 
 	/* world held */
@@ -224,9 +234,12 @@ _Static_assert(offsetof(struct gca_mutator, abi) == 0, "abi is first");
 /* The calling thread's mutator of @heap, or NULL. */
 struct gca_mutator *mutator_self(struct gca_heap *heap);
 
-/* Leave and enter RUNNING around a wait inside the library; nothing between
- * them touches the heap, and blocked_enter()'s caller does not return before
- * blocked_leave().  @mutator may be NULL, or in a blocking region already.
+/* In a child of fork(): the thread that is left. */
+void mutator_forked(void);
+void mutator_drop(struct gca_heap *heap);
+
+/* Leave and enter RUNNING, around a wait inside the library too; nothing
+ * between them touches the heap.  Regions nest.  @mutator may be NULL.
  */
 void blocked_enter(struct gca_mutator *mutator);
 void blocked_leave(struct gca_mutator *mutator);
@@ -245,13 +258,12 @@ void world_start(struct gca_heap *heap, struct gca_mutator *self);
 
 /* --------------------------------------------------------------- stack.c */
 
-/* The calling thread's stack: its high end, 0 if it cannot be known. */
-uintptr_t stack_high_end(void);
-/* Publishes the stack of a caller that stays in its frame until the stop is
- * over (@keep), or that is going to return (!@keep: registers and the frames
- * near the top are copied).
+/* Finds the calling thread's stack.  0 or -ENOTSUP. */
+int stack_find(uintptr_t *low, uintptr_t *high);
+/* Copies the registers and the frames near the top of the calling thread's
+ * stack to where a stopper finds them.
  */
-void stack_publish(struct gca_mutator *mutator, bool keep);
+void stack_publish(struct gca_mutator *mutator);
 
 /* --------------------------------------------------------------- alloc.c */
 
@@ -323,15 +335,29 @@ struct mark_stack {
 	bool overflow;		/* an entry was dropped: its object is marked */
 };
 
+void mark_close(struct gca_heap *heap);
 /* World stopped, sweep complete: fills bitmap[(generation + 1) & 1]. */
 void mark_heap(struct gca_heap *heap, struct mark_result *result);
 
 /* --------------------------------------------------------------- cycle.c */
 
-/* Owner, running: collects when the heap has reached its goal. */
-void cycle_poll(struct gca_mutator *mutator);
-/* Owner, running, world not held: one whole cycle begun after the call. */
+/* Owner, running: collects when the heap has reached its goal, or would with
+ * @bytes more.
+ */
+void cycle_poll_for(struct gca_mutator *mutator, size_t bytes);
+static inline void cycle_poll(struct gca_mutator *mutator)
+{
+	cycle_poll_for(mutator, 0);
+}
+
+/* Owner, running, world not held: one whole cycle begun after the call; its sweep
+ * may still be under way.
+ */
 int cycle_run(struct gca_mutator *mutator, bool forced);
+/* Any thread: sweeps until nothing is left to sweep, and waits for others. */
+int cycle_finish_sweep(struct gca_heap *heap);
+/* Owner, running: everything free goes back to the system. */
+int cycle_scavenge_all(struct gca_mutator *mutator, size_t *released);
 /* World held or heap not yet shared: goal and policy from heap_live. */
 int cycle_set_goal(struct gca_heap *heap);
 
@@ -382,12 +408,12 @@ struct gca_heap {
 	struct gcarena_policy policy;
 	int percent;		/* GCA_PERCENT_OFF or above 0 */
 	struct mark_stack mark_stack;
-	uint64_t cpu_ns;
-	size_t tables_high;	/* bytes of heap that the side tables may know of */
+	uint64_t trimmed;	/* heap_idle when the tables were last trimmed */
 
 	/* atomic; written with the world stopped */
 	uint32_t generation;
 	uint32_t forked;	/* this is a child: nothing works */
+	uint32_t broken;	/* a cycle could not be finished: nothing works */
 
 	/* stop.c, atomic */
 	uint32_t stop;		/* futex: 1 while a stop is asked for or in force */
@@ -399,6 +425,8 @@ struct gca_heap {
 	uint64_t allocated;	/* bytes handed to mutators since */
 	uint64_t next_gc;	/* of heap_live + allocated; UINT64_MAX: off */
 	uint64_t peak_inuse;
+	uint32_t pages_high;	/* end of the highest span ever held */
+	uint64_t cycles_begun;
 	uint64_t cycles;
 	uint64_t forced_cycles;
 	uint64_t gc_cpu_ns;
@@ -427,12 +455,27 @@ struct gca_heap {
 	struct gca_heap **heap_link;
 };
 
+/* 0, or -EIO with gca_error() set: a child of fork(), or the arena is gone. */
+int heap_usable(const struct gca_heap *heap);
+
+/* env.c */
+int env_read(struct gca_config *config, struct gca_heap *heap);
+
 /* Fills gca_error() and returns @error, a negative errno. */
 int error_set(int error, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
 
 /* debug.c: to the report handler, or to stderr and abort. */
 void gca_report(struct gca_heap *heap, const char *format, ...)
 	__attribute__((format(printf, 2, 3), cold));
+
+/* -------------------------------------------------------------- tables.c */
+
+#define TABLE_BYTES	(96 * KIB)	/* of side tables for a chunk of heap */
+
+int tables_open(struct gca_heap *heap);
+void tables_close(struct gca_heap *heap);
+/* World stopped. */
+void tables_trim(struct gca_heap *heap, bool all);
 
 /* The library's own memory: zeroed, NORESERVE, not inherited by a child; NULL
  * when there is none.  table_unmap(NULL, ...) does nothing.
@@ -474,6 +517,19 @@ static inline bool bit_test(const uint64_t *bits, uint64_t index)
 	return __atomic_load_n(&bits[index >> 6], __ATOMIC_ACQUIRE) >> (index & 63) & 1;
 }
 
+/* By the only writer of the word. */
+static inline void bit_set(uint64_t *bits, uint64_t index)
+{
+	bits[index >> 6] |= 1ULL << (index & 63);
+}
+
+/* The same, after everything written before. */
+static inline void bit_publish(uint64_t *bits, uint64_t index)
+{
+	__atomic_store_n(&bits[index >> 6], bits[index >> 6] | 1ULL << (index & 63),
+			 __ATOMIC_RELEASE);
+}
+
 /* The alloc bitmap, and the one that marking fills. */
 static inline uint64_t *alloc_bitmap(const struct gca_heap *heap)
 {
@@ -486,7 +542,10 @@ static inline uint64_t *mark_bitmap(const struct gca_heap *heap)
 }
 
 /* Pages [0, used) of the heap are all that spans were ever made of. */
-uint32_t heap_pages_used(struct gca_heap *heap);
+static inline uint32_t heap_pages_used(const struct gca_heap *heap)
+{
+	return __atomic_load_n(&heap->pages_high, __ATOMIC_RELAXED);
+}
 
 struct span {
 	uintptr_t base;

@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Allocation: runs of free slots, spans, refills, and what happens when there is
+ * no memory.
+ *
+ * A mutator holds spans.  Of the one in use it knows a run of free slots, which
+ * the inline path hands out one by one; here the next run is looked for in the
+ * span's alloc line, then in the next span of the stock, then the backend is
+ * asked.  Only the holder writes a held span's alloc bits, pointer bits and
+ * kind cells, so none of this is locked.
+ *
+ * An object is published by its alloc bit, stored with release after the slot is
+ * zero and its layout is written.  Pointer bits of a free slot are clear: they
+ * are cleared when a run is opened, since a dead object may have left some.
+ *
+ * Any call here that may collect closes every run and takes every span away:
+ * nothing read from a cache before it is valid after it.
+ */
+#include "internal.h"
+
+/* Spans of the first refill of a class; doubles with each until STOCK_MAX, and is
+ * halved by a cycle, so that idle classes hold little.
+ */
+#define BATCH_FIRST	1u
+/* Times that the failure handler may ask for one more try: a handler that always
+ * says yes must not hang the program.
+ */
+#define MEMORY_TRIES	8
+
+static void count_run(struct gca_mutator *mutator, unsigned int class)
+{
+	struct holding *holding = &mutator->holdings[class];
+	struct gca_cache *cache = &mutator->caches[class];
+	uint64_t bytes = cache->cur - holding->run;
+
+	if (!bytes)
+		return;
+	__atomic_store_n(&mutator->total_alloc, mutator->total_alloc + bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&mutator->mallocs, mutator->mallocs + bytes / cache->elem,
+			 __ATOMIC_RELAXED);
+	holding->run = cache->cur;
+}
+
+/**
+ * alloc_count - count what the open runs have handed out
+ * @mutator: the calling thread's
+ */
+void alloc_count(struct gca_mutator *mutator)
+{
+	unsigned int class;
+
+	for (class = CLASS_SMALL; class < nr_span_classes; class++)
+		count_run(mutator, class);
+}
+
+/* The caller counts on at least one free entry of @mutator->spent afterwards. */
+static void spend(struct gca_mutator *mutator, const struct gcarena_span *span)
+{
+	if (mutator->nr_spent == ARRAY_SIZE(mutator->spent))
+		alloc_return_spent(mutator);
+	mutator->spent[mutator->nr_spent] = *span;
+	mutator->spent[mutator->nr_spent++].flags = 0;
+}
+
+/**
+ * alloc_return_spent - give spent spans back
+ * @mutator: the calling thread's, or one claimed
+ */
+void alloc_return_spent(struct gca_mutator *mutator)
+{
+	struct gcarena_return args = {
+		.size = sizeof(args),
+		.spent = (uintptr_t)mutator->spent,
+		.nr_spent = mutator->nr_spent,
+	};
+	int error;
+
+	if (!mutator->nr_spent)
+		return;
+	error = mutator->heap->ops->give_back(mutator->heap, &args);
+	/* A span refused would be one that we do not hold.  With -EIO the arena is
+	 * gone, and its spans with it.
+	 */
+	gca_assert(!error || error == -EIO);
+	mutator->nr_spent = 0;
+}
+
+/* Closes the run of @class and drops its span and stock into spent. */
+static void flush_class(struct gca_mutator *mutator, unsigned int class)
+{
+	struct holding *holding = &mutator->holdings[class];
+	struct gca_cache *cache = &mutator->caches[class];
+	uint32_t i;
+
+	count_run(mutator, class);
+	/* It was counted whole when it was opened. */
+	__atomic_sub_fetch(&mutator->heap->allocated, cache->end - cache->cur, __ATOMIC_RELAXED);
+	cache->cur = 0;
+	cache->end = 0;
+	holding->run = 0;
+	holding->limit = 0;
+	if (holding->span.npages) {
+		spend(mutator, &holding->span);
+		holding->span.npages = 0;
+	}
+	for (i = 0; i < holding->nr_stock; i++)
+		spend(mutator, &holding->stock[i]);
+	holding->nr_stock = 0;
+	if (holding->batch > BATCH_FIRST)
+		holding->batch /= 2;
+}
+
+/**
+ * alloc_flush - give every span of a mutator back
+ * @mutator: the calling thread's, or one claimed
+ */
+void alloc_flush(struct gca_mutator *mutator)
+{
+	unsigned int class;
+
+	for (class = CLASS_SMALL; class < nr_span_classes; class++)
+		flush_class(mutator, class);
+	alloc_return_spent(mutator);
+}
+
+/* Clears the pointer bits of [start, end). */
+static void clear_pointer_bits(struct gca_heap *heap, uintptr_t start, uintptr_t end)
+{
+	uint64_t *bits = heap->pointer_bits;
+	uint64_t first = (start - heap->base) / sizeof(void *);
+	uint64_t last = (end - heap->base) / sizeof(void *) - 1;
+	uint64_t low = ~0ULL << (first & 63);
+	uint64_t high = ~0ULL >> (63 - (last & 63));
+
+	if (first >> 6 == last >> 6) {
+		bits[first >> 6] &= ~(low & high);
+		return;
+	}
+	bits[first >> 6] &= ~low;
+	memset(&bits[(first >> 6) + 1], 0, ((last >> 6) - (first >> 6) - 1) * sizeof(*bits));
+	bits[last >> 6] &= ~high;
+}
+
+/* The first alloc bit set in granules [from, to), or @to. */
+static uint64_t next_allocated(const uint64_t *bits, uint64_t from, uint64_t to)
+{
+	uint64_t word = from >> 6;
+	uint64_t value = bits[word] & ~0ULL << (from & 63);
+
+	while (!value) {
+		if (++word << 6 >= to)
+			return to;
+		value = bits[word];
+	}
+	from = (word << 6) + (uint64_t)__builtin_ctzll(value);
+	return from < to ? from : to;
+}
+
+/* Opens the next run of the span in use: true, or false at the span's end. */
+static bool next_run(struct gca_mutator *mutator, unsigned int class)
+{
+	struct holding *holding = &mutator->holdings[class];
+	struct gca_cache *cache = &mutator->caches[class];
+	struct gca_heap *heap = mutator->heap;
+	const uint64_t *bits = mutator->abi.alloc_bits;
+	uintptr_t slot = cache->end;
+	uint64_t end;
+
+	count_run(mutator, class);
+	while (slot < holding->limit && bit_test(bits, granule_of(heap, slot)))
+		slot += cache->elem;
+	if (slot == holding->limit) {
+		cache->cur = slot;
+		cache->end = slot;
+		holding->run = slot;
+		return false;
+	}
+	end = next_allocated(bits, granule_of(heap, slot), granule_of(heap, holding->limit));
+	cache->cur = slot;
+	cache->end = heap->base + (end << GCARENA_GRANULE_SHIFT);
+	holding->run = slot;
+	/* A bit inside a slot: the program wrote to the bitmap. */
+	gca_assert((cache->end - slot) % cache->elem == 0);
+	if (span_classes[class].flavour == GCA_FLAVOUR_PRECISE)
+		clear_pointer_bits(heap, slot, cache->end);
+	__atomic_add_fetch(&heap->allocated, cache->end - slot, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* Takes the stock's next span into use: its first run is open, or false. */
+static bool next_span(struct gca_mutator *mutator, unsigned int class)
+{
+	struct holding *holding = &mutator->holdings[class];
+	struct gca_cache *cache = &mutator->caches[class];
+	const struct span_class *info = &span_classes[class];
+	uintptr_t base;
+
+	for (;;) {
+		if (holding->span.npages) {
+			spend(mutator, &holding->span);
+			holding->span.npages = 0;
+		}
+		if (!holding->nr_stock)
+			return false;
+		holding->span = holding->stock[--holding->nr_stock];
+		base = mutator->heap->base + ((uintptr_t)holding->span.page << GCARENA_PAGE_SHIFT);
+		cache->elem = info->elem;
+		cache->needs_zero = !!(holding->span.flags & GCARENA_SPAN_NEEDS_ZERO);
+		cache->cur = base;
+		cache->end = base;
+		holding->run = base;
+		holding->limit = base + (uintptr_t)info->elem * info->objects;
+		if (next_run(mutator, class))
+			return true;
+	}
+}
+
+static void note_span(struct gca_heap *heap, const struct gcarena_span *span)
+{
+	uint32_t end = span->page + span->npages;
+	uint32_t high = __atomic_load_n(&heap->pages_high, __ATOMIC_RELAXED);
+
+	while (end > high)
+		if (__atomic_compare_exchange_n(&heap->pages_high, &high, end, true,
+						__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			break;
+}
+
+/* One refill: 0 when at least one span came into @ready. */
+static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npages,
+		  struct gcarena_span *ready, uint32_t *nr)
+{
+	struct gcarena_refill args = {
+		.size = sizeof(args),
+		.spent = (uintptr_t)mutator->spent,
+		.ready = (uintptr_t)ready,
+		.nr_spent = mutator->nr_spent,
+		.nr_ready = *nr,
+		.npages = npages,
+		.span_class = (uint16_t)class,
+	};
+	int error = mutator->heap->ops->refill(mutator->heap, &args);
+	uint32_t i;
+
+	if (!error || error == -ENOMEM) {
+		gca_assert(args.nr_spent == mutator->nr_spent);
+		mutator->nr_spent = 0;
+	}
+	*nr = error ? 0 : args.nr_ready;
+	gca_assert(error || *nr);
+	for (i = 0; i < *nr; i++)
+		note_span(mutator->heap, &ready[i]);
+	return error;
+}
+
+static int fail(struct gca_heap *heap, int error, size_t size)
+{
+	__atomic_add_fetch(&heap->failed_allocs, 1, __ATOMIC_RELAXED);
+	return error_set(error, "allocation of %zu bytes: %s", size,
+			 error == -ENOMEM ? "out of memory, address space or limit" :
+			 strerror(-error));
+}
+
+static bool ask_program(struct gca_mutator *mutator, size_t size)
+{
+	struct gca_heap *heap = mutator->heap;
+	gca_failure_fn handler;
+	void *arg;
+
+	world_lock(heap, mutator);
+	handler = heap->failure;
+	arg = heap->failure_arg;
+	world_unlock(heap);
+	return handler && handler(heap, size, arg);
+}
+
+/*
+ * When the backend has no memory: first the garbage that is known already, then a
+ * whole new cycle (the one before may have let garbage of its time float), then
+ * everything free is given back, since what is short may be the system's memory
+ * and not the limit.  Last the program is asked, as often as it says yes.
+ */
+static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t npages,
+		       struct gcarena_span *ready, uint32_t *nr, size_t size)
+{
+	enum { SWEEP, COLLECT, SCAVENGE, HANDLER } step = SWEEP;
+	struct gca_heap *heap = mutator->heap;
+	unsigned int tries = 0;
+	int error;
+
+	for (;;) {
+		uint32_t want = 1;	/* no more than what is asked for */
+
+		switch (step) {
+		case SWEEP:
+			error = cycle_finish_sweep(heap);
+			break;
+		case COLLECT:
+			error = cycle_run(mutator, false);
+			if (!error)
+				error = cycle_finish_sweep(heap);
+			break;
+		case SCAVENGE:
+			error = cycle_scavenge_all(mutator, NULL);
+			break;
+		default:
+			if (tries++ == MEMORY_TRIES || !ask_program(mutator, size))
+				return fail(heap, -ENOMEM, size);
+			/* What the handler let go of is garbage now. */
+			error = cycle_run(mutator, false);
+			if (!error)
+				error = cycle_finish_sweep(heap);
+			break;
+		}
+		if (error && error != -ENOMEM)
+			return fail(heap, error, size);
+		error = refill(mutator, class, npages, ready, &want);
+		*nr = want;
+		if (!error)
+			return 0;
+		if (error != -ENOMEM)
+			return fail(heap, error, size);
+		if (step != HANDLER)
+			step++;
+	}
+}
+
+/* Makes @class's cache non-empty, collecting when it is time to: 0, or -ENOMEM
+ * with gca_error() set.
+ */
+static int refill_small(struct gca_mutator *mutator, unsigned int class, size_t size)
+{
+	struct holding *holding = &mutator->holdings[class];
+	struct gcarena_span ready[STOCK_MAX];
+	uint32_t nr, i;
+	int error;
+
+	for (;;) {
+		if (next_run(mutator, class) || next_span(mutator, class))
+			return 0;
+		cycle_poll(mutator);
+		if (holding->batch < BATCH_FIRST)
+			holding->batch = BATCH_FIRST;
+		nr = holding->batch;
+		error = refill(mutator, class, 0, ready, &nr);
+		if (!error && holding->batch < STOCK_MAX)
+			holding->batch *= 2;
+		else if (error == -ENOMEM)
+			error = refill_hard(mutator, class, 0, ready, &nr, size);
+		else if (error)
+			error = fail(mutator->heap, error, size);
+		if (error)
+			return error;
+		/* In the backend's order: the first is used first. */
+		for (i = 0; i < nr; i++)
+			holding->stock[nr - 1 - i] = ready[i];
+		holding->nr_stock = nr;
+	}
+}
+
+/* The layout of a new object, before its alloc bit. */
+static void write_layout(struct gca_heap *heap, const struct kind *kind, unsigned int flavour,
+			 uintptr_t slot, size_t size)
+{
+	const struct gca_run *run;
+	uint64_t word = (slot - heap->base) / sizeof(void *);
+	uint32_t i;
+
+	if (flavour == GCA_FLAVOUR_KINDED) {
+		heap->kind_ids[(slot - heap->base) >> CELL_SHIFT] = (uint16_t)kind->abi.id;
+		return;
+	}
+	if (flavour != GCA_FLAVOUR_PRECISE)
+		return;
+	for (run = kind->runs; run->count; run++)
+		for (i = 0; i < run->count; i++)
+			bit_set(heap->pointer_bits, word + run->offset / sizeof(void *) + i);
+	if (kind->tail == GCA_NO_TAIL)
+		return;
+	for (i = kind->tail; i + sizeof(void *) <= size; i += sizeof(void *))
+		bit_set(heap->pointer_bits, word + i / sizeof(void *));
+}
+
+static void *alloc_small(struct gca_mutator *mutator, const struct kind *kind, size_t size)
+{
+	unsigned int flavour = flavour_of(kind->abi.flavour, size);
+	unsigned int class = small_class_of[flavour][(size + 16) >> GCARENA_GRANULE_SHIFT];
+	struct gca_cache *cache = &mutator->caches[class];
+	struct gca_heap *heap = mutator->heap;
+	uintptr_t slot;
+
+	if (cache->cur == cache->end && refill_small(mutator, class, size))
+		return NULL;
+	slot = cache->cur;
+	cache->cur = slot + cache->elem;
+	poison_alloc((void *)slot, cache->elem);
+	if (cache->needs_zero)
+		memset((void *)slot, 0, cache->elem);
+	write_layout(heap, kind, flavour, slot, size);
+	if (heap->debug_shadow)
+		shadow_alloc(heap, (void *)slot, cache->elem, &kind->abi);
+	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
+	return (void *)slot;
+}
+
+static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, size_t size)
+{
+	bool scan = kind->abi.flavour != GCA_FLAVOUR_NOSCAN;
+	unsigned int class = scan ? CLASS_LARGE_SCAN : CLASS_LARGE_NOSCAN;
+	struct gca_heap *heap = mutator->heap;
+	struct gcarena_span span;
+	uint32_t npages, nr = 1;
+	uintptr_t slot;
+	size_t bytes;
+	int error;
+
+	/* The byte of padding included. */
+	if (size >= heap->size) {
+		fail(heap, -ENOMEM, size);
+		return NULL;
+	}
+	npages = (uint32_t)(size / GCARENA_PAGE_SIZE + 1);
+	bytes = (size_t)npages << GCARENA_PAGE_SHIFT;
+	cycle_poll_for(mutator, bytes);
+	error = refill(mutator, class, npages, &span, &nr);
+	if (error == -ENOMEM)
+		error = refill_hard(mutator, class, npages, &span, &nr, size);
+	else if (error)
+		error = fail(heap, error, size);
+	if (error)
+		return NULL;
+	slot = heap->base + ((uintptr_t)span.page << GCARENA_PAGE_SHIFT);
+	poison_alloc((void *)slot, bytes);
+	if (span.flags & GCARENA_SPAN_NEEDS_ZERO)
+		memset((void *)slot, 0, bytes);
+	if (scan)
+		heap->kind_ids[(slot - heap->base) >> CELL_SHIFT] = (uint16_t)kind->abi.id;
+	if (heap->debug_shadow)
+		shadow_alloc(heap, (void *)slot, size, &kind->abi);
+	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
+	__atomic_add_fetch(&heap->allocated, bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&mutator->total_alloc, mutator->total_alloc + bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&mutator->mallocs, mutator->mallocs + 1, __ATOMIC_RELAXED);
+	spend(mutator, &span);
+	return (void *)slot;
+}
+
+/**
+ * gca_alloc_slow - allocate where the inline path cannot
+ * @mutator: the calling thread's
+ * @kind: where its pointers are
+ * @size: bytes
+ *
+ * Return: as gca_alloc().
+ */
+void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind, size_t size)
+{
+	const struct kind *full = kind_of(kind);
+	struct gca_heap *heap = mutator->heap;
+
+	if (unlikely(__atomic_load_n(&heap->forked, __ATOMIC_RELAXED))) {
+		error_set(-EIO, "the heap belongs to the parent process");
+		return NULL;
+	}
+	gca_safepoint(mutator);
+	if (unlikely(full->wrong)) {
+		fail(heap, -EINVAL, size);
+		error_set(-EINVAL, "allocation of %zu bytes: %s", size, full->wrong);
+		return NULL;
+	}
+	if (unlikely(size < kind->size)) {
+		fail(heap, -EINVAL, size);
+		error_set(-EINVAL, "allocation of %zu bytes: kind %s has %u", size, full->name,
+			  kind->size);
+		return NULL;
+	}
+	if (size < SMALL_MAX)
+		return alloc_small(mutator, full, size);
+	return alloc_large(mutator, full, size);
+}
+
+/**
+ * gca_alloc_tail_ - allocate a fixed part and an array of pointers
+ * @mutator: the calling thread's
+ * @kind: where its pointers are
+ * @size: bytes of the fixed part
+ * @count: pointers
+ *
+ * Return: as gca_alloc(); NULL also when the size in bytes is no size_t.
+ */
+void *gca_alloc_tail_(struct gca_mutator *mutator, const struct gca_kind *kind, size_t size,
+		      size_t count)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, sizeof(void *), &bytes) ||
+	    __builtin_add_overflow(bytes, size, &bytes)) {
+		fail(mutator->heap, -EINVAL, SIZE_MAX);
+		error_set(-EINVAL, "allocation of %zu pointers: too many", count);
+		return NULL;
+	}
+	return gca_alloc(mutator, kind, bytes);
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Stores of pointers that cannot be plain, and the bulk forms.
+ *
+ * abi.barrier is set while a store has more to do than to store: today in a heap
+ * with GCARENA_DEBUG=shadow=1, where slot and shadow change under one lock.  The
+ * inline forms then come here.  A store here has the ordering of the inline one,
+ * release, so that whoever loads the pointer sees the object complete.
+ */
+#include "internal.h"
+
+/**
+ * gca_store_slow - store into the heap or a registered range
+ * @mutator: the calling thread's
+ * @slot: where
+ * @value: an object, or NULL
+ */
+void gca_store_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
+{
+	if (mutator->heap->debug_shadow)
+		shadow_store(mutator->heap, (void **)slot, value);
+	else
+		__atomic_store_n(slot, value, __ATOMIC_RELEASE);
+}
+
+/**
+ * gca_init_slow - store into an object that nobody else knows yet
+ * @mutator: the calling thread's
+ * @slot: where
+ * @value: an object, or NULL
+ */
+void gca_init_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
+{
+	if (mutator->heap->debug_shadow)
+		shadow_init(mutator->heap, (void **)slot, value);
+	else
+		__atomic_store_n(slot, value, __ATOMIC_RELAXED);
+}
+
+/**
+ * gca_exchange_slow - store, and return what was there
+ * @mutator: the calling thread's
+ * @slot: where
+ * @value: an object, or NULL
+ */
+void *gca_exchange_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
+{
+	if (mutator->heap->debug_shadow)
+		return shadow_exchange(mutator->heap, (void **)slot, value);
+	return __atomic_exchange_n(slot, value, __ATOMIC_ACQ_REL);
+}
+
+/**
+ * gca_cas_slow - store if the slot holds what is expected
+ * @mutator: the calling thread's
+ * @slot: where
+ * @expected: what must be there
+ * @desired: an object, or NULL
+ *
+ * Return: whether it was stored.
+ */
+bool gca_cas_slow(struct gca_mutator *mutator, gca_word_ *slot, void *expected, void *desired)
+{
+	if (mutator->heap->debug_shadow)
+		return shadow_cas(mutator->heap, (void **)slot, expected, desired);
+	return __atomic_compare_exchange_n(slot, &expected, desired, false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+/**
+ * gca_copy_slots - gca_store() from one array of slots to another
+ * @mutator: the calling thread's
+ * @dst: to
+ * @src: from; may overlap @dst
+ * @count: slots
+ */
+void gca_copy_slots(struct gca_mutator *mutator, void *dst, const void *src, size_t count)
+{
+	gca_word_ *to = dst;
+	const gca_word_ *from = src;
+	size_t i;
+
+	if ((uintptr_t)to - (uintptr_t)from >= count * sizeof(*to)) {
+		for (i = 0; i < count; i++)
+			gca_store_(mutator, &to[i], __atomic_load_n(&from[i], __ATOMIC_ACQUIRE));
+	} else {
+		for (i = count; i-- > 0;)
+			gca_store_(mutator, &to[i], __atomic_load_n(&from[i], __ATOMIC_ACQUIRE));
+	}
+}
+
+/**
+ * gca_clear_slots - gca_store() of NULL to an array of slots
+ * @mutator: the calling thread's
+ * @dst: the array
+ * @count: slots
+ */
+void gca_clear_slots(struct gca_mutator *mutator, void *dst, size_t count)
+{
+	gca_word_ *to = dst;
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		gca_store_(mutator, &to[i], NULL);
+}

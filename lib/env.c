@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The environment: what the user of a program sets without touching it.
+ *
+ * Read once, by gca_open().  A variable that cannot be understood is an error
+ * naming it and its value: a limit with a misspelt unit must not silently be
+ * none.  An empty variable counts as not set.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+#define PERCENT_MAX	1000000	/* ten thousand times the live heap */
+
+static const char *variable(const char *name)
+{
+	const char *value = secure_getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+static int bad(const char *name, const char *value, const char *want)
+{
+	return error_set(-EINVAL, "%s=%s: %s", name, value, want);
+}
+
+/* Decimal digits up to @end, at least one: false for none or too many. */
+static bool number(const char *text, const char **end, uint64_t *out)
+{
+	uint64_t value = 0;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	for (; *text >= '0' && *text <= '9'; text++)
+		if (__builtin_mul_overflow(value, 10, &value) ||
+		    __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value))
+			return false;
+	*end = text;
+	*out = value;
+	return true;
+}
+
+static int read_backend(struct gca_config *config)
+{
+	static const char name[] = "GCARENA_BACKEND";
+	const char *value = variable(name);
+
+	if (!value)
+		return 0;
+	if (!strcmp(value, "auto"))
+		config->backend = GCA_BACKEND_AUTO;
+	else if (!strcmp(value, "device"))
+		config->backend = GCA_BACKEND_DEVICE;
+	else if (!strcmp(value, "process"))
+		config->backend = GCA_BACKEND_PROCESS;
+	else
+		return bad(name, value, "must be device, process or auto");
+	return 0;
+}
+
+static int read_percent(struct gca_config *config)
+{
+	static const char name[] = "GCARENA_PERCENT";
+	const char *value = variable(name), *end;
+	uint64_t percent;
+
+	if (!value)
+		return 0;
+	if (!strcmp(value, "off")) {
+		config->percent = GCA_PERCENT_OFF;
+		return 0;
+	}
+	if (!number(value, &end, &percent) || *end || !percent || percent > PERCENT_MAX)
+		return bad(name, value, "must be a number from 1 to 1000000, or off");
+	config->percent = (int)percent;
+	return 0;
+}
+
+static int read_limit(struct gca_config *config)
+{
+	static const char name[] = "GCARENA_LIMIT";
+	static const struct {
+		const char *name;
+		unsigned int shift;
+	} units[] = { { "", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 } };
+	const char *value = variable(name), *end;
+	uint64_t bytes;
+	size_t i;
+
+	if (!value)
+		return 0;
+	if (!strcmp(value, "off")) {
+		config->limit = 0;
+		return 0;
+	}
+	if (number(value, &end, &bytes) && bytes) {
+		for (i = 0; i < ARRAY_SIZE(units); i++) {
+			if (strcmp(end, units[i].name) || bytes > UINT64_MAX >> units[i].shift)
+				continue;
+			config->limit = bytes << units[i].shift;
+			return 0;
+		}
+	}
+	return bad(name, value, "must be bytes, or a number with KiB, MiB or GiB, or off");
+}
+
+static int read_debug(struct gca_heap *heap)
+{
+	static const char name[] = "GCARENA_DEBUG";
+	const struct {
+		const char *name;
+		bool *flag;
+	} keys[] = {
+		{ "verify", &heap->debug_verify },
+		{ "shadow", &heap->debug_shadow },
+		{ "gctrace", &heap->debug_gctrace },
+		{ "poison", &heap->debug_poison },
+	};
+	const char *value = variable(name), *at = value;
+	size_t i, length;
+
+	while (at) {
+		for (i = 0; i < ARRAY_SIZE(keys); i++) {
+			length = strlen(keys[i].name);
+			if (!strncmp(at, keys[i].name, length) && at[length] == '=')
+				break;
+		}
+		if (i == ARRAY_SIZE(keys))
+			return bad(name, value, "the keys are verify, shadow, gctrace and poison");
+		at += length + 1;
+		if ((*at != '0' && *at != '1') || (at[1] && at[1] != ','))
+			return bad(name, value, "a key's value is 0 or 1");
+		*keys[i].flag = *at == '1';
+		at = at[1] ? at + 2 : NULL;
+	}
+	return 0;
+}
+
+/**
+ * env_read - let the environment override a configuration
+ * @config: the program's
+ * @heap: whose debug switches are set
+ *
+ * Return: 0, or -EINVAL with gca_error() naming the variable and its value.
+ */
+int env_read(struct gca_config *config, struct gca_heap *heap)
+{
+	int error = read_backend(config);
+
+	if (!error)
+		error = read_percent(config);
+	if (!error)
+		error = read_limit(config);
+	if (!error)
+		error = read_debug(heap);
+	return error;
+}

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Heaps: open, close, configuration, and what fork() does to them.
+ *
+ * gca_open() builds a heap bottom-up and tears it down by the same gca_close()
+ * path when a step fails, so every part tolerates one that was not opened.  A
+ * child of fork() has none of the heap's memory (mappings are not inherited): its
+ * heaps are marked, and every call says so.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define HEAP_SIZE_DEFAULT	(64 * GIB)
+/* Below this a default that does not fit is an error and not made smaller. */
+#define HEAP_SIZE_LEAST		(64 * MIB)
+/* Of what a limit on address space leaves, the rest being for stacks, malloc, and
+ * the tables, which are a sixteenth of the heap.
+ */
+#define AS_SHARE_NUM		3
+#define AS_SHARE_DEN		4
+
+/* The process's heaps, for fork(). */
+static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct gca_heap *heaps;
+
+static void fork_prepare(void)
+{
+	pthread_mutex_lock(&heaps_lock);
+	kind_lock();
+}
+
+static void fork_parent(void)
+{
+	kind_unlock();
+	pthread_mutex_unlock(&heaps_lock);
+}
+
+static void fork_child(void)
+{
+	struct gca_heap *heap;
+
+	for (heap = heaps; heap; heap = heap->next_heap)
+		__atomic_store_n(&heap->forked, 1, __ATOMIC_RELAXED);
+	mutator_forked();
+	kind_unlock();
+	pthread_mutex_unlock(&heaps_lock);
+}
+
+static void register_fork(void)
+{
+	pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+static void heap_list(struct gca_heap *heap)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, register_fork);
+	pthread_mutex_lock(&heaps_lock);
+	heap->next_heap = heaps;
+	if (heap->next_heap)
+		heap->next_heap->heap_link = &heap->next_heap;
+	heap->heap_link = &heaps;
+	heaps = heap;
+	pthread_mutex_unlock(&heaps_lock);
+}
+
+static void heap_unlist(struct gca_heap *heap)
+{
+	if (!heap->heap_link)
+		return;
+	pthread_mutex_lock(&heaps_lock);
+	*heap->heap_link = heap->next_heap;
+	if (heap->next_heap)
+		heap->next_heap->heap_link = heap->heap_link;
+	pthread_mutex_unlock(&heaps_lock);
+}
+
+/**
+ * heap_usable - may the calling process use a heap?
+ * @heap: the heap
+ *
+ * Return: 0, or -EIO with gca_error() set.
+ */
+int heap_usable(const struct gca_heap *heap)
+{
+	if (unlikely(__atomic_load_n(&heap->forked, __ATOMIC_RELAXED)))
+		return error_set(-EIO, "the heap belongs to the parent process");
+	if (unlikely(__atomic_load_n(&heap->broken, __ATOMIC_RELAXED)))
+		return error_set(-EIO, "the heap's arena is gone");
+	return 0;
+}
+
+/**
+ * gca_config_init - the defaults
+ * @config: to fill
+ */
+void gca_config_init(struct gca_config *config)
+{
+	memset(config, 0, sizeof(*config));
+	config->size = sizeof(*config);
+}
+
+static int check_config(const struct gca_config *config)
+{
+	size_t i;
+
+	if (config->backend > GCA_BACKEND_PROCESS)
+		return error_set(-EINVAL, "config: unknown backend %d", (int)config->backend);
+	if (config->mode > GCA_MODE_STOP_THE_WORLD)
+		return error_set(-EINVAL, "config: unknown mode %d", (int)config->mode);
+	if (config->percent < GCA_PERCENT_OFF)
+		return error_set(-EINVAL, "config: percent %d", config->percent);
+	if (config->heap_size > GCARENA_HEAP_SIZE_MAX)
+		return error_set(-EINVAL, "config: heap_size %zu, at most %llu", config->heap_size,
+				 GCARENA_HEAP_SIZE_MAX);
+	for (i = 0; i < ARRAY_SIZE(config->reserved); i++)
+		if (config->reserved[i])
+			return error_set(-EINVAL, "config: a reserved field is not zero");
+	return 0;
+}
+
+/* Copies the program's structure, which may be an older and shorter one. */
+static int take_config(struct gca_config *to, const struct gca_config *from)
+{
+	gca_config_init(to);
+	if (!from)
+		return 0;
+	if (from->size < offsetof(struct gca_config, backend) + sizeof(from->backend) ||
+	    from->size > sizeof(*to))
+		return error_set(-EINVAL, "config: size %zu (call gca_config_init() first)",
+				 from->size);
+	memcpy(to, from, from->size);
+	to->size = sizeof(*to);
+	return check_config(to);
+}
+
+/* Address space that a limit on it leaves, or SIZE_MAX. */
+static size_t address_space_left(void)
+{
+	unsigned long pages = 0;
+	struct rlimit limit;
+	size_t used;
+	FILE *file;
+
+	if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	file = fopen("/proc/self/statm", "re");
+	if (file) {
+		if (fscanf(file, "%lu", &pages) != 1)
+			pages = 0;
+		fclose(file);
+	}
+	used = pages * (size_t)sysconf(_SC_PAGESIZE);
+	return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+}
+
+static size_t default_heap_size(void)
+{
+	size_t left = address_space_left();
+	size_t size = HEAP_SIZE_DEFAULT;
+
+	if (left / AS_SHARE_DEN * AS_SHARE_NUM < size)
+		size = left / AS_SHARE_DEN * AS_SHARE_NUM;
+	return size;
+}
+
+static int open_backend(struct gca_heap *heap, const struct gca_config *config)
+{
+	struct gcarena_class classes[SPAN_CLASSES_MAX];
+	struct gcarena_setup setup = {
+		.size = sizeof(setup),
+		.heap_size = heap->size,
+		.classes = (uintptr_t)classes,
+		.nr_classes = nr_span_classes,
+		.class_size = sizeof(classes[0]),
+		.policy = (uintptr_t)&heap->policy,
+	};
+	int error;
+
+	sizeclass_table(classes);
+	if (config->backend != GCA_BACKEND_PROCESS) {
+		error = backend_device_open(heap, config->device, &setup);
+		if (!error || config->backend == GCA_BACKEND_DEVICE)
+			return error;
+		/* The sentence stays, unless there is simply no device for us. */
+		if (error == -ENODEV || error == -EACCES || error == -EPERM)
+			error_set(0, "%s", "");
+	}
+	return backend_process_open(heap, &setup);
+}
+
+/* Every part that has an address range, for a heap of @size bytes. */
+static int open_sized(struct gca_heap *heap, const struct gca_config *config, size_t size)
+{
+	int error;
+
+	heap->size = align_up(size, GCARENA_CHUNK_SIZE);
+	error = open_backend(heap, config);
+	if (!error)
+		error = tables_open(heap);
+	if (!error && heap->debug_shadow)
+		error = shadow_open(heap);
+	return error;
+}
+
+static void close_sized(struct gca_heap *heap)
+{
+	if (heap->backend)
+		poison_close(heap);
+	if (heap->debug_shadow)
+		shadow_close(heap);
+	verify_close(heap);
+	tables_close(heap);
+	if (heap->backend)
+		heap->ops->close(heap);
+}
+
+static int open_address_range(struct gca_heap *heap, const struct gca_config *config)
+{
+	size_t size = config->heap_size ? config->heap_size : default_heap_size();
+	int error;
+
+	for (;;) {
+		if (size < GCARENA_HEAP_SIZE_MIN)
+			return error_set(-ENOMEM, "no address space for a heap");
+		error = open_sized(heap, config, size);
+		if (!error)
+			return 0;
+		close_sized(heap);
+		/* Only the default may shrink: the system may not overcommit. */
+		if (error != -ENOMEM || config->heap_size || size / 2 < HEAP_SIZE_LEAST)
+			return error;
+		size /= 2;
+	}
+}
+
+static void heap_free(struct gca_heap *heap)
+{
+	free(heap->roots.ranges);
+	free(heap->roots.callbacks);
+	pthread_mutex_destroy(&heap->world);
+	pthread_mutex_destroy(&heap->stats_lock);
+	free(heap);
+}
+
+/**
+ * gca_open - open a heap
+ * @config: how, or NULL for the defaults; the environment overrides it
+ * @out: where the heap goes
+ *
+ * Return: 0; -EINVAL: a field or a variable; -ENODEV, -EACCES: a forced backend
+ * that is missing; -ENOMEM: memory or address space; gca_error() says which.
+ */
+int gca_open(const struct gca_config *config, struct gca_heap **out)
+{
+	struct gca_config taken;
+	struct gca_heap *heap;
+	int error;
+
+	error = take_config(&taken, config);
+	if (error)
+		return error;
+	heap = calloc(1, sizeof(*heap));
+	if (!heap)
+		return error_set(-ENOMEM, "no memory for a heap");
+	pthread_mutex_init(&heap->world, NULL);
+	pthread_mutex_init(&heap->stats_lock, NULL);
+	error = env_read(&taken, heap);
+	if (error)
+		goto fail;
+	sizeclass_init();
+	heap->mode = taken.mode;
+	heap->percent = taken.percent ? taken.percent : GCA_PERCENT_DEFAULT;
+	heap->slow_alloc = heap->debug_shadow || poison_wants_slow();
+	heap->policy.size = sizeof(heap->policy);
+	heap->policy.limit_bytes = taken.limit;
+	heap->open_ns = now_ns();
+	error = open_address_range(heap, &taken);
+	if (error)
+		goto fail;
+	heap->generation = __atomic_load_n(&heap->status->generation, __ATOMIC_RELAXED);
+	heap->meta_bytes = sizeof(*heap);
+	error = cycle_set_goal(heap);
+	if (error) {
+		error_set(error, "policy: %s", strerror(-error));
+		close_sized(heap);
+		goto fail;
+	}
+	heap_list(heap);
+	*out = heap;
+	return 0;
+fail:
+	heap_free(heap);
+	return error;
+}
+
+/**
+ * gca_close - close a heap
+ * @heap: the heap; gone afterwards, with everything in it
+ *
+ * Return: 0 or -EBUSY: a mutator is attached.  In a child of fork() it only drops
+ * what the child inherited.
+ */
+int gca_close(struct gca_heap *heap)
+{
+	uint32_t mutators;
+
+	if (__atomic_load_n(&heap->forked, __ATOMIC_RELAXED)) {
+		mutator_drop(heap);
+		heap_unlist(heap);
+		heap->ops->close(heap);
+		heap_free(heap);
+		return 0;
+	}
+	world_lock(heap, mutator_self(heap));
+	mutators = heap->nr_mutators;
+	world_unlock(heap);
+	if (mutators)
+		return error_set(-EBUSY, "%u mutators are attached", mutators);
+	heap_unlist(heap);
+	mark_close(heap);
+	close_sized(heap);
+	heap_free(heap);
+	return 0;
+}
+
+/**
+ * gca_backend - which backend a heap is on
+ * @heap: the heap
+ */
+enum gca_backend gca_backend(const struct gca_heap *heap)
+{
+	return heap->backend_kind;
+}
+
+/**
+ * gca_set_percent - change the GC percent
+ * @heap: the heap
+ * @percent: above 0; 0: the default; below: off
+ *
+ * Return: the previous one.
+ */
+int gca_set_percent(struct gca_heap *heap, int percent)
+{
+	int previous;
+
+	if (heap_usable(heap))
+		return heap->percent;
+	world_lock(heap, mutator_self(heap));
+	previous = heap->percent;
+	heap->percent = percent < 0 ? GCA_PERCENT_OFF : percent ? percent : GCA_PERCENT_DEFAULT;
+	/* A policy that was taken before is taken again; a dead arena shows later. */
+	cycle_set_goal(heap);
+	world_unlock(heap);
+	return previous;
+}
+
+/**
+ * gca_set_limit - change the limit on memory in use
+ * @heap: the heap
+ * @bytes: the limit; 0: none
+ *
+ * Return: the previous one.
+ */
+size_t gca_set_limit(struct gca_heap *heap, size_t bytes)
+{
+	size_t previous;
+
+	if (heap_usable(heap))
+		return heap->policy.limit_bytes;
+	world_lock(heap, mutator_self(heap));
+	previous = heap->policy.limit_bytes;
+	heap->policy.limit_bytes = bytes;
+	cycle_set_goal(heap);
+	world_unlock(heap);
+	return previous;
+}
+
+/**
+ * gca_set_failure_handler - whom to ask when an allocation cannot be met
+ * @heap: the heap
+ * @fn: the handler, or NULL
+ * @arg: for it
+ */
+void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg)
+{
+	if (heap_usable(heap))
+		return;
+	world_lock(heap, mutator_self(heap));
+	heap->failure = fn;
+	heap->failure_arg = arg;
+	world_unlock(heap);
+}
+
+/**
+ * gca_set_report_handler - whom to tell what a check found
+ * @heap: the heap
+ * @fn: the handler, or NULL: to stderr, and abort
+ * @arg: for it
+ */
+void gca_set_report_handler(struct gca_heap *heap, gca_report_fn fn, void *arg)
+{
+	if (heap_usable(heap))
+		return;
+	world_lock(heap, mutator_self(heap));
+	heap->report = fn;
+	heap->report_arg = arg;
+	world_unlock(heap);
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Mutators: a thread's attachment to a heap.
+ *
+ * The list of a heap's mutators changes under heap->world, so a cycle sees it
+ * fixed, and a thread that attaches or detaches does so between cycles.  A thread
+ * that ends without detaching is detached by a destructor of thread-specific data;
+ * its frames are gone with its stack.
+ *
+ * A mutator is ordinary inherited memory (not a table): in a child of fork() the
+ * inline functions go on reading it, and must find empty caches there.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+#define CACHE_LINE	64
+
+/* The calling thread's mutators, of all heaps. */
+static __thread struct gca_mutator *mine;
+
+/* What abi.cache points to while every allocation is to take the slow path. */
+static struct gca_cache empty_caches[SPAN_CLASSES_MAX];
+
+static pthread_key_t exit_key;
+static int exit_key_error;
+
+/**
+ * mutator_self - the calling thread's mutator
+ * @heap: of this heap
+ *
+ * Return: it, or NULL when the thread is not attached.
+ */
+struct gca_mutator *mutator_self(struct gca_heap *heap)
+{
+	struct gca_mutator *mutator;
+
+	for (mutator = mine; mutator; mutator = mutator->next_mine)
+		if (mutator->heap == heap)
+			break;
+	return mutator;
+}
+
+static void forget_mine(struct gca_mutator *mutator)
+{
+	struct gca_mutator **link;
+
+	for (link = &mine; *link != mutator; link = &(*link)->next_mine)
+		gca_assert(*link);
+	*link = mutator->next_mine;
+}
+
+static void mutator_free(struct gca_mutator *mutator)
+{
+	table_unmap(mutator->stack_copy, STACK_COPY_MAX);
+	free(mutator);
+}
+
+/* Bytes of memory that a mutator of @flags is. */
+static size_t mutator_bytes(unsigned int flags)
+{
+	return sizeof(struct gca_mutator) + (flags & GCA_STACK_PRECISE ? 0 : STACK_COPY_MAX);
+}
+
+static void detach(struct gca_mutator *mutator)
+{
+	struct gca_heap *heap = mutator->heap;
+
+	alloc_flush(mutator);
+	world_lock(heap, mutator);
+	/* The wait was a safepoint, but no allocation: nothing to flush again. */
+	*mutator->link = mutator->next;
+	if (mutator->next)
+		mutator->next->link = mutator->link;
+	heap->nr_mutators--;
+	heap->meta_bytes -= mutator_bytes(mutator->flags);
+	heap->gone_total_alloc += mutator->total_alloc;
+	heap->gone_mallocs += mutator->mallocs;
+	world_unlock(heap);
+	forget_mine(mutator);
+	mutator_free(mutator);
+}
+
+/* In a child nothing is taken from the heap's lists: they are the parent's. */
+static void drop(struct gca_mutator *mutator)
+{
+	forget_mine(mutator);
+	mutator_free(mutator);
+}
+
+static void thread_exits(void *unused)
+{
+	while (mine) {
+		struct gca_mutator *mutator = mine;
+
+		if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED)) {
+			drop(mutator);
+			continue;
+		}
+		/* The thread may end inside blocking regions and frames. */
+		if (mutator->depth) {
+			mutator->depth = 1;
+			blocked_leave(mutator);
+		}
+		mutator->frames = NULL;
+		detach(mutator);
+	}
+}
+
+static void make_exit_key(void)
+{
+	exit_key_error = pthread_key_create(&exit_key, thread_exits);
+}
+
+static int mutator_new(struct gca_heap *heap, unsigned int flags, struct gca_mutator **out)
+{
+	struct gca_mutator *mutator;
+	int error;
+
+	if (gca_fault_hit(GCA_FAULT_NO_MEMORY) ||
+	    posix_memalign((void **)&mutator, CACHE_LINE, sizeof(*mutator)))
+		return error_set(-ENOMEM, "no memory for a mutator");
+	memset(mutator, 0, sizeof(*mutator));
+	mutator->heap = heap;
+	mutator->flags = flags;
+	mutator->abi.heap_base = heap->base;
+	mutator->abi.pointer_bits = heap->pointer_bits;
+	mutator->abi.cache = heap->slow_alloc ? empty_caches : mutator->caches;
+	mutator->abi.barrier = heap->debug_shadow;
+	if (!(flags & GCA_STACK_PRECISE)) {
+		error = stack_find(&mutator->stack_limit, &mutator->stack_base);
+		if (error)
+			goto fail;
+		mutator->stack_copy = table_map(STACK_COPY_MAX);
+		if (!mutator->stack_copy) {
+			error = error_set(-ENOMEM, "no memory for a mutator's stack");
+			goto fail;
+		}
+	}
+	*out = mutator;
+	return 0;
+fail:
+	free(mutator);
+	return error;
+}
+
+/**
+ * gca_attach - let the calling thread use a heap
+ * @heap: the heap
+ * @flags: GCA_STACK_PRECISE, or 0
+ * @out: where the mutator goes
+ *
+ * Waits while the world is stopped.  Must be called on the thread's own stack
+ * unless its roots are precise.
+ *
+ * Return: 0, -EBUSY when it is attached already, -EINVAL for unknown flags,
+ * -ENOTSUP when its stack cannot be found, -ENOMEM, -EIO.
+ */
+int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **out)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct gca_mutator *mutator = NULL;
+	int error = heap_usable(heap);
+
+	if (error)
+		return error;
+	if (flags & ~GCA_STACK_PRECISE)
+		return error_set(-EINVAL, "gca_attach: unknown flags %#x", flags);
+	if (mutator_self(heap))
+		return error_set(-EBUSY, "this thread is attached to this heap already");
+	pthread_once(&once, make_exit_key);
+	/* Any value but NULL makes the destructor run. */
+	if (exit_key_error || pthread_setspecific(exit_key, &exit_key))
+		return error_set(-ENOMEM, "no thread-specific data for a mutator");
+	error = mutator_new(heap, flags, &mutator);
+	if (error)
+		return error;
+
+	world_lock(heap, NULL);
+	mutator->abi.alloc_bits = alloc_bitmap(heap);
+	mutator->next = heap->mutators;
+	if (mutator->next)
+		mutator->next->link = &mutator->next;
+	mutator->link = &heap->mutators;
+	heap->mutators = mutator;
+	heap->nr_mutators++;
+	heap->meta_bytes += mutator_bytes(flags);
+	world_unlock(heap);
+
+	mutator->next_mine = mine;
+	mine = mutator;
+	*out = mutator;
+	return 0;
+}
+
+/**
+ * gca_detach - end the calling thread's use of a heap
+ * @mutator: its mutator; gone afterwards
+ *
+ * Return: 0; -EBUSY: frames are still pushed, or the thread is in a blocking
+ * region; -EPERM: the mutator is another thread's.
+ */
+int gca_detach(struct gca_mutator *mutator)
+{
+	if (mutator_self(mutator->heap) != mutator)
+		return error_set(-EPERM, "the mutator is another thread's");
+	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED)) {
+		drop(mutator);
+		return 0;
+	}
+	if (mutator->frames)
+		return error_set(-EBUSY, "frames are still pushed");
+	if (mutator->depth)
+		return error_set(-EBUSY, "the thread is in a blocking region");
+	detach(mutator);
+	return 0;
+}
+
+/**
+ * gca_heap_of - the heap of a mutator
+ * @mutator: the calling thread's
+ */
+struct gca_heap *gca_heap_of(struct gca_mutator *mutator)
+{
+	return mutator->heap;
+}
+
+/**
+ * mutator_forked - in the child: the only thread's mutators allocate no more
+ */
+void mutator_forked(void)
+{
+	struct gca_mutator *mutator;
+
+	for (mutator = mine; mutator; mutator = mutator->next_mine) {
+		mutator->abi.cache = empty_caches;
+		mutator->abi.poll = 0;
+		/* Its copy is a table, which children do not inherit. */
+		mutator->stack_copy = NULL;
+	}
+}
+
+/**
+ * mutator_drop - in the child: forget the thread's mutator of @heap
+ * @heap: a heap of the parent's
+ */
+void mutator_drop(struct gca_heap *heap)
+{
+	struct gca_mutator *mutator = mutator_self(heap);
+
+	if (mutator)
+		drop(mutator);
+}

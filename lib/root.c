@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Roots: registered ranges, root callbacks, frames, and the walk over all of them.
+ *
+ * Ranges and callbacks change under heap->world, which a cycle holds from before
+ * its stop, so a walk sees them fixed.  Frames are the mutator's own and are
+ * walked only while it is claimed.  Ranges are kept by address: overlap shows at
+ * the neighbours.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+/* Room for one more of @size bytes in an array of @max: -ENOMEM, array unharmed. */
+static int make_room(void **array, size_t nr, size_t *max, size_t size)
+{
+	size_t want = *max ? *max * 2 : 8;
+	void *grown;
+
+	if (nr < *max)
+		return 0;
+	grown = reallocarray(*array, want, size);
+	if (!grown)
+		return -ENOMEM;
+	*array = grown;
+	*max = want;
+	return 0;
+}
+
+/* Index of the first range that ends above @address. */
+static size_t range_after(const struct roots *roots, uintptr_t address)
+{
+	size_t low = 0, high = roots->nr_ranges;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (roots->ranges[middle].start + roots->ranges[middle].bytes > address)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+static int add_range(struct gca_heap *heap, uintptr_t start, size_t bytes)
+{
+	struct roots *roots = &heap->roots;
+	size_t at = range_after(roots, start);
+	int error;
+
+	if (at < roots->nr_ranges && roots->ranges[at].start < start + bytes)
+		return error_set(-EINVAL, "root range %#zx+%zu overlaps %#zx+%zu", (size_t)start,
+				 bytes, (size_t)roots->ranges[at].start, roots->ranges[at].bytes);
+	error = make_room((void **)&roots->ranges, roots->nr_ranges, &roots->max_ranges,
+			  sizeof(*roots->ranges));
+	if (error)
+		return error_set(error, "no memory for a root range");
+	memset((void *)start, 0, bytes);
+	if (heap->debug_shadow) {
+		error = shadow_root_add(heap, (void *)start, bytes);
+		if (error)
+			return error_set(error, "no memory for the shadow of a root range");
+	}
+	memmove(&roots->ranges[at + 1], &roots->ranges[at],
+		(roots->nr_ranges - at) * sizeof(*roots->ranges));
+	roots->ranges[at].start = start;
+	roots->ranges[at].bytes = bytes;
+	roots->nr_ranges++;
+	return 0;
+}
+
+/**
+ * gca_root_add - make a range of memory roots
+ * @heap: the heap that it points into
+ * @start: pointer-aligned; set to zero
+ * @bytes: a multiple of a pointer's size
+ *
+ * Return: 0, -EINVAL for alignment, an empty range, one inside the heap or one
+ * that overlaps another, or -ENOMEM.
+ */
+int gca_root_add(struct gca_heap *heap, void *start, size_t bytes)
+{
+	uintptr_t address = (uintptr_t)start;
+	int error;
+
+	if (!bytes || (address | bytes) % sizeof(void *) || address + bytes < address)
+		return error_set(-EINVAL, "root range %p+%zu: empty or not aligned", start, bytes);
+	if (address < heap->base + heap->size && heap->base < address + bytes)
+		return error_set(-EINVAL, "root range %p+%zu: inside the heap", start, bytes);
+	error = heap_usable(heap);
+	if (error)
+		return error;
+	world_lock(heap, mutator_self(heap));
+	error = add_range(heap, address, bytes);
+	world_unlock(heap);
+	return error;
+}
+
+/**
+ * gca_root_remove - forget a range
+ * @heap: the heap it was added to
+ * @start: its start
+ *
+ * Return: 0 or -ENOENT.
+ */
+int gca_root_remove(struct gca_heap *heap, void *start)
+{
+	struct roots *roots = &heap->roots;
+	int error = heap_usable(heap);
+	size_t at;
+
+	if (error)
+		return error;
+	world_lock(heap, mutator_self(heap));
+	at = range_after(roots, (uintptr_t)start);
+	if (at == roots->nr_ranges || roots->ranges[at].start != (uintptr_t)start) {
+		error = error_set(-ENOENT, "no root range begins at %p", start);
+	} else {
+		if (heap->debug_shadow)
+			shadow_root_remove(heap, start);
+		roots->nr_ranges--;
+		memmove(&roots->ranges[at], &roots->ranges[at + 1],
+			(roots->nr_ranges - at) * sizeof(*roots->ranges));
+	}
+	world_unlock(heap);
+	return error;
+}
+
+static size_t find_callback(const struct roots *roots, gca_root_fn fn, void *arg)
+{
+	size_t i;
+
+	for (i = 0; i < roots->nr_callbacks; i++)
+		if (roots->callbacks[i].fn == fn && roots->callbacks[i].arg == arg)
+			break;
+	return i;
+}
+
+/**
+ * gca_root_callback_add - have @fn asked for roots at every cycle
+ * @heap: the heap
+ * @fn: the callback
+ * @arg: for it; the same @fn may be added with several
+ *
+ * Return: 0, -EINVAL for no function, -EEXIST, or -ENOMEM.
+ */
+int gca_root_callback_add(struct gca_heap *heap, gca_root_fn fn, void *arg)
+{
+	struct roots *roots = &heap->roots;
+	int error = heap_usable(heap);
+
+	if (error)
+		return error;
+	if (!fn)
+		return error_set(-EINVAL, "a root callback without a function");
+	world_lock(heap, mutator_self(heap));
+	if (find_callback(roots, fn, arg) < roots->nr_callbacks)
+		error = error_set(-EEXIST, "this root callback was added already");
+	else if (make_room((void **)&roots->callbacks, roots->nr_callbacks, &roots->max_callbacks,
+			   sizeof(*roots->callbacks)))
+		error = error_set(-ENOMEM, "no memory for a root callback");
+	else
+		roots->callbacks[roots->nr_callbacks++] = (struct root_callback){ fn, arg };
+	world_unlock(heap);
+	return error;
+}
+
+/**
+ * gca_root_callback_remove - forget a callback
+ * @heap: the heap
+ * @fn: the callback
+ * @arg: as when it was added
+ *
+ * Return: 0 or -ENOENT.
+ */
+int gca_root_callback_remove(struct gca_heap *heap, gca_root_fn fn, void *arg)
+{
+	struct roots *roots = &heap->roots;
+	int error = heap_usable(heap);
+	size_t at;
+
+	if (error)
+		return error;
+	world_lock(heap, mutator_self(heap));
+	at = find_callback(roots, fn, arg);
+	if (at == roots->nr_callbacks)
+		error = error_set(-ENOENT, "this root callback was not added");
+	else
+		roots->callbacks[at] = roots->callbacks[--roots->nr_callbacks];
+	world_unlock(heap);
+	return error;
+}
+
+/**
+ * gca_frame_push - make a frame's slots roots
+ * @mutator: the calling thread's
+ * @frame: on its stack; its slots are NULL or objects
+ */
+void gca_frame_push(struct gca_mutator *mutator, struct gca_frame *frame)
+{
+	frame->next = mutator->frames;
+	mutator->frames = frame;
+}
+
+/**
+ * gca_frame_pop - forget the frame that was pushed last
+ * @frame: that frame; begins with a struct gca_frame
+ */
+void gca_frame_pop(void *frame)
+{
+	struct gca_frame *head = frame;
+
+	/* Frames are left in the order of blocks; longjmp() over one is a bug. */
+	gca_assert(head->mutator->frames == head);
+	head->mutator->frames = head->next;
+}
+
+static void visit_mutator(struct gca_mutator *mutator, struct gca_visitor *visitor)
+{
+	uintptr_t copy = (uintptr_t)mutator->stack_copy;
+	struct gca_frame *frame;
+
+	if (copy) {
+		visitor->words(visitor, copy, copy + mutator->copied);
+		visitor->words(visitor, mutator->stack_low + mutator->copied, mutator->stack_base);
+	}
+	for (frame = mutator->frames; frame; frame = frame->next)
+		visitor->slots(visitor, (void *const *)(frame + 1), frame->count);
+}
+
+/**
+ * roots_visit - show every root to @visitor
+ * @heap: the heap, stopped
+ * @visitor: who wants to see them
+ */
+void roots_visit(struct gca_heap *heap, struct gca_visitor *visitor)
+{
+	struct gca_mutator *mutator;
+	size_t i;
+
+	visitor->low = 0;
+	visitor->high = UINTPTR_MAX;
+	for (mutator = heap->mutators; mutator; mutator = mutator->next)
+		visit_mutator(mutator, visitor);
+	for (i = 0; i < heap->roots.nr_ranges; i++)
+		visitor->slots(visitor, (void *const *)heap->roots.ranges[i].start,
+			       heap->roots.ranges[i].bytes / sizeof(void *));
+	for (i = 0; i < heap->roots.nr_callbacks; i++)
+		heap->roots.callbacks[i].fn(visitor, heap->roots.callbacks[i].arg);
+}
+
+/**
+ * gca_visit_slots - from a callback: these slots hold pointers
+ * @visitor: as the callback got it
+ * @slots: the first one
+ * @count: how many
+ *
+ * Of a trace callback, slots outside of its object are passed over.
+ */
+void gca_visit_slots(struct gca_visitor *visitor, const void *slots, size_t count)
+{
+	uintptr_t low = (uintptr_t)slots, high;
+
+	if (low % sizeof(void *) || __builtin_mul_overflow(count, sizeof(void *), &high) ||
+	    __builtin_add_overflow(low, high, &high))
+		return;
+	if (low < visitor->low)
+		low = visitor->low;
+	if (high > visitor->high)
+		high = visitor->high;
+	if (low < high)
+		visitor->slots(visitor, (void *const *)low, (high - low) / sizeof(void *));
+}
+
+/**
+ * gca_visit_value - from a callback: this is a pointer
+ * @visitor: as the callback got it
+ * @object: an object's base, or NULL
+ */
+void gca_visit_value(struct gca_visitor *visitor, const void *object)
+{
+	visitor->value(visitor, object);
+}

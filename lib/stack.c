@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The conservative side of a thread: its registers and its stack.
+ *
+ * A thread publishes its stack before it leaves RUNNING, and a stopper that has
+ * claimed it scans what was published as words.  Registers are pushed by
+ * __builtin_unwind_init() into a frame of that range: setjmp() will not do, glibc
+ * mangles some of them.
+ *
+ * A thread that publishes may return to the program (a blocking region) and go
+ * on using its frames, so that a pointer that was in one may be in a register
+ * when the scan comes, where nobody can see it.  So registers and what the frames
+ * near the top hold are copied at once.  Frames further up belong to callers
+ * that wait for a return and do not change.
+ *
+ * Words outside of any object are read here on purpose: no AddressSanitizer.
+ */
+#include "internal.h"
+
+/**
+ * stack_find - the bounds of the calling thread's stack
+ * @low: where the low end goes
+ * @high: where the high end goes
+ *
+ * Return: 0, or -ENOTSUP when the system does not tell.
+ */
+int stack_find(uintptr_t *low, uintptr_t *high)
+{
+	pthread_attr_t attr;
+	void *start;
+	size_t size;
+	int error;
+
+	error = pthread_getattr_np(pthread_self(), &attr);
+	if (!error) {
+		error = pthread_attr_getstack(&attr, &start, &size);
+		pthread_attr_destroy(&attr);
+	}
+	if (error)
+		return error_set(-ENOTSUP, "the thread's stack cannot be found: %s",
+				 strerror(error));
+	*low = (uintptr_t)start;
+	*high = ((uintptr_t)start + size) & ~(sizeof(void *) - 1);
+	return 0;
+}
+
+static GCA_NO_ASAN void copy_words(uintptr_t *to, const volatile uintptr_t *from, size_t bytes)
+{
+	size_t i;
+
+	for (i = 0; i < bytes / sizeof(*to); i++)
+		to[i] = from[i];
+}
+
+/* In a frame of its own, below the one that the registers were pushed to. */
+static __attribute__((noinline)) GCA_NO_ASAN void publish_from(struct gca_mutator *mutator)
+{
+	uintptr_t low = (uintptr_t)__builtin_frame_address(0) & ~(sizeof(void *) - 1);
+	size_t bytes;
+
+	/* On another stack (a coroutine's, a signal's) the scan would read what is
+	 * not there and miss what is: such threads attach with GCA_STACK_PRECISE.
+	 */
+	gca_assert(low >= mutator->stack_limit && low < mutator->stack_base);
+	bytes = mutator->stack_base - low;
+	if (bytes > STACK_COPY_MAX)
+		bytes = STACK_COPY_MAX;
+	copy_words(mutator->stack_copy, (const uintptr_t *)low, bytes);
+	mutator->stack_low = low;
+	mutator->copied = bytes;
+}
+
+/**
+ * stack_publish - make the calling thread's stack and registers known
+ * @mutator: the thread's; nothing happens for one with precise roots only
+ */
+__attribute__((noinline)) GCA_NO_ASAN void stack_publish(struct gca_mutator *mutator)
+{
+	if (!mutator->stack_copy)
+		return;
+	__builtin_unwind_init();
+	publish_from(mutator);
+	/* Not a tail call: the registers are in this frame. */
+	__asm__ volatile("" : : : "memory");
+}

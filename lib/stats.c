@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Statistics: clocks, the pause histogram, gca_stats().
+ *
+ * Reading never stops a mutator: what mutators count is added up as they last
+ * wrote it, which they do when a run of slots ends; a thread that asks sees its
+ * own allocations exactly, and all are exact after a cycle.
+ */
+#include "internal.h"
+
+#include <time.h>
+
+#define SUB_SHIFT	4	/* 16 buckets to a power of two: 6 % wide */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+/**
+ * now_ns - monotonic time
+ */
+uint64_t now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+/**
+ * thread_cpu_ns - CPU time of the calling thread
+ */
+uint64_t thread_cpu_ns(void)
+{
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* Below 16 ns a bucket each; then 16 to every power of two. */
+static unsigned int bucket_of(uint64_t ns)
+{
+	unsigned int log;
+
+	if (ns < 1U << SUB_SHIFT)
+		return (unsigned int)ns;
+	log = 63 - (unsigned int)__builtin_clzll(ns);
+	if (log > PAUSE_BUCKETS / (1U << SUB_SHIFT) + SUB_SHIFT - 2)
+		return PAUSE_BUCKETS - 1;
+	return ((log - SUB_SHIFT + 1) << SUB_SHIFT) +
+	       (unsigned int)(ns >> (log - SUB_SHIFT) & ((1U << SUB_SHIFT) - 1));
+}
+
+/* The largest time of a bucket. */
+static uint64_t bucket_end(unsigned int bucket)
+{
+	unsigned int group = bucket >> SUB_SHIFT;
+	uint64_t sub = bucket & ((1U << SUB_SHIFT) - 1);
+
+	if (!group)
+		return sub;
+	return (((1ULL << SUB_SHIFT) + sub + 1) << (group - 1)) - 1;
+}
+
+/**
+ * pause_record - count a pause
+ * @pauses: the histogram, its lock held
+ * @ns: how long it was
+ */
+void pause_record(struct pause_stats *pauses, uint64_t ns)
+{
+	pauses->buckets[bucket_of(ns)]++;
+	pauses->count++;
+	pauses->total_ns += ns;
+	if (ns > pauses->max_ns)
+		pauses->max_ns = ns;
+}
+
+/**
+ * pause_quantile - a pause that so many are not longer than
+ * @pauses: the histogram, its lock held
+ * @per_mille: how many of a thousand
+ *
+ * Return: nanoseconds, at most 6 % above the true quantile and never above the
+ * longest pause; 0 when there was none.
+ */
+uint64_t pause_quantile(const struct pause_stats *pauses, unsigned int per_mille)
+{
+	uint64_t rank = (pauses->count * per_mille + 999) / 1000;
+	uint64_t seen = 0;
+	unsigned int i;
+
+	if (!pauses->count)
+		return 0;
+	for (i = 0; i < PAUSE_BUCKETS - 1; i++) {
+		seen += pauses->buckets[i];
+		if (seen >= rank)
+			break;
+	}
+	return bucket_end(i) < pauses->max_ns ? bucket_end(i) : pauses->max_ns;
+}
+
+static uint64_t get(const uint64_t *value)
+{
+	return __atomic_load_n(value, __ATOMIC_RELAXED);
+}
+
+static void sum_mutators(struct gca_heap *heap, struct gca_stats *stats)
+{
+	struct gca_mutator *self = mutator_self(heap), *mutator;
+
+	/* A thread in a blocking region may not count: a cycle may be at it. */
+	if (self && !self->depth)
+		alloc_count(self);
+	world_lock(heap, self);
+	stats->total_alloc = heap->gone_total_alloc;
+	stats->mallocs = heap->gone_mallocs;
+	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
+		stats->total_alloc += get(&mutator->total_alloc);
+		stats->mallocs += get(&mutator->mallocs);
+	}
+	stats->mutators = heap->nr_mutators;
+	stats->meta_sys = heap->meta_bytes +
+			  heap->mark_stack.max * sizeof(*heap->mark_stack.entries);
+	world_unlock(heap);
+}
+
+/**
+ * gca_stats - what the heap has done and holds
+ * @heap: the heap
+ * @out: its size is set
+ *
+ * Return: 0; -EINVAL: its size is not one that this library knows; -EIO.
+ */
+int gca_stats(struct gca_heap *heap, struct gca_stats *out)
+{
+	struct gca_stats stats = { .size = out->size };
+	struct gcarena_stats arena = { 0 };
+	int error = heap_usable(heap);
+
+	if (error)
+		return error;
+	if (out->size < offsetof(struct gca_stats, total_alloc) || out->size > sizeof(stats) ||
+	    out->size % sizeof(uint64_t))
+		return error_set(-EINVAL, "gca_stats: a structure of %zu bytes", out->size);
+	error = heap->ops->stats(heap, &arena);
+	if (error)
+		return error_set(error, "statistics: %s", strerror(-error));
+	sum_mutators(heap, &stats);
+	stats.heap_live = get(&heap->heap_live);
+	stats.heap_live_objects = get(&heap->heap_live_objects);
+	stats.heap_alloc = stats.heap_live + get(&heap->allocated);
+	stats.heap_sys = arena.counters.heap_sys;
+	stats.heap_inuse = arena.counters.heap_inuse;
+	stats.heap_idle = arena.counters.heap_idle;
+	stats.heap_released = arena.counters.heap_released;
+	stats.meta_sys += arena.counters.meta_sys + arena.counters.chunks_backed * TABLE_BYTES;
+	stats.next_gc = get(&heap->next_gc);
+	stats.peak_inuse = get(&heap->peak_inuse);
+	stats.num_gc = get(&heap->cycles);
+	stats.num_forced_gc = get(&heap->forced_cycles);
+	stats.gc_cpu_ns = get(&heap->gc_cpu_ns);
+	stats.safepoint_max_ns = get(&heap->safepoint_max_ns);
+	stats.failed_allocs = get(&heap->failed_allocs);
+	pthread_mutex_lock(&heap->stats_lock);
+	stats.pause_total_ns = heap->pauses.total_ns;
+	stats.pause_p50_ns = pause_quantile(&heap->pauses, 500);
+	stats.pause_p99_ns = pause_quantile(&heap->pauses, 990);
+	stats.pause_max_ns = heap->pauses.max_ns;
+	pthread_mutex_unlock(&heap->stats_lock);
+	memcpy(out, &stats, out->size);
+	return 0;
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Stopping the world, and the mutators' side of it.
+ *
+ * A mutator is RUNNING, or BLOCKED: its stack is published and it keeps off the
+ * heap.  One word, mutator->state, decides between the two parties:
+ *
+ *	mutator		RUNNING -> BLOCKED	any time
+ *	mutator		BLOCKED -> RUNNING	compare-and-swap, heap->stop is 0
+ *	stopper		BLOCKED -> CLAIMED	compare-and-swap, heap->stop is 1
+ *	stopper		CLAIMED -> BLOCKED	at the end of the stop
+ *
+ * The stopper holds heap->world, sets heap->stop, then every poll, and waits
+ * until it has claimed each mutator.  A mutator that becomes BLOCKED stores its
+ * state and then loads heap->stop, the stopper stores heap->stop and then looks at
+ * the state, all four sequentially consistent: one of them sees the other, so
+ * that either the stopper claims or the mutator wakes it (heap->acks).  A mutator
+ * that wants to run again waits while heap->stop is 1; should it have seen 0 just
+ * before, its compare-and-swap fails when the stopper claimed first, and when it
+ * won, the stopper sees RUNNING and waits for the poll that it has set.
+ *
+ * What a claimed mutator wrote before BLOCKED is visible to the stopper, and what
+ * the stopper wrote into it before CLAIMED -> BLOCKED to the mutator (release
+ * and acquire on state).
+ *
+ * Nobody spins for long: machines are shared, and the thread waited for may need
+ * this very CPU.
+ */
+#include "internal.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Looks at a mutator before the stopper sleeps: about a microsecond, in which a
+ * running one may well reach its poll.
+ */
+#define STOP_SPINS	50
+
+static void futex_wait(uint32_t *word, uint32_t value)
+{
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void futex_wake(uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/**
+ * blocked_enter - keep off the heap from now on
+ * @mutator: the calling thread's, or NULL; regions nest
+ */
+void blocked_enter(struct gca_mutator *mutator)
+{
+	struct gca_heap *heap;
+
+	if (!mutator || mutator->depth++)
+		return;
+	heap = mutator->heap;
+	stack_publish(mutator);
+	__atomic_store_n(&mutator->state, MUTATOR_BLOCKED, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&heap->stop, __ATOMIC_SEQ_CST)) {
+		__atomic_add_fetch(&heap->acks, 1, __ATOMIC_SEQ_CST);
+		futex_wake(&heap->acks);
+	}
+}
+
+/**
+ * blocked_leave - use the heap again, once nobody stops the world
+ * @mutator: as given to blocked_enter()
+ */
+void blocked_leave(struct gca_mutator *mutator)
+{
+	uint32_t expected = MUTATOR_BLOCKED;
+	struct gca_heap *heap;
+
+	if (!mutator)
+		return;
+	gca_assert(mutator->depth);
+	if (--mutator->depth)
+		return;
+	heap = mutator->heap;
+	for (;;) {
+		if (__atomic_load_n(&heap->stop, __ATOMIC_ACQUIRE)) {
+			futex_wait(&heap->stop, 1);
+			continue;
+		}
+		if (__atomic_compare_exchange_n(&mutator->state, &expected, MUTATOR_RUNNING, false,
+						__ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
+			return;
+		/* Claimed, so a stop began between the two. */
+		gca_assert(expected == MUTATOR_CLAIMED);
+		expected = MUTATOR_BLOCKED;
+	}
+}
+
+/**
+ * world_lock - take heap->world, a safepoint while it waits
+ * @heap: the heap
+ * @mutator: the calling thread's in it, or NULL
+ */
+void world_lock(struct gca_heap *heap, struct gca_mutator *mutator)
+{
+	if (!pthread_mutex_trylock(&heap->world))
+		return;
+	blocked_enter(mutator);
+	pthread_mutex_lock(&heap->world);
+	/* No stop is in force while we hold it: this does not wait. */
+	blocked_leave(mutator);
+}
+
+/**
+ * world_unlock - release heap->world
+ * @heap: the heap
+ */
+void world_unlock(struct gca_heap *heap)
+{
+	pthread_mutex_unlock(&heap->world);
+}
+
+static bool claim_all(struct gca_heap *heap, struct gca_mutator *self)
+{
+	struct gca_mutator *mutator;
+	bool all = true;
+
+	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
+		uint32_t expected = MUTATOR_BLOCKED;
+
+		if (mutator == self)
+			continue;
+		if (__atomic_load_n(&mutator->state, __ATOMIC_SEQ_CST) == MUTATOR_CLAIMED)
+			continue;
+		if (!__atomic_compare_exchange_n(&mutator->state, &expected, MUTATOR_CLAIMED, false,
+						 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			all = false;
+	}
+	return all;
+}
+
+/**
+ * world_stop - stop every mutator
+ * @heap: the heap, its world held
+ * @self: the calling thread's mutator, which goes on, or NULL
+ *
+ * Waits for as long as a mutator needs to its next safepoint.
+ */
+void world_stop(struct gca_heap *heap, struct gca_mutator *self)
+{
+	struct gca_mutator *mutator;
+	uint64_t begin = now_ns();
+	unsigned int spins = 0;
+	uint64_t waited;
+
+	if (self)
+		stack_publish(self);
+	__atomic_store_n(&heap->stop, 1, __ATOMIC_SEQ_CST);
+	for (mutator = heap->mutators; mutator; mutator = mutator->next)
+		if (mutator != self)
+			__atomic_store_n(&mutator->abi.poll, 1, __ATOMIC_RELAXED);
+	for (;;) {
+		uint32_t acks = __atomic_load_n(&heap->acks, __ATOMIC_SEQ_CST);
+
+		if (claim_all(heap, self))
+			break;
+		if (spins++ < STOP_SPINS)
+			relax();
+		else
+			futex_wait(&heap->acks, acks);
+	}
+	waited = now_ns() - begin;
+	if (waited > heap->safepoint_max_ns)
+		__atomic_store_n(&heap->safepoint_max_ns, waited, __ATOMIC_RELAXED);
+}
+
+/**
+ * world_start - let the mutators go on
+ * @heap: the heap, stopped by this thread
+ * @self: as given to world_stop()
+ */
+void world_start(struct gca_heap *heap, struct gca_mutator *self)
+{
+	struct gca_mutator *mutator;
+
+	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
+		if (mutator == self)
+			continue;
+		gca_assert(__atomic_load_n(&mutator->state, __ATOMIC_RELAXED) == MUTATOR_CLAIMED);
+		__atomic_store_n(&mutator->abi.poll, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&mutator->state, MUTATOR_BLOCKED, __ATOMIC_SEQ_CST);
+	}
+	__atomic_store_n(&heap->stop, 0, __ATOMIC_SEQ_CST);
+	futex_wake(&heap->stop);
+}
+
+/**
+ * gca_blocking_begin - keep off the heap; cycles do not wait for this thread
+ * @mutator: the calling thread's
+ */
+void gca_blocking_begin(struct gca_mutator *mutator)
+{
+	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
+		return;
+	blocked_enter(mutator);
+}
+
+/**
+ * gca_blocking_end - the end of such a region
+ * @mutator: the calling thread's
+ *
+ * Waits while the world is stopped.
+ */
+void gca_blocking_end(struct gca_mutator *mutator)
+{
+	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
+		return;
+	blocked_leave(mutator);
+}
+
+/**
+ * gca_safepoint_slow - stop here if somebody asks for it
+ * @mutator: the calling thread's
+ */
+void gca_safepoint_slow(struct gca_mutator *mutator)
+{
+	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
+		return;
+	blocked_enter(mutator);
+	blocked_leave(mutator);
+}
