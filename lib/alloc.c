@@ -486,13 +486,21 @@ void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind, s
  * @size: bytes of the fixed part
  * @count: pointers
  *
- * Return: as gca_alloc(); NULL also when the size in bytes is no size_t.
+ * Return: as gca_alloc(); NULL also when the kind has no tail, or the size in
+ * bytes is no size_t.
  */
 void *gca_alloc_tail_(struct gca_mutator *mutator, const struct gca_kind *kind, size_t size,
 		      size_t count)
 {
+	const struct kind *full = kind_of(kind);
 	size_t bytes;
 
+	if (count && full->tail == GCA_NO_TAIL && !full->trace && !full->conservative &&
+	    !full->wrong) {
+		fail(mutator->heap, -EINVAL, size);
+		error_set(-EINVAL, "allocation of a tail: kind %s has none", full->name);
+		return NULL;
+	}
 	if (__builtin_mul_overflow(count, sizeof(void *), &bytes) ||
 	    __builtin_add_overflow(bytes, size, &bytes)) {
 		fail(mutator->heap, -EINVAL, SIZE_MAX);

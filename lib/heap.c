@@ -225,9 +225,9 @@ static int open_address_range(struct gca_heap *heap, const struct gca_config *co
 	size_t size = config->heap_size ? config->heap_size : default_heap_size();
 	int error;
 
+	if (!size)
+		return error_set(-ENOMEM, "no address space for a heap");
 	for (;;) {
-		if (size < GCARENA_HEAP_SIZE_MIN)
-			return error_set(-ENOMEM, "no address space for a heap");
 		error = open_sized(heap, config, size);
 		if (!error)
 			return 0;
