@@ -51,6 +51,11 @@ check()
 	result $? "$name" "$tmp/got.out"
 }
 
+differ()
+{
+	[ -s "$1" ] && [ -s "$2" ] && ! cmp -s "$1" "$2"
+}
+
 # figure ROW COLUMN: a number of the last run's table; columns from 1, or last
 figure()
 {
@@ -98,10 +103,10 @@ check "which it did not" \
 	[ "$(figure collections last)" = "$(figure '  asked for' last)" ]
 
 answers "$tmp/other" "$oracle" "${small[@]}" --seed 7
-check "another seed asks other questions" eval '! cmp -s "$tmp/want" "$tmp/other"'
+check "another seed asks other questions" differ "$tmp/want" "$tmp/other"
 same "and both builds agree on them" "$tmp/other" "$heap" "${small[@]}" --seed 7
 answers "$tmp/wrong" "$heap" "${small[@]}" --wrong
-check "an edge that is lost is noticed" eval '! cmp -s "$tmp/want" "$tmp/wrong"'
+check "an edge that is lost is noticed" differ "$tmp/want" "$tmp/wrong"
 
 answers "$tmp/want-big" "$oracle" "${big[@]}"
 result $? "the oracle runs on a larger index" "$tmp/want-big.err"
