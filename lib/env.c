@@ -4,7 +4,7 @@
  *
  * Read once, by gca_open().  A variable that cannot be understood is an error
  * naming it and its value: a limit with a misspelt unit must not silently be
- * none.  An empty variable counts as not set.
+ * none, and an empty one was meant to be something.
  */
 #include "internal.h"
 
@@ -14,9 +14,7 @@
 
 static const char *variable(const char *name)
 {
-	const char *value = secure_getenv(name);
-
-	return value && *value ? value : NULL;
+	return secure_getenv(name);
 }
 
 static int bad(const char *name, const char *value, const char *want)
