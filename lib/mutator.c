@@ -165,7 +165,7 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
 	if (error)
 		return error;
 	if (flags & ~GCA_STACK_PRECISE)
-		return error_set(-EINVAL, "gca_attach: unknown flags %#x", flags);
+		return error_set(-EINVAL, "attach: unknown flags %#x", flags);
 	if (mutator_self(heap))
 		return error_set(-EBUSY, "this thread is attached to this heap already");
 	pthread_once(&once, make_exit_key);

@@ -141,7 +141,7 @@ int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 		return error;
 	if (out->size < offsetof(struct gca_stats, total_alloc) || out->size > sizeof(stats) ||
 	    out->size % sizeof(uint64_t))
-		return error_set(-EINVAL, "gca_stats: a structure of %zu bytes", out->size);
+		return error_set(-EINVAL, "statistics: a structure of %zu bytes", out->size);
 	error = heap->ops->stats(heap, &arena);
 	if (error)
 		return error_set(error, "statistics: %s", strerror(-error));

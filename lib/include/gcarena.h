@@ -562,7 +562,7 @@ GCA_API void *gca_object_of(struct gca_heap *heap, const void *address, size_t *
 
 /* ------------------------------------------------------------ statistics */
 
-/**
+/*
  * struct gca_stats - what the heap has done and holds; bytes unless said
  *
  * heap_sys == heap_inuse + heap_idle; heap_released is a part of heap_idle.
