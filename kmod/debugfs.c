@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * /sys/kernel/debug/gcarena/<id>/{stats,spans}: what root sees of an arena.
+ * /sys/kernel/debug/gcarena/<id>/{stats,spans,validate}: what root sees of an
+ * arena.
  *
  * Not an interface to build on: names and lines may change.  Readers cannot
  * meet a dying arena, because removing a debugfs file waits for them; so
@@ -130,6 +131,19 @@ static const struct seq_operations spans_seq_ops = {
 	.show = spans_show,
 };
 
+/* Walks everything with the core lock held: for tests. */
+static int validate_show(struct seq_file *m, void *unused)
+{
+	struct gca_arena *arena = m->private;
+	int err = gca_core_validate(arena->core);
+
+	if (err)
+		return err;
+	seq_puts(m, "ok\n");
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(validate);
+
 static int spans_open(struct inode *inode, struct file *file)
 {
 	return seq_open_private(file, &spans_seq_ops, sizeof(struct gca_span_info));
@@ -171,6 +185,7 @@ void gca_debugfs_add(struct gca_arena *arena)
 	arena->debugfs = debugfs_create_dir(name, gca_debugfs);
 	debugfs_create_file("stats", 0400, arena->debugfs, arena, &stats_fops);
 	debugfs_create_file("spans", 0400, arena->debugfs, arena, &spans_fops);
+	debugfs_create_file("validate", 0400, arena->debugfs, arena, &validate_fops);
 }
 
 /**

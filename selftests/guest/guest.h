@@ -124,9 +124,16 @@ static void g_unmap_meta(struct arena *a)
 	munmap(a->status, a->setup.status_size);
 }
 
+static int g_validate(uint32_t id);
+
+/* Every test ends with a look at the arena's structures. */
 __attribute__((unused))
 static void g_close(struct arena *a)
 {
+	int err = g_validate(a->setup.id);
+
+	if (err)
+		ok(false, "arena %u is not valid: %s", a->setup.id, strerror(-err));
 	munmap(a->heap, a->size);
 	g_unmap_meta(a);
 	close(a->fd);
@@ -350,6 +357,22 @@ static long g_debugfs_stat(uint32_t id, const char *key)
 
 	snprintf(path, sizeof(path), DEBUGFS "/%u/stats", id);
 	return g_file_value(path, key);
+}
+
+/* Have the kernel check every structure of the arena: 0 or what it says. */
+__attribute__((unused))
+static int g_validate(uint32_t id)
+{
+	char path[64], text[8] = "";
+	int fd, err;
+
+	snprintf(path, sizeof(path), DEBUGFS "/%u/validate", id);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = read(fd, text, sizeof(text)) < 0 ? -errno : strncmp(text, "ok", 2);
+	close(fd);
+	return err;
 }
 
 __attribute__((unused))

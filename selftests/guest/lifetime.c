@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 
 #include "guest.h"
 
@@ -396,6 +397,85 @@ static void test_worker(void)
 	ok(g_wait_for(!find_worker(a.setup.id), 5000), "worker: gone with the arena");
 }
 
+#define USER	1000
+
+/* Set up as many arenas as go, as a user; how many, and why no more. */
+static int user_arenas(int want, int *err)
+{
+	int status, fds[2], n = 0;
+	pid_t pid;
+
+	if (pipe(fds))
+		bail("pipe");
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		int e = 0;
+
+		if (setuid(USER))
+			_exit(99);
+		while (n < want && !e) {
+			e = g_setup(open(DEVICE, O_RDWR), SIZE, NULL);
+			n += !e;
+		}
+		if (write(fds[1], &n, sizeof(n)) != sizeof(n))
+			_exit(98);
+		_exit(-e);
+	}
+	close(fds[1]);
+	if (read(fds[0], &n, sizeof(n)) != sizeof(n))
+		n = -1;
+	close(fds[0]);
+	waitpid(pid, &status, 0);
+	*err = -WEXITSTATUS(status);
+	return n;
+}
+
+static void test_user_limit(void)
+{
+	const char *param = "/sys/module/gcarena/parameters/arenas_per_user";
+	struct arena a[4];
+	int err;
+
+	eq(g_write_file(param, "3"), 0, "limit: three arenas a user");
+	eq(user_arenas(5, &err), 3, "limit: a user without privilege gets three");
+	eq(err, -EMFILE, "limit: then EMFILE");
+	eq(user_arenas(3, &err), 3, "limit: and after they died, three again");
+	eq(err, 0, "limit: without error");
+	for (int i = 0; i < 4; i++)
+		g_open(&a[i], SIZE);
+	ok(true, "limit: root gets four");
+	for (int i = 0; i < 4; i++)
+		g_close(&a[i]);
+	eq(g_write_file(param, "1024"), 0, "limit as it was");
+}
+
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int sig)
+{
+	alarms++;
+}
+
+/* Signals do not show in a set-up. */
+static void test_signals(void)
+{
+	struct itimerval often = { { 0, 500 }, { 0, 500 } }, never = {};
+	struct sigaction action = { .sa_handler = on_alarm };
+	int bad = 0;
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (int i = 0; i < 100; i++) {
+		int fd = open(DEVICE, O_RDWR);
+
+		bad += g_setup(fd, SIZE, NULL) != 0;
+		close(fd);
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	eq(bad, 0, "signals: a hundred set-ups under %d of them", alarms);
+}
+
 static int module_unload(void)
 {
 	return syscall(SYS_delete_module, "gcarena", O_NONBLOCK) ? -errno : 0;
@@ -459,6 +539,8 @@ int main(void)
 	test_dofork();
 	test_thread();
 	test_worker();
+	test_user_limit();
+	test_signals();
 	test_unload();
 	return tap_done();
 }

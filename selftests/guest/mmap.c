@@ -7,6 +7,8 @@
  * the handler jumps back.
  */
 #include <setjmp.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
 
 #include "guest.h"
 
@@ -14,6 +16,12 @@
 #define SIZE		(64 * MIB)
 #ifndef MADV_DOFORK
 #define MADV_DOFORK	11
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+#ifndef MCL_ONFAULT
+#define MCL_ONFAULT	4
 #endif
 
 static sigjmp_buf jump;
@@ -246,6 +254,85 @@ static void test_fork(void)
 	g_close(&a);
 }
 
+/* What else a program does to memory works as on any other. */
+static void test_ordinary(void)
+{
+	struct gcarena_span s[4];
+	struct iovec local, remote;
+	char text[32] = "";
+	struct arena a;
+	int mem, fds[2];
+
+	g_open(&a, SIZE);
+	eq(g_refill(&a, C_CHUNKY, 0, s, 4), 4, "a chunk of spans");
+	local = (struct iovec) { "written by another", 19 };
+	remote = (struct iovec) { g_addr(&a, s[0].page), 19 };
+	eq(process_vm_writev(getpid(), &local, 1, &remote, 1, 0), 19, "process_vm_writev");
+	mem = open("/proc/self/mem", O_RDONLY);
+	eq(pread(mem, text, 19, (off_t)(uintptr_t)remote.iov_base), 19, "/proc/self/mem");
+	ok(!strcmp(text, "written by another"), "shows the same");
+	close(mem);
+	if (pipe(fds))
+		bail("pipe");
+	eq(vmsplice(fds[1], &remote, 1, 0), 19, "vmsplice pins a page of it");
+	eq(g_return(&a, s, 1), 0, "the span is returned");
+	eq(g_return(&a, s + 1, 3), 0, "and its neighbours");
+	g_scavenge(&a, GCARENA_SCAVENGE_ALL, 0);
+	eq(read(fds[0], text, 19), 19, "what was pinned can still be read");
+	ok(!strcmp(text, "written by another"), "with its contents");
+	close(fds[0]);
+	close(fds[1]);
+	eq(g_refill(&a, C_CHUNKY, 0, s, 4), 4, "the chunk again");
+	ok(!*g_addr(&a, s[0].page) || s[0].flags & GCARENA_SPAN_NEEDS_ZERO,
+	   "zero, or said not to be");
+
+	/* The owner may throw its own contents away. */
+	memset(g_addr(&a, s[0].page), 1, 64 * PAGE);
+	eq(madvise(g_addr(&a, s[0].page), 64 * PAGE, MADV_REMOVE), 0, "MADV_REMOVE of a held span");
+	eq(*g_addr(&a, s[0].page), 0, "which then reads as zero");
+	eq(madvise(g_addr(&a, s[0].page & ~255U), CHUNK, MADV_COLLAPSE), 0, "MADV_COLLAPSE");
+	eq(g_smaps(a.heap, "ShmemPmdMapped"), (long)CHUNK, "makes the chunk huge again");
+	eq(g_return(&a, s, 4), 0, "and all is returned");
+	eq(g_scavenge(&a, GCARENA_SCAVENGE_ALL, 0), (long)CHUNK, "and released");
+	g_close(&a);
+}
+
+static void test_locked(void)
+{
+	struct gcarena_span s[4];
+	struct arena a;
+
+	eq(mlockall(MCL_FUTURE | MCL_ONFAULT), 0, "mlockall(MCL_FUTURE | MCL_ONFAULT)");
+	g_open(&a, SIZE);
+	eq(g_smaps(a.heap, "Rss"), 0, "does not populate the reservation");
+	eq(g_refill(&a, C_CHUNKY, 0, s, 4), 4, "spans");
+	memset(g_addr(&a, s[0].page), 1, 4 * 64 * PAGE);
+	eq(g_smaps(a.heap, "Locked"), (long)CHUNK, "are locked when touched");
+	eq(g_return(&a, s, 4), 0, "returned");
+	eq(g_scavenge(&a, GCARENA_SCAVENGE_ALL, 0), (long)CHUNK, "and released, though locked");
+	g_close(&a);
+	munlockall();
+}
+
+static void test_address_space(void)
+{
+	struct rlimit old, tight;
+	struct gcarena_setup setup;
+	int fd = open(DEVICE, O_RDWR);
+
+	eq(g_setup(fd, GCARENA_HEAP_SIZE_MAX, &setup), 0, "a heap of a TiB");
+	getrlimit(RLIMIT_AS, &old);
+	tight = old;
+	tight.rlim_cur = 1UL << 32;
+	setrlimit(RLIMIT_AS, &tight);
+	eq(map_err(fd, GCARENA_HEAP_SIZE_MAX, PROT_READ | PROT_WRITE, MAP_SHARED, 0), -ENOMEM,
+	   "RLIMIT_AS: its mapping is -ENOMEM");
+	setrlimit(RLIMIT_AS, &old);
+	eq(map_err(fd, GCARENA_HEAP_SIZE_MAX, PROT_READ | PROT_WRITE, MAP_SHARED, 0), 0,
+	   "and possible without the limit");
+	close(fd);
+}
+
 int main(void)
 {
 	signal(SIGSEGV, on_fault);
@@ -255,6 +342,9 @@ int main(void)
 	test_bounds();
 	test_partial();
 	test_huge();
+	test_ordinary();
+	test_locked();
+	test_address_space();
 	test_fork();
 	return tap_done();
 }

@@ -264,6 +264,7 @@ static void *watch(void *arg)
 			;
 		close(fd);
 		g_stats(&arena, &stats);
+		odd_sums += g_validate(arena.setup.id) != 0;
 		odd_sums += c->heap_sys != c->heap_inuse + c->heap_idle ||
 			    c->heap_released > c->heap_idle || c->spans_held > c->spans_inuse ||
 			    c->chunks_idle > c->chunks_backed || c->heap_manual > c->heap_inuse;
@@ -340,7 +341,7 @@ int main(void)
 	eq(lost, 0, "every remembered object is allocated");
 	eq(lies, 0, "what needs no zeroing is zero");
 	eq(errors, 0, "every call did what it says");
-	eq(odd_sums, 0, "the counters add up at every moment");
+	eq(odd_sums, 0, "the arena is valid, and its counters add up, at every moment");
 	ok(stats.counters.swept_spans > 100 && stats.counters.swept_freed > 10,
 	   "a good deal was swept");
 	ok(stats.counters.scavenged_bytes > 0, "and scavenged");
