@@ -122,6 +122,7 @@ static void test_limit(struct arena *a)
 	ok(g_scavenge(a, GCARENA_SCAVENGE_ALL, 0) >= n * (long)SPAN_BYTES, "and scavenged");
 	ok(g_wait_for(group_stat("shmem") < peak / 20 || group_stat("shmem") < 8 * (long)MIB,
 		      2000), "within two seconds the cgroup has its memory back");
+	eq(g_debugfs_stat(a->setup.id, "mapping_bytes"), 0, "and no page is forgotten");
 }
 
 static void test_large(struct arena *a)
@@ -139,6 +140,7 @@ static void test_large(struct arena *a)
 	eq(g_refill(a, C_LARGE, 32 * MIB / PAGE, &large, 1), 1, "one within the limit is had");
 	eq(g_return(a, &large, 1), 0, "and returned");
 	g_scavenge(a, GCARENA_SCAVENGE_ALL, 0);
+	eq(g_debugfs_stat(a->setup.id, "mapping_bytes"), 0, "and no page is forgotten");
 }
 
 /* The limit reached by metadata alone. */
