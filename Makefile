@@ -6,14 +6,15 @@
 #   make check          every test (check-host, check-guest run alone as well)
 #   make lint           checkpatch, sparse, W=1, headers on their own
 #   make demo           depgraph on malloc, process backend and device
-#   make install        library, headers, pkg-config, samples  (PREFIX, DESTDIR)
+#   make install        library, headers, pkg-config file  (PREFIX, DESTDIR)
 #   make install-module the module, for the kernel of KDIR
+#   make uninstall      what make install put there
 #
 # Sources are found by wildcard.  Everything is built under build/, the module
 # too (from links, one directory for each kernel), so that one checkout serves
 # several kernels and the source directories stay clean.
 
-VERSION		:= 0.1.0
+VERSION		:= $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 SOVERSION	:= 0
 
 PREFIX		?= /usr/local
@@ -24,6 +25,8 @@ BINDIR		?= $(PREFIX)/bin
 B		:= build
 CC		?= cc
 AR		?= ar
+LD		?= ld
+OBJCOPY		?= objcopy
 INSTALL		?= install
 CFLAGS		?= -O2 -g
 
@@ -106,7 +109,13 @@ $(B)/asan/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(LIB_CPPFLAGS) $(CPPFLAGS) $(LIB_CFLAGS) $(ASAN_CFLAGS) -c -o $@ $<
 
-$(B)/libgcarena.a: $(LIB_OBJ)
+# One object whose hidden symbols are local: what the files share among
+# themselves must not meet a user's names in a static link.
+$(B)/gcarena.o: $(LIB_OBJ)
+	$(LD) -r -o $@ $^
+	$(OBJCOPY) --localize-hidden $@
+
+$(B)/libgcarena.a: $(B)/gcarena.o
 $(B)/test/libgcarena.a: $(TEST_OBJ)
 $(B)/asan/libgcarena.a: $(ASAN_OBJ)
 $(B)/asan/libcore.a: $(CORE_OBJ)
@@ -121,10 +130,27 @@ $(B)/$(SONAME): $(LIB_OBJ)
 $(B)/libgcarena.so: $(B)/$(SONAME)
 	ln -sfn $(SONAME) $@
 
-$(B)/gcarena.pc: lib/gcarena.pc.in Makefile
+# Always made: PREFIX may be another than last time.
+$(B)/gcarena.pc: lib/gcarena.pc.in FORCE
 	@mkdir -p $(@D)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+
+.PHONY: FORCE install uninstall
+FORCE:
+
+install: lib
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/linux
+	$(INSTALL) -m 644 $(B)/libgcarena.a $(DESTDIR)$(LIBDIR)/libgcarena.a
+	$(INSTALL) -m 755 $(B)/$(SONAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sfn $(SONAME) $(DESTDIR)$(LIBDIR)/libgcarena.so
+	$(INSTALL) -m 644 $(B)/gcarena.pc $(DESTDIR)$(LIBDIR)/pkgconfig/gcarena.pc
+	$(INSTALL) -m 644 lib/include/gcarena.h $(DESTDIR)$(INCLUDEDIR)/gcarena.h
+	$(INSTALL) -m 644 uapi/linux/gcarena.h $(DESTDIR)$(INCLUDEDIR)/linux/gcarena.h
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libgcarena.a libgcarena.so $(SONAME) pkgconfig/gcarena.pc)
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,gcarena.h linux/gcarena.h)
 
 # ---------------------------------------------------------------- samples
 
