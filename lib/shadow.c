@@ -86,7 +86,10 @@ int shadow_open(struct gca_heap *heap)
 {
 	struct shadow *shadow;
 
-	if (!heap->debug_shadow || heap->mode != GCA_MODE_CONCURRENT)
+	/* Plain stores are right there: no barrier is to come here. */
+	if (heap->mode != GCA_MODE_CONCURRENT)
+		heap->debug_shadow = false;
+	if (!heap->debug_shadow)
 		return 0;
 	shadow = calloc(1, sizeof(*shadow));
 	if (!shadow)

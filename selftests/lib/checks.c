@@ -40,15 +40,17 @@ GCA_TRACED(traced, trace_traced);
 
 struct reports {
 	unsigned int count;
-	char first[512];
+	char text[8192];	/* all of them, a line each */
 };
 
 static void on_report(struct gca_heap *heap, const char *text, void *arg)
 {
 	struct reports *reports = arg;
 
-	if (!reports->count++)
-		snprintf(reports->first, sizeof(reports->first), "%s", text);
+	size_t used = strlen(reports->text);
+
+	reports->count++;
+	snprintf(reports->text + used, sizeof(reports->text) - used, "%s\n", text);
 }
 
 static struct reports reports;
@@ -116,7 +118,7 @@ static void test_silent(const char *debug, enum gca_mode mode)
 	eq(size, 5 * 1023, "%s: the heap works", debug);
 	eq(reports.count, 0, "%s, mode %d: silent on a sound heap", debug, mode);
 	if (reports.count)
-		diag("%s", reports.first);
+		diag("%s", reports.text);
 	gca_root_remove(heap, range);
 	gca_detach(m);
 	eq(gca_close(heap), 0, "close");
@@ -125,8 +127,8 @@ static void test_silent(const char *debug, enum gca_mode mode)
 static void check_report(const char *what, const char *pattern)
 {
 	ok(reports.count > 0, "%s is reported", what);
-	ok(strstr(reports.first, pattern) != NULL, "it says \"%s\"", pattern);
-	diag("%s", reports.first);
+	ok(strstr(reports.text, pattern) != NULL, "it says \"%s\"", pattern);
+	diag("%.*s", (int)strcspn(reports.text, "\n"), reports.text);
 }
 
 /* One fault in one collection of a tree; the heap is then of no more use. */
@@ -287,6 +289,8 @@ static void test_shadow(void)
 		GCA_FRAME(m, f, struct node *a);
 		f.a = must(gca_new(m, node));
 		f.a->right.gca_raw = must(gca_new(m, node));
+		gca_store(m, &f.a->left, f.a);
+		f.a->left.gca_raw = gca_exchange(m, &f.a->right, f.a);
 		gca_collect(m);
 		eq(reports.count, 0, "stop-the-world: plain stores are right");
 	}
@@ -305,8 +309,8 @@ static void test_names(void)
 		f.a = must(gca_new(m, node));
 		f.a->right.gca_raw = f.a;
 		gca_collect(m);
-		ok(strstr(reports.first, "(node,") && strstr(reports.first, "slot +8"),
-		   "kind and offset are named: %s", reports.first);
+		ok(strstr(reports.text, "(node,") && strstr(reports.text, "slot +8"),
+		   "kind and offset are named");
 	}
 	gca_detach(m);
 	gca_close(heap);
@@ -331,7 +335,7 @@ static void test_bad_pointers(void)
 		check_report("a REF into an object", "inside an object");
 		memset(&reports, 0, sizeof(reports));
 		f.c = must(gca_new(m, node));
-		f.a->left.gca_raw = f.c + 1;
+		f.a->left.gca_raw = (struct node *)((char *)f.c + 32);
 		f.c = NULL;
 		gca_collect(m);
 		check_report("a REF to a free slot", "alloc bit is clear");
