@@ -14,12 +14,15 @@
  *
  * Pacing is the proportional rule: the goal is live + live * percent / 100, and at
  * least MIN_HEAP * percent / 100; since marking stops the world, a cycle starts at
- * the goal and not before it.  The arena keeps a tenth more than the goal.
+ * the goal and not before it, unless fragmentation has taken in-use a tenth above
+ * the goal.  The arena keeps a tenth more than the goal.
  */
 #include "internal.h"
 
 /* As Go's: with 100 per cent no cycle below 4 MiB. */
 #define MIN_HEAP	(4 * MIB)
+/* In-use may be a tenth above the goal: free slots in spans in use. */
+#define HOLES_PARTS	10
 /* What stays backed above the goal, so that reaching it costs no backing. */
 #define RETAIN_PARTS	10
 /* Spans swept in one call by who waits for a sweep's end: some 100 us. */
@@ -140,8 +143,8 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	cpu = thread_cpu_ns();
 	trace.heap_start = heap->heap_live + heap->allocated;
 	tables_trim(heap, false);
-	shadow_check(heap);
 	verify_table(heap);
+	shadow_check(heap);
 	mark_heap(heap, &result);
 	marked = now_ns();
 	cpu = thread_cpu_ns() - cpu;
@@ -208,12 +211,24 @@ int cycle_run(struct gca_mutator *mutator, bool forced)
 	return error;
 }
 
+/*
+ * By what was allocated; or, where the holes of fragmentation take more than
+ * their share, by what is in use, but not before half of the goal's room was
+ * allocated, since the next cycle would find the same holes.
+ */
 static bool goal_reached(const struct gca_heap *heap, size_t bytes)
 {
-	uint64_t now = __atomic_load_n(&heap->heap_live, __ATOMIC_RELAXED) +
-		       __atomic_load_n(&heap->allocated, __ATOMIC_RELAXED) + bytes;
+	uint64_t live = __atomic_load_n(&heap->heap_live, __ATOMIC_RELAXED);
+	uint64_t allocated = __atomic_load_n(&heap->allocated, __ATOMIC_RELAXED) + bytes;
+	uint64_t goal = __atomic_load_n(&heap->next_gc, __ATOMIC_RELAXED);
+	uint64_t inuse;
 
-	return now >= __atomic_load_n(&heap->next_gc, __ATOMIC_RELAXED);
+	if (live + allocated >= goal)
+		return true;
+	if (allocated < (goal - live) / 2)
+		return false;
+	inuse = __atomic_load_n(&heap->status->counters.heap_inuse, __ATOMIC_RELAXED) + bytes;
+	return inuse >= saturating_add(goal, goal / HOLES_PARTS);
 }
 
 /**
