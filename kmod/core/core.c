@@ -264,11 +264,13 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 	bool manual = gca_class_manual(&core->classes[args->span_class]);
 	u32 budget = GCA_REFILL_SWEEP;
 	u32 want = args->nr_ready;
+	bool paced = false;
 	int err = 0;
 
 	args->nr_ready = 0;
 	while (args->nr_ready < want) {
 		struct gcarena_span *span = &ready[args->nr_ready];
+		u32 swept;
 
 		if (!manual) {
 			u32 page = gca_central_pop_partial(core, args->span_class);
@@ -286,12 +288,24 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 				continue;
 			}
 		}
+		/*
+		 * Other classes' garbage before growth, also when the worker
+		 * gets no CPU.
+		 */
+		if (!paced) {
+			paced = true;
+			swept = gca_sweep_some(core, GCA_REFILL_SWEEP);
+			core->counters.refill_swept += swept;
+			if (swept)
+				continue;
+		}
 		err = gca_span_fresh(core, args->span_class, npages, span);
 		if (!err) {
 			core->counters.refill_fresh++;
 			core->counters.refill_spans++;
 			args->nr_ready++;
 			budget = GCA_REFILL_SWEEP;
+			paced = false;
 			continue;
 		}
 		if (args->nr_ready)

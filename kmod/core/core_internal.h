@@ -27,9 +27,10 @@
 #define GCA_ORDERS	8
 
 /*
- * Spans of the class that a refill sweeps for each span it wants before it
- * takes fresh pages instead.  Bounds a refill's latency: about as much work as
- * preparing one fresh span of a few pages.
+ * Spans that a refill sweeps for each span it wants before it takes fresh pages
+ * instead: so many of its class, then so many of any.  Bounds a refill's latency
+ * (each is about the work of preparing one fresh span of a few pages) and what
+ * a heap grows by beside unswept garbage: one fresh span for so many swept.
  */
 #define GCA_REFILL_SWEEP	16
 

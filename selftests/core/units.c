@@ -543,9 +543,23 @@ static void test_sweep_before_growing(void)
 	*line(1, s[7].page) = 1;
 	refill(TINY, 0, 4);
 	eq(host.calls[SITE_BACK], 1, "sweep before growing: no chunk was backed");
-	ok(counters().refill_swept >= 4 && counters().refill_swept <= 4 * GCA_REFILL_SWEEP,
+	/* For each span wanted, so many of its class and so many of any. */
+	ok(counters().refill_swept >= 4 && counters().refill_swept <= 8 * GCA_REFILL_SWEEP,
 	   "sweep before growing: %llu swept by refill", counters().refill_swept);
 	end("sweep before growing");
+
+	begin(4, NULL);
+	refill_into(s, TINY, 0, 256);
+	for (i = 0; i < 256; i++) {
+		*line(0, s[i].page) = 1;
+		give(&s[i], 0);
+	}
+	start_sweep();
+	refill(LARGE, 3, 1);
+	eq(counters().swept_freed, GCA_REFILL_SWEEP,
+	   "sweep before growing: another class's garbage too");
+	eq(host.calls[SITE_BACK], 1, "sweep before growing: its pages serve instead of a chunk");
+	end("sweep before growing, of any class");
 }
 
 static void test_limit(void)
