@@ -20,7 +20,7 @@ struct fault_state {
 static struct fault_state faults[GCA_FAULTS];
 
 /**
- * gca_fault_arm - let @fault happen once, or for stale rows from now on
+ * gca_fault_arm - let @fault happen, once or from then on
  * @fault: which
  * @nth: at its nth opportunity, from 1; stale rows: page index + 1; 0: disarm
  */
@@ -54,6 +54,8 @@ bool gca_fault_hit(enum gca_fault fault)
 			continue;
 		if (left > 1)
 			return false;
+		if (fault == GCA_FAULT_NO_MEMORY)
+			__atomic_store_n(&state->left, 1, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&state->fired, 1, __ATOMIC_RELEASE);
 		return true;
 	}

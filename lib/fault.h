@@ -5,7 +5,7 @@
  * Compiled only with -DGCA_TEST_FAULTS=1, which the build gives to the test and
  * ASan archives and never to what is installed; elsewhere every hook is a
  * constant.  A fault is armed by a test, fires once at its nth opportunity and
- * disarms itself; FAULT_STALE_ROW lasts until disarmed.
+ * disarms itself; stale rows and missing memory last until disarmed.
  */
 #ifndef GCARENA_FAULT_H
 #define GCARENA_FAULT_H

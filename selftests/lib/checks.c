@@ -316,6 +316,64 @@ static void test_names(void)
 	gca_close(heap);
 }
 
+/* A mark stack that cannot grow costs time and no object. */
+static void test_mark_stack(void)
+{
+	struct gca_heap *heap = open_checked("verify=0", GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	size_t count = scaled(40000);
+
+	if (count < 12000)	/* more than a fresh stack has entries */
+		count = 12000;
+	{
+		GCA_FRAME(m, f, gca_ref *refs; struct node *node);
+		f.refs = must(gca_new_refs(m, count));
+		for (size_t i = 0; i < count; i++) {
+			f.node = must(gca_new(m, node));
+			gca_store(m, &f.refs[i], f.node);
+			gca_store(m, &f.node->left, tree(m, 1));
+		}
+		f.node = NULL;
+		gca_fault_arm(GCA_FAULT_NO_MEMORY, 1);
+		eq(live_objects(m), 1 + 4 * count, "without memory for it marking is complete");
+		ok(gca_fault_fired(GCA_FAULT_NO_MEMORY), "it asked for memory");
+		gca_fault_arm(GCA_FAULT_NO_MEMORY, 2);
+		eq(live_objects(m), 1 + 4 * count, "so it is when the second step is refused");
+		gca_fault_arm(GCA_FAULT_NO_MEMORY, 0);
+		eq(live_objects(m), 1 + 4 * count, "and with memory");
+	}
+	gca_detach(m);
+	gca_close(heap);
+}
+
+/* Every mapping that opening a heap makes, refused: an error, and no trace. */
+static void test_open_without_memory(void)
+{
+	struct gca_heap *heap = NULL;
+	unsigned int failed = 0;
+	int err = -ENOMEM;
+
+	setenv("GCARENA_DEBUG", "verify=1,shadow=1", 1);
+	for (unsigned int nth = 1; nth < 50 && err; nth++) {
+		struct gca_mutator *m = NULL;
+
+		gca_fault_arm(GCA_FAULT_NO_MEMORY, nth);
+		err = gca_open(NULL, &heap);
+		if (!err) {
+			err = gca_attach(heap, 0, &m);
+			if (!err) {
+				gca_new(m, node);
+				gca_detach(m);
+			}
+			gca_close(heap);
+		}
+		failed += err == -ENOMEM;
+	}
+	gca_fault_arm(GCA_FAULT_NO_MEMORY, 0);
+	unsetenv("GCARENA_DEBUG");
+	ok(!err && failed > 3, "%u mappings refused to open and attach: -ENOMEM each", failed);
+}
+
 static void test_bad_pointers(void)
 {
 	struct gca_heap *heap = open_checked("verify=1", GCA_MODE_STOP_THE_WORLD);
@@ -470,6 +528,8 @@ int main(void)
 	test_default_report();
 	test_shadow();
 	test_names();
+	test_mark_stack();
+	test_open_without_memory();
 	test_bad_pointers();
 	test_poison();
 	test_asan();

@@ -99,7 +99,7 @@ static void test_environment(void)
 	} cases[] = {
 		{ "GCARENA_BACKEND", "auto", 0 },
 		{ "GCARENA_BACKEND", "process", 0 },
-		{ "GCARENA_BACKEND", "", 0 },
+		{ "GCARENA_BACKEND", "", -EINVAL },
 		{ "GCARENA_BACKEND", "Process", -EINVAL },
 		{ "GCARENA_BACKEND", "processor", -EINVAL },
 		{ "GCARENA_PERCENT", "off", 0 },

@@ -133,13 +133,15 @@ static void step(struct gca_mutator *m, struct rng *rng)
 
 	switch (rng_below(rng, 16)) {
 	case 0:	/* a root goes elsewhere */
-		set_root(m, (unsigned int)rng_below(rng, ROOTS), from);
+		if (rng_below(rng, 8) == 0)
+			set_root(m, (unsigned int)rng_below(rng, ROOTS), from);
 		break;
 	case 1:
-		set_root(m, (unsigned int)rng_below(rng, ROOTS), add_node(m, rng));
+		if (rng_below(rng, 16) == 0)
+			set_root(m, (unsigned int)rng_below(rng, ROOTS), add_node(m, rng));
 		break;
 	case 2:
-		if (rng_below(rng, 8) == 0)
+		if (rng_below(rng, 64) == 0)
 			set_root(m, (unsigned int)rng_below(rng, ROOTS), 0);
 		break;
 	case 3:
