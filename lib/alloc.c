@@ -436,7 +436,7 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	if (scan)
 		heap->kind_ids[(slot - heap->base) >> CELL_SHIFT] = (uint16_t)kind->abi.id;
 	if (heap->debug_shadow)
-		shadow_alloc(heap, (void *)slot, size, &kind->abi);
+		shadow_alloc(heap, (void *)slot, bytes, &kind->abi);
 	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
 	__atomic_add_fetch(&heap->allocated, bytes, __ATOMIC_RELAXED);
 	__atomic_store_n(&mutator->total_alloc, mutator->total_alloc + bytes, __ATOMIC_RELAXED);
