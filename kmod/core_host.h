@@ -35,7 +35,7 @@
  * The core lock.  A leaf: taken with any of the host's locks held, nothing is
  * taken and nothing allocated under it but by the host operations that say so.
  */
-typedef spinlock_t gca_lock_t;
+#define gca_lock_t			spinlock_t
 
 #define gca_lock_init(lock)		spin_lock_init(lock)
 #define gca_lock(lock)			spin_lock(lock)

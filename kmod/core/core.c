@@ -212,6 +212,7 @@ void gca_publish(struct gca_core *core)
 	static_assert(sizeof(core->counters) % sizeof(*from) == 0);
 	gca_lock_assert_held(&core->lock);
 	WRITE_ONCE(status->update, ++core->status_update);
+	/* Odd before any of what follows; pairs with the reader's acquires. */
 	smp_wmb();
 	WRITE_ONCE(status->size, sizeof(*status));
 	WRITE_ONCE(status->sequence, core->sequence);
@@ -220,6 +221,7 @@ void gca_publish(struct gca_core *core)
 	WRITE_ONCE(status->sweep_left, core->sweep_left);
 	for (i = 0; i < sizeof(core->counters) / sizeof(*from); i++)
 		WRITE_ONCE(to[i], from[i]);
+	/* Even after all of it; pairs with the reader's first load of update. */
 	smp_store_release(&status->update, ++core->status_update);
 }
 
@@ -253,7 +255,10 @@ static int give_back_all(struct gca_core *core, const struct gcarena_span *spent
  */
 static int last_resort(struct gca_core *core) __must_hold(&core->lock)
 {
-	if (gca_sweep_some(core, U32_MAX))
+	u32 swept = gca_sweep_some(core, U32_MAX);
+
+	core->counters.refill_swept += swept;
+	if (swept)
 		return 0;
 	return core->nr_sweeping ? gca_transit_wait(core) : -ENOMEM;
 }
@@ -507,15 +512,15 @@ static u32 next_first_page(struct gca_core *core, u32 page)
 		struct gca_chunk *chunk = gca_chunk_at(core, index);
 
 		if (index >= core->top_chunk)
-			break;
+			return GCA_NONE;
 		if (!core->leaves[index >> GCA_LEAF_SHIFT]) {
 			page = ((index >> GCA_LEAF_SHIFT) + 1) * GCA_LEAF_CHUNKS *
 			       GCARENA_CHUNK_PAGES;
 		} else if (!chunk || chunk->nr_free == GCARENA_CHUNK_PAGES) {
 			page = (index + 1) * GCARENA_CHUNK_PAGES;
-		} else if (chunk->records[gca_page_in_chunk(page)].state != GCARENA_STATE_FREE) {
-			return page;
 		} else {
+			if (chunk->records[gca_page_in_chunk(page)].state != GCARENA_STATE_FREE)
+				return page;
 			page++;
 		}
 	}

@@ -18,7 +18,7 @@
 
 /* Chunk descriptors hang in two levels: 1 GiB of address space a leaf. */
 #define GCA_LEAF_SHIFT	9
-#define GCA_LEAF_CHUNKS	(1U << GCA_LEAF_SHIFT)
+#define GCA_LEAF_CHUNKS	512U
 
 /*
  * Partly used chunks are indexed by floor(log2(longest free run)), at most
@@ -71,6 +71,7 @@ struct gca_record {
 	u8 full;
 };
 
+static_assert(GCA_LEAF_CHUNKS == 1 << GCA_LEAF_SHIFT);
 static_assert(sizeof(struct gca_record) * GCARENA_CHUNK_PAGES == 4096);
 
 /* Which index a chunk stands in.  EMPTY is also what a chunk never used is. */

@@ -55,6 +55,7 @@ void gca_rows_write(struct gca_core *core, u32 page, u32 npages, u16 span_class)
 			WRITE_ONCE(row->word1, large ? page : 0);
 		else
 			WRITE_ONCE(row->word1, row_word1(gca_record_at(core, page)));
+		/* Pairs with the acquire of whoever reads a row; see above. */
 		smp_store_release(&row->word0, word0 | offset << GCARENA_ROW_OFFSET_SHIFT);
 	}
 }

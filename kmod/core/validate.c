@@ -344,28 +344,43 @@ static void check_central(struct check *check)
 	      core->sweeping, core->sweep_left);
 }
 
+/* The counters that follow from the structures. */
+#define COUNTER(name)	{ #name, offsetof(struct gcarena_counters, name) }
+
+static const struct {
+	const char *name;
+	size_t offset;
+} followers[] = {
+	COUNTER(heap_sys),
+	COUNTER(heap_inuse),
+	COUNTER(heap_idle),
+	COUNTER(heap_released),
+	COUNTER(heap_manual),
+	COUNTER(spans_inuse),
+	COUNTER(spans_held),
+	COUNTER(chunks_backed),
+	COUNTER(chunks_small),
+	COUNTER(chunks_idle),
+};
+
+static u64 counter_at(const struct gcarena_counters *counters, size_t offset)
+{
+	return *(const u64 *)((const char *)counters + offset);
+}
+
 static void check_counters(struct check *check)
 {
 	const struct gca_core *core = check->core;
 	const struct gcarena_counters *have = &core->counters;
-	const struct gcarena_counters *seen = &check->seen;
+	size_t i;
 
-#define CHECK_COUNTER(name) \
-	CHECK(check, have->name == seen->name, #name " is %llu, counted %llu", seen->name, \
-	      have->name)
+	for (i = 0; i < sizeof(followers) / sizeof(*followers); i++) {
+		u64 seen = counter_at(&check->seen, followers[i].offset);
+		u64 counted = counter_at(have, followers[i].offset);
 
-	CHECK_COUNTER(heap_sys);
-	CHECK_COUNTER(heap_inuse);
-	CHECK_COUNTER(heap_idle);
-	CHECK_COUNTER(heap_released);
-	CHECK_COUNTER(heap_manual);
-	CHECK_COUNTER(spans_inuse);
-	CHECK_COUNTER(spans_held);
-	CHECK_COUNTER(chunks_backed);
-	CHECK_COUNTER(chunks_small);
-	CHECK_COUNTER(chunks_idle);
-#undef CHECK_COUNTER
-
+		CHECK(check, seen == counted, "%s is %llu, counted %llu", followers[i].name,
+		      seen, counted);
+	}
 	CHECK(check, have->heap_sys == have->heap_inuse + have->heap_idle,
 	      "heap_sys %llu != heap_inuse %llu + heap_idle %llu", have->heap_sys,
 	      have->heap_inuse, have->heap_idle);

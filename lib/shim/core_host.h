@@ -48,12 +48,15 @@ typedef __s64 s64;
 /* Relaxed atomics, so that ThreadSanitizer sees the intent. */
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v)	__atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+/* Here defined; what each use pairs with is said where it stands. */
 #define smp_store_release(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELEASE)
+/* As above. */
 #define smp_load_acquire(p)	__atomic_load_n((p), __ATOMIC_ACQUIRE)
 #ifdef __SANITIZE_THREAD__
 /* ThreadSanitizer knows no fences; the status protocol's stores are atomic. */
 #define smp_wmb()		__asm__ __volatile__("" ::: "memory")
 #else
+/* As above. */
 #define smp_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
 #endif
 

@@ -392,30 +392,30 @@ static void check_complete(void)
 /* The same assertions from the kept text, through the compiler. */
 static bool compiles(const char *flags)
 {
-	char command[256], kept[LINE_MAX_], a[LINE_MAX_], b[LINE_MAX_];
+	char command[256], kept[LINE_MAX_], s[LINE_MAX_], f[LINE_MAX_];
 	FILE *file = fopen(EXPECTED, "r");
 	unsigned long long n, m;
 	FILE *pipe;
 
 	snprintf(command, sizeof(command),
-		 "${CC:-cc} %s -fsyntax-only -Iuapi -idirafter /usr/include/$(uname -m)-linux-gnu -x c - 2>&1",
-		 flags);
+		 "${CC:-cc} %s -fsyntax-only -Iuapi -idirafter "
+		 "/usr/include/$(uname -m)-linux-gnu -x c - 2>&1", flags);
 	pipe = file ? popen(command, "w") : NULL;
 	if (!pipe) {
 		if (file)
 			fclose(file);
 		return false;
 	}
-	fprintf(pipe, "#include <stddef.h>\n#include <linux/gcarena.h>\n");
+	fprintf(pipe, "#include <stddef.h>\n#include <linux/gcarena.h>\n"
+		"#define SAME(a, b) _Static_assert((a) == (b), #a)\n");
 	while (fgets(kept, sizeof(kept), file)) {
-		if (sscanf(kept, "struct %159s %llu", a, &n) == 2)
-			fprintf(pipe, "_Static_assert(sizeof(struct %s) == %llu, \"%s\");\n", a, n, a);
-		else if (sscanf(kept, "field %159s %159s %llu %llu", a, b, &n, &m) == 4)
-			fprintf(pipe, "_Static_assert(offsetof(struct %s, %s) == %llu && sizeof(((struct %s *)0)->%s) == %llu, \"%s\");\n",
-				a, b, n, a, b, m, b);
-		else if (sscanf(kept, "constant %159s %llu", a, &n) == 2)
-			fprintf(pipe, "_Static_assert((unsigned long long)%s == %lluULL, \"%s\");\n",
-				a, n, a);
+		if (sscanf(kept, "struct %159s %llu", s, &n) == 2)
+			fprintf(pipe, "SAME(sizeof(struct %s), %llu);\n", s, n);
+		else if (sscanf(kept, "field %159s %159s %llu %llu", s, f, &n, &m) == 4)
+			fprintf(pipe, "SAME(offsetof(struct %s, %s), %llu);\n"
+				"SAME(sizeof(((struct %s *)0)->%s), %llu);\n", s, f, n, s, f, m);
+		else if (sscanf(kept, "constant %159s %llu", s, &n) == 2)
+			fprintf(pipe, "SAME((unsigned long long)%s, %lluULL);\n", s, n);
 	}
 	fclose(file);
 	return !pclose(pipe);

@@ -328,7 +328,7 @@ static void sync_spans(bool strict)
 		if (!s->seen) {
 			if (s->state != LISTED || s->handed || s->generation == generation ||
 			    objects(s, generation & 1))
-				wrong("span %u: gone in model state %u, generation %u at %u, %u objects",
+				wrong("span %u: gone, in model state %u of %u at %u, %u objects",
 				      page, s->state, s->generation, generation,
 				      objects(s, generation & 1));
 			drop(page);
@@ -336,7 +336,7 @@ static void sync_spans(bool strict)
 		}
 		if (raw_count(0, page, s->npages) != s->raw[0] ||
 		    raw_count(1, page, s->npages) != s->raw[1])
-			wrong("span %u (state %u, generation %u at %u): bits %u %u, should be %u %u",
+			wrong("span %u, state %u of %u at %u: bits %u %u, should be %u %u",
 			      page, s->state, s->generation, generation,
 			      raw_count(0, page, s->npages), raw_count(1, page, s->npages),
 			      s->raw[0], s->raw[1]);
@@ -738,8 +738,7 @@ static void do_refill(void)
 	} else if (want && !args.nr_ready) {
 		wrong("refill: no error and nothing ready");
 	}
-	if (!err && !disturbed && !is_manual(&(struct span){ .span_class = args.span_class }) &&
-	    central < min(want, in_lists))
+	if (!err && !disturbed && central < min(want, in_lists))
 		wrong("refill: %u from lists that had %u", central, in_lists);
 	flipped |= outer_flipped;
 }
@@ -1056,11 +1055,15 @@ static bool noticed(enum mistake which, u64 seed, u32 nr_seeds, u32 operations)
 int main(int argc, char **argv)
 {
 	u32 operations = 2000;
-	u32 nr_seeds = 8;
+	u32 nr_seeds = 12;
 	u64 seed = 1;
 	u64 s;
+	const char *scale = getenv("GCARENA_TEST_SCALE");
 	int opt;
 
+	/* Per cent of the usual work. */
+	if (scale && atoi(scale) > 0)
+		nr_seeds = max(nr_seeds * atoi(scale) / 100, 1U);
 	while ((opt = getopt(argc, argv, "s:n:o:m:")) != -1) {
 		switch (opt) {
 		case 's':

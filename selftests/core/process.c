@@ -424,6 +424,7 @@ static int without_huge_pages(void)
 static int forked_child(void)
 {
 	struct gcarena_sweep sweep = { .size = sizeof(sweep) };
+	unsigned char map[GCARENA_CHUNK_SIZE >> 12];
 
 	if (refill(SMALL_CLASS, 0, 1) != -EIO)
 		return 1;
@@ -436,7 +437,7 @@ static int forked_child(void)
 		return 4;
 	if (gca_process_wait_sweep(process, -1) != -EIO)
 		return 5;
-	if (!mincore(process->heap, GCARENA_CHUNK_SIZE, (unsigned char[512]){}))
+	if (!mincore(process->heap, GCARENA_CHUNK_SIZE, map))
 		return 6;
 	gca_process_close(process);
 	return 0;
