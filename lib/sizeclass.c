@@ -12,8 +12,6 @@
  */
 #include "internal.h"
 
-#include <linux/gcarena.h>
-
 /* Below this request waste is bounded in bytes, from it on as a share. */
 #define FINE_MAX	128u
 /* Of a slot's share of its span at most 1 part in WASTE_PARTS is waste. */
@@ -25,6 +23,15 @@ struct span_class span_classes[SPAN_CLASSES_MAX];
 unsigned int nr_span_classes;
 uint16_t small_class_of[GCA_FLAVOURS][SMALL_MAX / GCARENA_GRANULE_SIZE + 1];
 
+/* The longest span for slots of @slot bytes.  Each mutator holds at least one span
+ * of each class that it uses: 64 KiB bounds what that costs a small heap, and
+ * larger slots get no longer ones than makes eight of them.
+ */
+static uint32_t span_pages_max(uint32_t slot)
+{
+	return slot <= 4096 ? 8 : slot <= 16384 ? 16 : 32;
+}
+
 /* The shortest span in which slots of @slot bytes waste little enough when they
  * hold requests of @request bytes; 0 when there is none.
  */
@@ -32,7 +39,7 @@ static uint32_t span_pages_for(uint32_t slot, uint32_t request)
 {
 	uint32_t npages;
 
-	for (npages = 1; npages <= GCARENA_SPAN_PAGES_MAX; npages *= 2) {
+	for (npages = 1; npages <= span_pages_max(slot); npages *= 2) {
 		uint64_t bytes = (uint64_t)npages * GCARENA_PAGE_SIZE;
 		uint64_t objects = bytes / slot;
 
@@ -61,7 +68,7 @@ static struct size_class next_size_class(uint32_t request)
 		if (class.npages)
 			return class;
 		class.slot -= GCARENA_GRANULE_SIZE;
-		/* One granule more than the request always fits in 64 pages. */
+		/* One granule more than the request fits its longest span well. */
 		gca_assert(class.slot > request);
 	}
 }
