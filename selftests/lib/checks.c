@@ -517,6 +517,34 @@ static void test_gctrace(void)
 	eq(forced, 1, "a forced one says so");
 }
 
+/* Two sizes that take as many pages: what the longer array held must not be
+ * looked for behind the end of the shorter one that comes to lie there.
+ */
+static void test_shadow_reuse(void)
+{
+	enum { LONG = 7 * 1024 - 1, SHORT = 6 * 1024, ARRAYS = 64 };
+	struct gca_heap *heap = open_checked("shadow=1", GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+
+	{
+		GCA_FRAME(m, f, gca_ref *array; gca_ref *all);
+		for (unsigned int i = 0; i < ARRAYS; i++) {
+			f.array = must(gca_new_refs(m, LONG));
+			for (unsigned int j = 0; j < LONG; j++)
+				gca_store(m, &f.array[j], f.array);
+		}
+		f.array = NULL;
+		gca_collect(m);
+		f.all = must(gca_new_refs(m, ARRAYS));
+		for (unsigned int i = 0; i < ARRAYS; i++)
+			gca_store(m, &f.all[i], must(gca_new_refs(m, SHORT)));
+		gca_collect(m);
+		eq(reports.count, 0, "a shorter array in the place of a longer one: nothing is said");
+	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
 int main(void)
 {
 	test_silent("verify=1", GCA_MODE_CONCURRENT);
@@ -527,6 +555,7 @@ int main(void)
 	test_faults();
 	test_default_report();
 	test_shadow();
+	test_shadow_reuse();
 	test_names();
 	test_mark_stack();
 	test_open_without_memory();
