@@ -101,11 +101,6 @@ static void gca_op_transit_wake(void *host)
 	wake_up_all(&arena->transit);
 }
 
-static u64 gca_op_now(void *host)
-{
-	return ktime_get_ns();
-}
-
 static const struct gca_host_ops gca_ops = {
 	.back = gca_backing_back,
 	.release = gca_backing_release,
@@ -118,7 +113,6 @@ static const struct gca_host_ops gca_ops = {
 	.sweep_done = gca_op_sweep_done,
 	.transit_wait = gca_op_transit_wait,
 	.transit_wake = gca_op_transit_wake,
-	.now = gca_op_now,
 };
 
 static int gca_arena_register(struct gca_arena *arena)

@@ -43,7 +43,6 @@ struct gca_chunk;
  *	killable.  No core lock.  0 or -EINTR.
  * @transit_wake: gca_core_transit_sequence() changed and somebody waits.  Core
  *	lock held.
- * @now: Monotonic time in nanoseconds.
  */
 struct gca_host_ops {
 	int (*back)(void *host, u32 page, u32 npages);
@@ -57,7 +56,6 @@ struct gca_host_ops {
 	void (*sweep_done)(void *host);
 	int (*transit_wait)(void *host, u32 sequence);
 	void (*transit_wake)(void *host);
-	u64 (*now)(void *host);
 };
 
 /*

@@ -230,11 +230,6 @@ static void host_transit_wake(void *arg)
 	((struct test_host *)arg)->wakes_transit++;
 }
 
-static u64 host_now(void *arg)
-{
-	return 0;
-}
-
 static const struct gca_host_ops host_ops = {
 	.back = host_back,
 	.release = host_release,
@@ -247,7 +242,6 @@ static const struct gca_host_ops host_ops = {
 	.sweep_done = host_sweep_done,
 	.transit_wait = host_transit_wait,
 	.transit_wake = host_transit_wake,
-	.now = host_now,
 };
 
 __attribute__((unused))
