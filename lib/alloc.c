@@ -293,12 +293,12 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 
 		switch (step) {
 		case SWEEP:
-			error = cycle_finish_sweep(heap);
+			error = cycle_finish_sweep(mutator);
 			break;
 		case COLLECT:
 			error = cycle_run(mutator, false);
 			if (!error)
-				error = cycle_finish_sweep(heap);
+				error = cycle_finish_sweep(mutator);
 			break;
 		case SCAVENGE:
 			error = cycle_scavenge_all(mutator, NULL);
@@ -309,7 +309,7 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 			/* What the handler let go of is garbage now. */
 			error = cycle_run(mutator, false);
 			if (!error)
-				error = cycle_finish_sweep(heap);
+				error = cycle_finish_sweep(mutator);
 			break;
 		}
 		if (error && error != -ENOMEM)

@@ -67,15 +67,20 @@ int cycle_set_goal(struct gca_heap *heap)
 
 /**
  * cycle_finish_sweep - see the sweep to its end
- * @heap: the heap
+ * @mutator: the calling thread's, running
  *
- * Return: 0, or -EIO when the arena is gone.
+ * A safepoint, unless the world is held.  Return: 0, or -EIO when the arena is
+ * gone.
  */
-int cycle_finish_sweep(struct gca_heap *heap)
+int cycle_finish_sweep(struct gca_mutator *mutator)
 {
+	struct gca_heap *heap = mutator->heap;
 	struct gcarena_sweep args;
 	int error;
 
+	if (!__atomic_load_n(&heap->status->sweeping, __ATOMIC_ACQUIRE))
+		return 0;
+	blocked_enter(mutator);
 	do {
 		memset(&args, 0, sizeof(args));
 		args.size = sizeof(args);
@@ -84,6 +89,7 @@ int cycle_finish_sweep(struct gca_heap *heap)
 	} while (!error && args.nr_spans);
 	if (!error && args.left)
 		error = heap->ops->wait_sweep(heap);
+	blocked_leave(mutator);
 	if (error)
 		error_set(error, "sweep: %s", strerror(-error));
 	return error;
@@ -196,14 +202,18 @@ int cycle_run(struct gca_mutator *mutator, bool forced)
 {
 	struct gca_heap *heap = mutator->heap;
 	uint64_t cycles = __atomic_load_n(&heap->cycles_begun, __ATOMIC_SEQ_CST);
-	int error = 0;
+	int error;
 
+	/* Most of it before the lock, for which attach and statistics wait too. */
+	error = cycle_finish_sweep(mutator);
+	if (error)
+		return error;
 	world_lock(heap, mutator);
 	if (forced || heap->cycles_begun == cycles) {
-		__atomic_store_n(&heap->cycles_begun, cycles + 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&heap->cycles_begun, heap->cycles_begun + 1, __ATOMIC_SEQ_CST);
 		error = heap_usable(heap);
 		if (!error)
-			error = cycle_finish_sweep(heap);
+			error = cycle_finish_sweep(mutator);
 		if (!error)
 			error = run_stopped(heap, mutator, forced);
 	}
@@ -291,7 +301,7 @@ int gca_collect(struct gca_mutator *mutator)
 	if (!error)
 		error = cycle_run(mutator, true);
 	if (!error)
-		error = cycle_finish_sweep(mutator->heap);
+		error = cycle_finish_sweep(mutator);
 	return error;
 }
 

@@ -354,8 +354,8 @@ static inline void cycle_poll(struct gca_mutator *mutator)
  * may still be under way.
  */
 int cycle_run(struct gca_mutator *mutator, bool forced);
-/* Any thread: sweeps until nothing is left to sweep, and waits for others. */
-int cycle_finish_sweep(struct gca_heap *heap);
+/* Owner, running: sweeps until nothing is left to sweep, and waits for others. */
+int cycle_finish_sweep(struct gca_mutator *mutator);
 /* Owner, running: everything free goes back to the system. */
 int cycle_scavenge_all(struct gca_mutator *mutator, size_t *released);
 /* World held or heap not yet shared: goal and policy from heap_live. */
