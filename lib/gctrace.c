@@ -48,6 +48,25 @@ static void format_ms(char *out, size_t room, uint64_t ns)
 			 value % scale);
 }
 
+struct line {
+	char text[512];		/* more than numbers of 20 digits can fill */
+	size_t length;
+};
+
+__attribute__((format(printf, 2, 3)))
+static void add(struct line *line, const char *format, ...)
+{
+	va_list args;
+	int added;
+
+	va_start(args, format);
+	added = vsnprintf(line->text + line->length, sizeof(line->text) - line->length, format,
+			  args);
+	va_end(args);
+	if (added > 0 && (size_t)added < sizeof(line->text) - line->length)
+		line->length += (size_t)added;
+}
+
 /**
  * gctrace_print - print a cycle's line
  * @heap: the heap it was a cycle of
@@ -57,11 +76,10 @@ void gctrace_print(struct gca_heap *heap, const struct gctrace *trace)
 {
 	enum { STOP, MARK, END, MARK_CPU, TIMES };
 	char times[TIMES][24];
-	char line[512];
+	struct line line = { .length = 0 };
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t elapsed = trace->open_ns + trace->stop_ns + trace->mark_ns + trace->end_ns;
 	uint64_t percent = 0;
-	int length;
 
 	if (cpus < 1)
 		cpus = 1;
@@ -71,18 +89,15 @@ void gctrace_print(struct gca_heap *heap, const struct gctrace *trace)
 	format_ms(times[MARK], sizeof(times[MARK]), trace->mark_ns);
 	format_ms(times[END], sizeof(times[END]), trace->end_ns);
 	format_ms(times[MARK_CPU], sizeof(times[MARK_CPU]), trace->mark_cpu_ns);
-	length = snprintf(line, sizeof(line),
-			  "gc %" PRIu64 " @%" PRIu64 ".%03" PRIu64 "s %" PRIu64 "%%: "
-			  "%s+%s+%s ms clock, 0+0/%s/0+0 ms cpu, "
-			  "%" PRIu64 "->%" PRIu64 "->%" PRIu64 " MB, %" PRIu64 " MB goal, "
-			  "%" PRIu64 " MB stacks, %" PRIu64 " MB globals, %ld P%s\n",
-			  trace->cycle, trace->open_ns / NS_PER_S,
-			  trace->open_ns % NS_PER_S / NS_PER_MS, percent,
-			  times[STOP], times[MARK], times[END], times[MARK_CPU],
-			  trace->heap_start >> MIB_SHIFT, trace->heap_end >> MIB_SHIFT,
-			  trace->heap_live >> MIB_SHIFT, trace->goal >> MIB_SHIFT,
-			  trace->stacks >> MIB_SHIFT, trace->globals >> MIB_SHIFT,
-			  cpus, trace->forced ? " (forced)" : "");
-	if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0)
+	add(&line, "gc %" PRIu64 " @%" PRIu64 ".%03" PRIu64 "s %" PRIu64 "%%: ", trace->cycle,
+	    trace->open_ns / NS_PER_S, trace->open_ns % NS_PER_S / NS_PER_MS, percent);
+	add(&line, "%s+%s+%s ms clock, 0+0/%s/0+0 ms cpu, ", times[STOP], times[MARK], times[END],
+	    times[MARK_CPU]);
+	add(&line, "%" PRIu64 "->%" PRIu64 "->%" PRIu64 " MB, ", trace->heap_start >> MIB_SHIFT,
+	    trace->heap_end >> MIB_SHIFT, trace->heap_live >> MIB_SHIFT);
+	add(&line, "%" PRIu64 " MB goal, %" PRIu64 " MB stacks, %" PRIu64 " MB globals, %ld P%s\n",
+	    trace->goal >> MIB_SHIFT, trace->stacks >> MIB_SHIFT, trace->globals >> MIB_SHIFT,
+	    cpus, trace->forced ? " (forced)" : "");
+	if (write(STDERR_FILENO, line.text, line.length) < 0)
 		return;		/* nowhere to complain to */
 }

@@ -350,6 +350,7 @@ static void compare(struct shadow_visitor *visitor, void *const *slots, void **v
 		    size_t count)
 {
 	struct gca_heap *heap = visitor->visitor.heap;
+	static const char holds[] = "holds", stored[] = "but the last barrier stored";
 	const struct object *object = visitor->object;
 
 	for (size_t i = 0; i < count; i++) {
@@ -362,13 +363,13 @@ static void compare(struct shadow_visitor *visitor, void *const *slots, void **v
 		if (visitor->reports++ >= NOTES_MAX)
 			continue;
 		if (object)
-			gca_report(heap, "shadow: object %p (%s, %zu bytes) slot +%zu holds %p, but the last barrier stored %p",
+			gca_report(heap, "shadow: slot +%zu of %p (%s, %zu bytes) %s %p, %s %p",
+				   (size_t)((uintptr_t)&slots[i] - object->base),
 				   (void *)object->base, name_of(visitor->shadow, object),
-				   object->size, (size_t)((uintptr_t)&slots[i] - object->base),
-				   now, then);
+				   object->size, holds, now, stored, then);
 		else
-			gca_report(heap, "shadow: root slot %p holds %p, but the last barrier stored %p",
-				   (void *)&slots[i], now, then);
+			gca_report(heap, "shadow: root slot %p %s %p, %s %p", (void *)&slots[i],
+				   holds, now, stored, then);
 	}
 }
 
@@ -399,11 +400,13 @@ static void report_notes(struct gca_heap *heap, struct shadow *shadow)
 		const struct note *found = &shadow->notes[i];
 
 		if (found->sort == NOTE_OUTSIDE)
-			gca_report(heap, "shadow: a barrier stored %p to slot %p, which is neither in the heap nor in a registered range",
-				   found->value, (void *)found->slot);
+			gca_report(heap, "shadow: store of %p to %p: %s", found->value,
+				   (void *)found->slot,
+				   "neither in the heap nor in a registered range");
 		else
-			gca_report(heap, "shadow: gca_init() stored %p to slot %p of an object that a cycle has seen: gca_store() is right there",
-				   found->value, (void *)found->slot);
+			gca_report(heap, "shadow: gca_init() of %p to %p: %s", found->value,
+				   (void *)found->slot,
+				   "a cycle has seen the object, use gca_store()");
 	}
 	if (shadow->nr_notes > kept)
 		gca_report(heap, "shadow: %zu more stores like these", shadow->nr_notes - kept);

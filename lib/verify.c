@@ -174,7 +174,7 @@ static const char *lookup(const struct gca_heap *heap, uintptr_t address, struct
 	class = &span_classes[object->span_class];
 	if (object->span_class == CLASS_MANUAL)
 		return "is in a manual span";
-	if (!(row & GCARENA_ROW_LARGE) != (class->elem != 0))
+	if (!(row & GCARENA_ROW_LARGE) == !class->elem)
 		return "is in a page whose row's large flag and class disagree";
 	offset = (uint32_t)(row >> GCARENA_ROW_OFFSET_SHIFT) & 0xffff;
 	first = offset == GCARENA_ROW_OFFSET_ESCAPE ? (uint32_t)row_word1(heap, page) :
@@ -213,7 +213,7 @@ static bool may_be_inside(const struct object *object)
 	       span_classes[object->span_class].flavour == GCA_FLAVOUR_NOSCAN;
 }
 
-static void reached(struct verify *verify, const struct object *object, const void *slot)
+static void check_mark(struct verify *verify, const struct object *object, const void *slot)
 {
 	struct gca_heap *heap = verify->heap;
 	char from[160];
@@ -245,7 +245,7 @@ static void check_precise(struct verify *verify, const void *slot, uintptr_t val
 		report(verify, "verify: %p, reached from %s, %s", (void *)value,
 		       whence(verify, slot, from, sizeof(from)), wrong);
 	else
-		reached(verify, &object, slot);
+		check_mark(verify, &object, slot);
 }
 
 static void see_slots(struct gca_visitor *visitor, void *const *slots, size_t count)
@@ -281,7 +281,7 @@ static void see_words(struct gca_visitor *visitor, uintptr_t low, uintptr_t high
 		if (!verify->exact && !verify->from &&
 		    !bit_test(mark_bitmap(heap), object.granule))
 			continue;
-		reached(verify, &object, (const void *)at);
+		check_mark(verify, &object, (const void *)at);
 	}
 }
 
@@ -322,9 +322,10 @@ static void trace(struct verify *verify)
 	}
 }
 
+typedef void (*span_fn)(struct verify *verify, const struct span *span);
+
 /* Calls @fn for each span of collected objects. */
-static void for_each_span(struct verify *verify,
-			  void (*fn)(struct verify *verify, const struct span *span))
+static void with_spans(struct verify *verify, span_fn fn)
 {
 	struct gca_heap *heap = verify->heap;
 	uint32_t end = heap_pages_used(heap);
@@ -426,16 +427,16 @@ void verify_marked(struct gca_heap *heap)
 	verify->reports = 0;
 	table_release(verify->visited, 0, verify->visited_bytes);
 #ifdef GCA_TEST_FAULTS
-	for_each_span(verify, clear_one_alloc);
+	with_spans(verify, clear_one_alloc);
 #endif
 	trace(verify);
 	/* After a finding the rest of the trace is missing. */
 	if (verify->traced && !verify->reports)
-		for_each_span(verify, compare_marks);
+		with_spans(verify, compare_marks);
 	if (verify->reports)
 		verify->traced = false;
 #ifdef GCA_TEST_FAULTS
-	for_each_span(verify, keep_one_alloc);
+	with_spans(verify, keep_one_alloc);
 #endif
 	if (verify->reports > REPORTS_MAX)
 		gca_report(heap, "verify: %zu more findings in this cycle",
@@ -523,12 +524,12 @@ static void check_bits(struct verify *verify, const struct span *span)
 			if (span->large ? !offset :
 			    offset % class->elem == 0 && offset / class->elem < class->objects)
 				continue;
-			report(verify, "verify: alloc bit at %p, where no object of its span (%p, slots of %u bytes) begins",
+			report(verify, "verify: alloc bit at %p: no slot begins there (%p, %u)",
 			       (void *)object.base, (void *)span->base, class->elem);
 		}
 		if (mark[i])
-			report(verify, "verify: mark bits set before marking in the span at %p (page %u)",
-			       (void *)span->base, span->page);
+			report(verify, "verify: mark bits of span %p are set before marking",
+			       (void *)span->base);
 	}
 }
 
@@ -545,7 +546,8 @@ static uint32_t check_rows(struct verify *verify, uint32_t page)
 	bool manual = span_class == CLASS_MANUAL;
 
 	if ((first >> GCARENA_ROW_OFFSET_SHIFT & 0xffff) != 0) {
-		report(verify, "verify: row %u is in use, but no span begins at or before it", page);
+		report(verify, "verify: row %u is in use, but no span begins there or before",
+		       page);
 		return 0;
 	}
 	if (span_class >= nr_span_classes) {
@@ -627,15 +629,15 @@ void verify_table(struct gca_heap *heap)
 	}
 	if (!verify->reports && before.counters.refill_calls == after.counters.refill_calls) {
 		if (pages << GCARENA_PAGE_SHIFT != after.counters.heap_inuse)
-			report(verify, "verify: the rows make %zu bytes in use, the backend counts %zu",
+			report(verify, "verify: %zu bytes in use by the rows, %zu by the backend",
 			       (size_t)pages << GCARENA_PAGE_SHIFT,
 			       (size_t)after.counters.heap_inuse);
 		if (spans != after.counters.spans_inuse)
-			report(verify, "verify: the rows make %zu spans, the backend counts %zu",
+			report(verify, "verify: %zu spans by the rows, %zu by the backend",
 			       (size_t)spans, (size_t)after.counters.spans_inuse);
 	}
 	if (!verify->reports)
-		for_each_span(verify, check_bits);
+		with_spans(verify, check_bits);
 	if (verify->reports > REPORTS_MAX)
 		gca_report(heap, "verify: %zu more findings in the span table",
 			   verify->reports - REPORTS_MAX);

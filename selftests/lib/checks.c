@@ -36,6 +36,7 @@ static void trace_traced(const void *object, size_t size, struct gca_visitor *vi
 	gca_visit(visitor, &traced->left);
 	gca_visit(visitor, &traced->right);
 }
+
 GCA_TRACED(traced, trace_traced);
 
 struct reports {
@@ -89,8 +90,9 @@ static void test_silent(const char *debug, enum gca_mode mode)
 {
 	struct gca_heap *heap = open_checked(debug, mode);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
-	static GCA_REF(struct node) range[20];
 	size_t size = 0;
+
+	static GCA_REF(struct node) range[20];
 
 	gca_root_add(heap, range, sizeof(range));
 	{
@@ -127,7 +129,7 @@ static void test_silent(const char *debug, enum gca_mode mode)
 static void check_report(const char *what, const char *pattern)
 {
 	ok(reports.count > 0, "%s is reported", what);
-	ok(strstr(reports.text, pattern) != NULL, "it says \"%s\"", pattern);
+	ok(strstr(reports.text, pattern), "it says \"%s\"", pattern);
 	diag("%.*s", (int)strcspn(reports.text, "\n"), reports.text);
 }
 
@@ -221,13 +223,14 @@ static void test_shadow(void)
 {
 	struct gca_heap *heap = open_checked("shadow=1", GCA_MODE_CONCURRENT);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+
 	static GCA_REF(struct node) range[4];
 	GCA_REF(struct node) stray = { NULL };
 
 	gca_root_add(heap, range, sizeof(range));
 	{
-		GCA_FRAME(m, f, struct node *a; struct node *b; struct wide *wide;
-			  struct traced *traced; gca_ref *refs; gca_ref *big);
+		GCA_FRAME(m, f, struct node *a, *b; struct wide *wide; struct traced *traced;
+			  gca_ref *refs, *big);
 		f.a = must(gca_new(m, node));
 		f.b = must(gca_new(m, node));
 		f.wide = must(gca_new(m, wide));
@@ -270,7 +273,7 @@ static void test_shadow(void)
 		memset(&reports, 0, sizeof(reports));
 		gca_init(m, &f.a->right, f.a);
 		gca_collect(m);
-		check_report("a late gca_init()", "gca_init()");
+		check_report("a late gca_init()", "gca_init() of");
 		f.refs = must(gca_new_refs(m, 100));
 		for (unsigned int i = 0; i < 100; i++)
 			gca_init(m, &f.refs[i], f.a);
@@ -492,6 +495,12 @@ static void traced_cycles(void)
 	gca_collect(m);
 }
 
+/* Go's line, which tools parse. */
+#define GCTRACE_START	"gc %u @%lfs %u%%: "
+#define GCTRACE_TIMES	"%lf+%lf+%lf ms clock, %lf+%lf/%lf/%lf+%lf ms cpu, "
+#define GCTRACE_SIZES	"%u->%u->%u MB, %u MB goal, %u MB stacks, %u MB globals, %u P"
+#define GCTRACE_FORMAT	GCTRACE_START GCTRACE_TIMES GCTRACE_SIZES
+
 static void test_gctrace(void)
 {
 	unsigned int lines = 0, good = 0, forced = 0;
@@ -505,12 +514,10 @@ static void test_gctrace(void)
 
 		diag("%s", line);
 		lines++;
-		good += sscanf(line, "gc %u @%lfs %u%%: %lf+%lf+%lf ms clock, "
-			       "%lf+%lf/%lf/%lf+%lf ms cpu, %u->%u->%u MB, %u MB goal, "
-			       "%u MB stacks, %u MB globals, %u P", &n, &at, &percent, &t1, &t2,
-			       &t3, &c1, &c2, &c3, &c4, &c5, &m1, &m2, &m3, &goal, &stacks,
-			       &globals, &procs) == 18 && n == lines && goal >= 4 && m1 >= m3;
-		forced += strstr(line, "(forced)") != NULL;
+		good += sscanf(line, GCTRACE_FORMAT, &n, &at, &percent, &t1, &t2, &t3, &c1, &c2,
+			       &c3, &c4, &c5, &m1, &m2, &m3, &goal, &stacks, &globals,
+			       &procs) == 18 && n == lines && goal >= 4 && m1 >= m3;
+		forced += !!strstr(line, "(forced)");
 	}
 	ok(lines >= 3, "%u lines", lines);
 	eq(good, lines, "each in Go's format, numbered");
@@ -539,7 +546,7 @@ static void test_shadow_reuse(void)
 		for (unsigned int i = 0; i < ARRAYS; i++)
 			gca_store(m, &f.all[i], must(gca_new_refs(m, SHORT)));
 		gca_collect(m);
-		eq(reports.count, 0, "a shorter array in the place of a longer one: nothing is said");
+		eq(reports.count, 0, "a shorter array where a longer one was: silent");
 	}
 	gca_detach(m);
 	eq(gca_close(heap), 0, "close");

@@ -122,7 +122,7 @@ static void test_environment(void)
 		{ "GCARENA_DEBUG", "verify=1,shadow=0,gctrace=0,poison=1", 0 },
 		{ "GCARENA_DEBUG", "verify=2", -EINVAL },
 		{ "GCARENA_DEBUG", "verify", -EINVAL },
-		{ "GCARENA_DEBUG", "verfiy=1", -EINVAL },
+		{ "GCARENA_DEBUG", "checks=1", -EINVAL },
 		{ "GCARENA_DEBUG", "verify=1,,shadow=1", -EINVAL },
 	};
 

@@ -172,7 +172,8 @@ static void test_address_space(void)
 	{
 		GCA_FRAME(m, f, struct link *head);
 		count = fill(m, &f.head, 5000);
-		ok(count * 5000 > 4 * MIB, "%zu KiB were had of a heap of 8 MiB", count * 5000 / KIB);
+		ok(count * 5000 > 4 * MIB, "%zu KiB were had of a heap of 8 MiB",
+		   count * 5000 / KIB);
 		eq(intact(f.head, count), count, "and are intact");
 		ok(!gca_new_bytes(m, 1 * MIB), "no more");
 		f.head = NULL;

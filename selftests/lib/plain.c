@@ -83,8 +83,10 @@ static size_t exercise(struct gca_mutator *m, struct rng *rng, size_t nodes)
 	memcpy(copy, array, count * sizeof(*array));
 	array = NULL;
 	gca_collect(m);
-	for (size_t i = 0; i < nr; i++)
-		copy[i]->left = copy[i]->right = NULL;
+	for (size_t i = 0; i < nr; i++) {
+		copy[i]->left = NULL;
+		copy[i]->right = NULL;
+	}
 	for (size_t i = 0; i < nr; i++)
 		again = insert(m, again, copy[i]->key);
 	qsort(copy, nr, sizeof(*copy), by_key);

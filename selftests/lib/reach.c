@@ -37,12 +37,16 @@ static void trace_node(const void *object, size_t size, struct gca_visitor *visi
 	gca_visit(visitor, &node->payload);
 }
 
+typedef GCA_REF(struct node) node_ref;
+typedef GCA_REF(unsigned char) payload_ref;
+
 struct tracednode {
 	uint32_t id;
 	uint32_t bytes;
-	GCA_REF(struct node) edge[EDGES_MAX];
-	GCA_REF(unsigned char) payload;
+	node_ref edge[EDGES_MAX];
+	payload_ref payload;
 };
+
 GCA_TRACED(tracednode, trace_node);
 
 struct model_node {
@@ -56,7 +60,7 @@ struct model_node {
 static struct model_node *model;
 static uint32_t nr_model;
 static uint32_t root_of[ROOTS];		/* model index + 1, or 0 */
-static GCA_REF(struct node) roots[ROOTS];
+static node_ref roots[ROOTS];
 
 static unsigned char payload_byte(uint32_t id)
 {

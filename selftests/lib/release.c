@@ -74,7 +74,7 @@ static void test_release(struct gca_mutator *m, size_t size)
 			if (i * 8 / count % 4)
 				gca_store(m, &f.table[i], NULL);
 		before = stats_of(heap);
-		ok(gca_release(m) > volume / 2, "three quarters dropped: more than a half is released");
+		ok(gca_release(m) > volume / 2, "three quarters dropped, over a half released");
 		after = stats_of(heap);
 		sparse = resident_at(address);
 		ok(sparse < full / 2, "and is gone: %zu MiB resident", sparse / MIB);

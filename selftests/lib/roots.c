@@ -71,8 +71,8 @@ static void test_ranges(struct gca_mutator *m)
 }
 
 struct visited {
-	struct item *value;
 	GCA_REF(struct item) slots[3];
+	struct item *value;
 	unsigned int calls;
 };
 

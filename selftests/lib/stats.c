@@ -173,7 +173,7 @@ static void test_heaps(void)
 		}
 		for (unsigned int i = 0; i < HEAPS; i++)
 			for (unsigned int j = 0; j < HEAPS; j++)
-				wrong += (gca_object_of(heap[i], kept[j], NULL) != NULL) != (i == j);
+				wrong += !gca_object_of(heap[i], kept[j], NULL) == (i == j);
 		eq(wrong, 0, "each heap knows its own objects only");
 		for (unsigned int i = 0; i < HEAPS; i++)
 			eq(live_objects(m[i]), i < 3 ? 500 : 0, "heap %u", i);

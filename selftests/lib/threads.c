@@ -252,7 +252,8 @@ static void *blocker(void *arg)
 
 	{
 		GCA_FRAME(m, f, struct cell *kept);
-		f.kept = kept = must(gca_new(m, cell));
+		kept = must(gca_new(m, cell));
+		f.kept = kept;
 		kept->value = 4711 + worker->number;
 		gca_blocking_begin(m);
 		gca_blocking_begin(m);		/* regions nest */
