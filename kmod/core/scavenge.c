@@ -144,7 +144,9 @@ static struct gca_chunk *above_goal(struct gca_core *core)
 	struct gca_chunk *chunk;
 	u32 index;
 
-	if (!core->policy.retain_bytes || !core->counters.chunks_idle)
+	/* Cheap no first: asked each time that pages come free. */
+	if (!core->policy.retain_bytes || !core->counters.chunks_idle ||
+	    backed <= core->policy.retain_bytes)
 		return NULL;
 	index = gca_idle_highest(core, GCA_NONE);
 	if (index == GCA_NONE)

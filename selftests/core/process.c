@@ -570,8 +570,59 @@ static void test_without_worker(void)
 	close_arena("no thread");
 }
 
+/* Refills that meet while the only chunk is being backed. */
+#define CROWD	6
+
+static pthread_barrier_t crowd_gate;
+
+static void *refill_in_crowd(void *arg)
+{
+	struct gcarena_span span;
+	struct gcarena_refill args = {
+		.size = sizeof(args),
+		.ready = (uintptr_t)&span,
+		.span_class = SMALL_CLASS,
+		.nr_ready = 1,
+	};
+
+	pthread_barrier_wait(&crowd_gate);
+	return (void *)(intptr_t)gca_process_refill(process, &args);
+}
+
+static void test_waiting(void)
+{
+	struct gcarena_setup setup = good_setup;
+	u32 failed = 0;
+	u32 held = 0;
+	int round, i;
+
+	setup.heap_size = GCARENA_CHUNK_SIZE;
+	pthread_barrier_init(&crowd_gate, NULL, CROWD);
+	for (round = 0; round < 50; round++) {
+		pthread_t threads[CROWD];
+
+		if (gca_process_open(&setup, &process))
+			bail("no arena");
+		for (i = 0; i < CROWD; i++)
+			if (pthread_create(&threads[i], NULL, refill_in_crowd, NULL))
+				bail("no thread");
+		for (i = 0; i < CROWD; i++) {
+			void *err;
+
+			pthread_join(threads[i], &err);
+			failed += !!err;
+		}
+		held += counters().spans_held;
+		gca_process_close(process);
+	}
+	pthread_barrier_destroy(&crowd_gate);
+	eq(failed, 0, "waiting: no refill fails while a chunk is on its way");
+	eq(held, 50 * CROWD, "waiting: each got a span");
+}
+
 int main(void)
 {
+	test_waiting();
 	test_open();
 	test_open_refused();
 	test_structures();
