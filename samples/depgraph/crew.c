@@ -80,6 +80,7 @@ int crew_run(struct crew *crew, struct gca_mutator *m, unsigned int threads)
 {
 	static const struct timespec tick = { .tv_nsec = CREW_TICK_NS };
 	struct worker workers[CREW_THREADS_MAX];
+	char reason[MISTAKE_TEXT];
 	unsigned int started;
 
 	gca_blocking_begin(m);
@@ -93,7 +94,9 @@ int crew_run(struct crew *crew, struct gca_mutator *m, unsigned int threads)
 		err = pthread_create(&worker->thread, NULL, worker_main, worker);
 		if (err) {
 			__atomic_sub_fetch(&crew->running, 1, __ATOMIC_RELAXED);
-			fail(crew, -err, strerror(err), NULL);
+			snprintf(reason, sizeof(reason), "cannot start a thread: %s",
+				 strerror(err));
+			fail(crew, -err, reason, NULL);
 			break;
 		}
 	}

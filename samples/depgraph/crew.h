@@ -35,8 +35,8 @@ typedef void (*crew_tick_fn)(void *arg);
  * @arg: for @work and @tick
  * @lock: protects @err, @reason, @mistake
  * @err: the first failure; read without the lock by those that may stop early
- * @reason: in a sentence, for -ENOMEM and the like
- * @mistake: for -EINVAL
+ * @reason: in a sentence, unless @mistake says it
+ * @mistake: in the index; its text is empty when that is not the reason
  * @running: threads that have not finished
  */
 struct crew {

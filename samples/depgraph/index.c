@@ -3,8 +3,10 @@
  * The index file and its stanzas.
  *
  * A regular file is mapped, anything else (a pipe, standard input) is read to
- * its end first.  The text is only ever read, and lines are counted only when a
- * mistake is printed, as that is rare and the index has a million lines.
+ * its end first.  The text is only ever read; lines are counted only when a
+ * mistake is printed, as that is rare and an index has a million lines.  To
+ * shorten a file that is in use is to kill its reader: give a pipe where that can
+ * happen.
  *
  * What this file must never do is repair: an index that is cut off, binary or
  * malformed is refused, with the place, because a graph of half an index would

@@ -88,16 +88,14 @@ static enum exit_status run_crew(struct job *job, crew_work_fn work, unsigned in
 
 	crew_init(&crew, job->heap, work, job);
 	crew.tick = tick;
-	switch (crew_run(&crew, job->m, threads)) {
-	case 0:
+	if (!crew_run(&crew, job->m, threads))
 		return STATUS_OK;
-	case -EINVAL:
+	if (crew.mistake.text[0]) {
 		mistake_print(&crew.mistake, job->index);
 		return STATUS_INPUT;
-	default:
-		fprintf(stderr, "depgraph: %s\n", crew.reason);
-		return STATUS_FAILED;
 	}
+	fprintf(stderr, "depgraph: %s\n", crew.reason);
+	return STATUS_FAILED;
 }
 
 /* ---------------------------------------------------------------- loading */
