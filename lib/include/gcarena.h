@@ -273,7 +273,7 @@ typedef GCA_REF(void) gca_ref;
 
 #define GCA_TAIL_REF_(type, name)
 #define GCA_TAIL_REFS_(type, name, n)
-#define GCA_TAIL_TAIL_(type, name)	- GCA_NO_TAIL + offsetof(gca_self_, name)
+#define GCA_TAIL_TAIL_(type, name)	+ offsetof(gca_self_, name) - GCA_NO_TAIL
 #define GCA_TAIL_VAL_(type, name)
 #define GCA_TAIL_VALS_(type, name, n)
 #define GCA_TAIL_RAW_(type, name)
