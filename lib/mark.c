@@ -11,9 +11,11 @@
  * entry and remembers that it did; since the object is marked, a walk over the
  * marked objects finds it again.  That is slow and loses nothing.
  *
- * The path of one pointer is written for its cache misses: the row, the mark bit
- * and the object's own memory are three lines, asked for when the pointer is
- * found and used some pointers later (struct marker's ring).
+ * The path of one pointer is written for its cache misses: its mark and alloc bits
+ * are asked for when the pointer is found and looked at some pointers later (the
+ * ring); the object's memory and pointer bits are asked for when it leaves the
+ * stack and read some objects later (the queue).  Most pointers lead to a marked
+ * object, whose memory is never asked for.
  */
 #include "internal.h"
 
@@ -23,10 +25,11 @@
 #define STACK_FIRST	(64 * KIB)	/* bytes; grows by doubling */
 /* Kept mapped from cycle to cycle; the rest goes back. */
 #define STACK_KEEP	(1 * MIB)
-/* Pointers between asking for a line and using it: enough to cover a miss, few
- * enough to stay in the nearest cache.
+/* Pointers, and objects, between asking for a line and using it: enough to cover a
+ * miss, few enough for the nearest cache and the CPU's outstanding misses.
  */
 #define RING		16u
+#define QUEUE		8u
 
 struct marker {
 	struct gca_visitor visitor; /* first */
@@ -141,8 +144,6 @@ static inline void found(struct marker *marker, uintptr_t address)
 	granule = (address - marker->base) >> GCARENA_GRANULE_SHIFT;
 	__builtin_prefetch(&marker->mark_bits[granule >> 6], 1);
 	__builtin_prefetch(&marker->alloc_bits[granule >> 6]);
-	__builtin_prefetch(&marker->heap->rows[(address - marker->base) >> GCARENA_PAGE_SHIFT]);
-	__builtin_prefetch((const void *)address);
 	*entry = address;
 	if (older)
 		mark_base(marker, older);
@@ -219,21 +220,48 @@ static void scan(struct marker *marker, uint64_t granule, uint32_t span_class)
 	object_visit(marker->heap, &object, &marker->visitor);
 }
 
+static void scan_entry(struct marker *marker, uint64_t entry)
+{
+	scan(marker, entry >> CLASS_BITS, entry & ((1U << CLASS_BITS) - 1));
+}
+
+/* An object's memory and its pointer bits are asked for when it leaves the stack;
+ * it is scanned when QUEUE others have left it after.  No object is at granule 0
+ * of class 0 here: that class has no pointers.
+ */
+static void drain_stack(struct marker *marker)
+{
+	struct mark_stack *stack = marker->stack;
+	uint64_t queue[QUEUE] = { 0 };
+	uint32_t at = 0, held = 0;
+
+	while (stack->nr || held) {
+		uint64_t *place = &queue[at++ % QUEUE];
+		uint64_t older = *place, entry = 0, granule;
+
+		if (stack->nr) {
+			entry = stack->entries[--stack->nr];
+			granule = entry >> CLASS_BITS;
+			__builtin_prefetch((const void *)(marker->base +
+							  (granule << GCARENA_GRANULE_SHIFT)));
+			__builtin_prefetch(&marker->heap->pointer_bits[granule >> 5]);
+			held++;
+		}
+		*place = entry;
+		if (older) {
+			held--;
+			scan_entry(marker, older);
+		}
+	}
+}
+
 /* Until nothing is grey.  The ring holds what may yet become so. */
 static void drain(struct marker *marker)
 {
-	struct mark_stack *stack = marker->stack;
-
-	for (;;) {
-		while (stack->nr) {
-			uint64_t entry = stack->entries[--stack->nr];
-
-			scan(marker, entry >> CLASS_BITS, entry & ((1U << CLASS_BITS) - 1));
-		}
+	do {
+		drain_stack(marker);
 		ring_drain(marker);
-		if (!stack->nr)
-			return;
-	}
+	} while (marker->stack->nr);
 }
 
 /* Scans every marked object of a span once more. */
