@@ -397,9 +397,10 @@ static bool compiles(const char *flags)
 	unsigned long long n, m;
 	FILE *pipe;
 
+	/* The 64-bit headers serve: the contract asks for fixed sizes only. */
 	snprintf(command, sizeof(command),
-		 "${CC:-cc} %s -fsyntax-only -Iuapi -idirafter "
-		 "/usr/include/$(uname -m)-linux-gnu -x c - 2>&1", flags);
+		 "${CC:-cc} %s -fsyntax-only -Iuapi -idirafter %s -x c - 2>&1", flags,
+		 "/usr/include/$(uname -m)-linux-gnu");
 	pipe = file ? popen(command, "w") : NULL;
 	if (!pipe) {
 		if (file)
@@ -423,7 +424,7 @@ static bool compiles(const char *flags)
 
 static void check_32_bit(void)
 {
-	if (system("echo 'int a[sizeof(long) == 4 ? 1 : -1];' | ${CC:-cc} -m32 -fsyntax-only -x c - 2>/dev/null")) {
+	if (system("echo | ${CC:-cc} -m32 -fsyntax-only -x c - 2>/dev/null")) {
 		skip(1, "the compiler has no -m32");
 		return;
 	}
