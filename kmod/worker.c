@@ -78,10 +78,34 @@ static enum gca_work gca_worker_step(struct gca_arena *arena)
 	return more;
 }
 
+/*
+ * How long to rest for @ran nanoseconds of scavenging and @rested of resting.
+ * Saved up until it is worth a timer.
+ */
+static u64 gca_worker_due(u64 ran, u64 rested)
+{
+	u64 due = ran * GCA_REST_FACTOR;
+
+	return due >= rested + GCA_REST_MIN_NS ? due - rested : 0;
+}
+
+/* Rest up to @ns; a sweep that starts ends it. */
+static u64 gca_worker_rest(struct gca_worker *worker, u64 ns)
+{
+	u64 start = ktime_get_ns();
+
+	wait_event_freezable_timeout(worker->wait,
+				     kthread_should_stop() || READ_ONCE(worker->work),
+				     nsecs_to_jiffies(ns) + 1);
+	WRITE_ONCE(worker->work, false);
+	return ktime_get_ns() - start;
+}
+
 static void gca_worker_run(struct gca_arena *arena)
 {
 	struct gca_worker *worker = &arena->worker;
-	u64 rest = 0;
+	u64 cpu_before = current->se.sum_exec_runtime;
+	u64 ran = 0, rested = 0;
 
 	WRITE_ONCE(worker->work, false);
 	/* With mm_users at 0 the owner's memcg can no longer be told, and all
@@ -90,22 +114,25 @@ static void gca_worker_run(struct gca_arena *arena)
 	while (!kthread_should_stop() && atomic_read(&arena->mm->mm_users)) {
 		u64 start = ktime_get_ns();
 		enum gca_work work = gca_worker_step(arena);
+		u64 cpu, due;
 
 		if (work == GCA_WORK_IDLE)
 			break;
 		cond_resched();
-		if (work != GCA_WORK_PACED)
+		if (work != GCA_WORK_PACED) {
+			cpu_before = current->se.sum_exec_runtime - ran;
 			continue;
+		}
 
-		rest += (ktime_get_ns() - start) * GCA_REST_FACTOR;
-		if (rest < GCA_REST_MIN_NS)
+		/* The scheduler's count has everything in it, but only since
+		 * its last look; the clock's has this piece.
+		 */
+		cpu = current->se.sum_exec_runtime - cpu_before;
+		ran = max(ran + ktime_get_ns() - start, cpu);
+		due = gca_worker_due(ran, rested);
+		if (!due)
 			continue;
-		/* A sweep that starts ends the rest, but not for long. */
-		wait_event_freezable_timeout(worker->wait,
-					     kthread_should_stop() || READ_ONCE(worker->work),
-					     nsecs_to_jiffies(rest) + 1);
-		WRITE_ONCE(worker->work, false);
-		rest = 0;
+		rested += gca_worker_rest(worker, due);
 		gca_worker_count(arena);
 	}
 }

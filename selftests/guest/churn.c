@@ -17,6 +17,9 @@
  */
 #define NOISE		(12L * MIB)
 
+#define FILES		"/proc/sys/fs/file-nr"
+#define INODES		"/proc/sys/fs/inode-nr"
+
 static unsigned int seed = 12345;
 
 static unsigned int roll(unsigned int n)
@@ -66,6 +69,19 @@ static unsigned int count_workers(void)
 static long available(void)
 {
 	return g_file_value("/proc/meminfo", "MemAvailable") * 1024;
+}
+
+/* Open files, or inodes, of the whole system. */
+static long kernel_objects(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	long count = -1;
+
+	if (!f || fscanf(f, "%ld", &count) != 1)
+		count = -1;
+	if (f)
+		fclose(f);
+	return count;
 }
 
 /* Use the arena until killed; does not return. */
@@ -123,7 +139,7 @@ static int one_round(void)
 
 int main(void)
 {
-	long shmem, free_before;
+	long shmem, free_before, files, inodes;
 	int i, killed = 0;
 
 	for (i = 0; i < WARM_UP; i++)
@@ -131,6 +147,8 @@ int main(void)
 	g_wait_for(!count_entries(DEBUGFS, ""), 5000);
 	shmem = g_file_value("/proc/meminfo", "Shmem") * 1024;
 	free_before = available();
+	files = kernel_objects(FILES);
+	inodes = kernel_objects(INODES);
 
 	for (i = 0; i < ROUNDS; i++)
 		killed += one_round();
@@ -140,6 +158,10 @@ int main(void)
 	ok(g_wait_for(g_file_value("/proc/meminfo", "Shmem") * 1024 <= shmem + (long)MIB, 10000),
 	   "no heap memory is left");
 	ok(g_wait_for(available() >= free_before - NOISE, 10000), "nor any other memory");
+	ok(g_wait_for(kernel_objects(FILES) < files + ROUNDS / 4, 10000), "no file is left open");
+	ok(g_wait_for(kernel_objects(INODES) < inodes + ROUNDS / 4, 10000), "no inode is left");
+	diag("files %ld -> %ld, inodes %ld -> %ld", files, kernel_objects(FILES), inodes,
+	     kernel_objects(INODES));
 	diag("available before %ld after %ld KiB", free_before / 1024, available() / 1024);
 	return tap_done();
 }

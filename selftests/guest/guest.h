@@ -376,6 +376,15 @@ static int g_validate(uint32_t id)
 }
 
 __attribute__((unused))
+static int64_t g_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+__attribute__((unused))
 static void g_msleep(long ms)
 {
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
