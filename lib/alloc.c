@@ -358,13 +358,26 @@ static int refill_small(struct gca_mutator *mutator, unsigned int class, size_t 
 	}
 }
 
+/* Sets pointer bits [first, first + count), count up to 64. */
+static void set_pointer_bits(uint64_t *bits, uint64_t first, uint32_t count)
+{
+	unsigned int shift = first & 63;
+	uint64_t mask;
+
+	if (!count)
+		return;
+	mask = ~0ULL >> (64 - count);
+	bits[first >> 6] |= mask << shift;
+	if (shift + count > 64)
+		bits[(first >> 6) + 1] |= mask >> (64 - shift);
+}
+
 /* The layout of a new object, before its alloc bit. */
 static void write_layout(struct gca_heap *heap, const struct kind *kind, unsigned int flavour,
 			 uintptr_t slot, size_t size)
 {
-	const struct gca_run *run;
 	uint64_t word = (slot - heap->base) / sizeof(void *);
-	uint32_t i;
+	const struct gca_run *run;
 
 	if (flavour == GCA_FLAVOUR_KINDED) {
 		heap->kind_ids[(slot - heap->base) >> CELL_SHIFT] = (uint16_t)kind->abi.id;
@@ -373,12 +386,11 @@ static void write_layout(struct gca_heap *heap, const struct kind *kind, unsigne
 	if (flavour != GCA_FLAVOUR_PRECISE)
 		return;
 	for (run = kind->runs; run->count; run++)
-		for (i = 0; i < run->count; i++)
-			bit_set(heap->pointer_bits, word + run->offset / sizeof(void *) + i);
-	if (kind->tail == GCA_NO_TAIL)
-		return;
-	for (i = kind->tail; i + sizeof(void *) <= size; i += sizeof(void *))
-		bit_set(heap->pointer_bits, word + i / sizeof(void *));
+		set_pointer_bits(heap->pointer_bits, word + run->offset / sizeof(void *),
+				 run->count);
+	if (kind->tail != GCA_NO_TAIL)
+		set_pointer_bits(heap->pointer_bits, word + kind->tail / sizeof(void *),
+				 (uint32_t)((size - kind->tail) / sizeof(void *)));
 }
 
 static void *alloc_small(struct gca_mutator *mutator, const struct kind *kind, size_t size)

@@ -517,13 +517,7 @@ static inline bool bit_test(const uint64_t *bits, uint64_t index)
 	return __atomic_load_n(&bits[index >> 6], __ATOMIC_ACQUIRE) >> (index & 63) & 1;
 }
 
-/* By the only writer of the word. */
-static inline void bit_set(uint64_t *bits, uint64_t index)
-{
-	bits[index >> 6] |= 1ULL << (index & 63);
-}
-
-/* The same, after everything written before. */
+/* By the only writer of the word, after everything written before. */
 static inline void bit_publish(uint64_t *bits, uint64_t index)
 {
 	__atomic_store_n(&bits[index >> 6], bits[index >> 6] | 1ULL << (index & 63),
