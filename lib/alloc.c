@@ -22,6 +22,10 @@
  * halved by a cycle, so that idle classes hold little.
  */
 #define BATCH_FIRST	1u
+/* Bytes of spans that one refill brings at most, if more than one: a heap with
+ * many classes and threads must not be mostly stock.
+ */
+#define BATCH_BYTES	(64 * KIB)
 /* Times that the failure handler may ask for one more try: a handler that always
  * says yes must not hang the program.
  */
@@ -38,6 +42,7 @@ static void count_run(struct gca_mutator *mutator, unsigned int class)
 	__atomic_store_n(&mutator->total_alloc, mutator->total_alloc + bytes, __ATOMIC_RELAXED);
 	__atomic_store_n(&mutator->mallocs, mutator->mallocs + bytes / cache->elem,
 			 __ATOMIC_RELAXED);
+	__atomic_add_fetch(&mutator->heap->allocated, bytes, __ATOMIC_RELAXED);
 	holding->run = cache->cur;
 }
 
@@ -93,8 +98,6 @@ static void flush_class(struct gca_mutator *mutator, unsigned int class)
 	uint32_t i;
 
 	count_run(mutator, class);
-	/* It was counted whole when it was opened. */
-	__atomic_sub_fetch(&mutator->heap->allocated, cache->end - cache->cur, __ATOMIC_RELAXED);
 	cache->cur = 0;
 	cache->end = 0;
 	holding->run = 0;
@@ -183,7 +186,6 @@ static bool next_run(struct gca_mutator *mutator, unsigned int class)
 	gca_assert((cache->end - slot) % cache->elem == 0);
 	if (span_classes[class].flavour == GCA_FLAVOUR_PRECISE)
 		clear_pointer_bits(heap, slot, cache->end);
-	__atomic_add_fetch(&heap->allocated, cache->end - slot, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -325,6 +327,13 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 	}
 }
 
+static uint32_t batch_max(unsigned int class)
+{
+	uint32_t spans = (uint32_t)(BATCH_BYTES / GCARENA_PAGE_SIZE) / span_classes[class].npages;
+
+	return spans < STOCK_MAX ? spans : STOCK_MAX;
+}
+
 /* Makes @class's cache non-empty, collecting when it is time to: 0, or -ENOMEM
  * with gca_error() set.
  */
@@ -343,7 +352,7 @@ static int refill_small(struct gca_mutator *mutator, unsigned int class, size_t 
 			holding->batch = BATCH_FIRST;
 		nr = holding->batch;
 		error = refill(mutator, class, 0, ready, &nr);
-		if (!error && holding->batch < STOCK_MAX)
+		if (!error && holding->batch < batch_max(class))
 			holding->batch *= 2;
 		else if (error == -ENOMEM)
 			error = refill_hard(mutator, class, 0, ready, &nr, size);
