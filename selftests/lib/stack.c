@@ -6,6 +6,8 @@
  */
 #include "lib.h"
 
+#include "internal.h"
+
 #define PATTERN	0xa5
 
 struct link;
@@ -79,19 +81,54 @@ static NOINLINE bool registers_survive(struct gca_mutator *m, size_t size)
 	       is_filled(c, PATTERN, size) && is_filled(d, PATTERN, size);
 }
 
+/* More stack than what a mutator copies of it. */
+#define DEPTH	3000u
+
 static NOINLINE unsigned int deep(struct gca_mutator *m, unsigned int depth)
 {
-	unsigned char *p = filled(m, 64 + depth);
+	unsigned char *p = filled(m, 64);
 	unsigned int good;
 
-	if (!depth) {
+	if (depth) {
+		good = deep(m, depth - 1);
+	} else {
 		collect_and_reuse(m, 64);
 		gca_collect(m);
-		return is_filled(p, PATTERN, 64);
+		reuse(m, 64);
+		good = 0;
 	}
-	good = deep(m, depth - 1);
-	return good + is_filled(p, PATTERN, 64 + depth);
+	return good + (gca_object_of(gca_heap_of(m), p, NULL) == p && is_filled(p, PATTERN, 64));
 }
+
+#if defined(__x86_64__)
+/* That a register alone holds an address is hard to arrange across the calls to
+ * a collection, each of which may save it: the publication is looked at itself.
+ */
+#define TEST_REGISTER(m, name) do {						\
+	register uintptr_t value_ __asm__(name) = hidden ^ key;			\
+	size_t found_ = 0;							\
+	__asm__ volatile("" : "+r"(value_));					\
+	stack_publish(m);							\
+	__asm__ volatile("" : "+r"(value_));					\
+	for (size_t i = 0; i < (m)->copied / sizeof(uintptr_t); i++)		\
+		found_ += ((m)->stack_copy[i] ^ key) == hidden;			\
+	ok(found_, "what %s holds is published", name);				\
+} while (0)
+
+static NOINLINE void test_registers(struct gca_mutator *m, uintptr_t hidden, uintptr_t key)
+{
+	TEST_REGISTER(m, "rbx");
+	TEST_REGISTER(m, "r12");
+	TEST_REGISTER(m, "r13");
+	TEST_REGISTER(m, "r14");
+	TEST_REGISTER(m, "r15");
+}
+#else
+static void test_registers(struct gca_mutator *m, uintptr_t hidden, uintptr_t key)
+{
+	skip(5, "not x86-64");
+}
+#endif
 
 static NOINLINE struct link *chain(struct gca_mutator *m, unsigned int length)
 {
@@ -180,7 +217,8 @@ int main(void)
 	eq(last, nr, "one of its last byte");
 	eq(past, nr, "and one past its end");
 	eq(registers, nr, "addresses in registers keep");
-	eq(deep(m, 400), 401, "every frame of a deep stack is scanned");
+	eq(deep(m, DEPTH), DEPTH + 1, "every frame of a deep stack is scanned");
+	test_registers(m, 0x1234567890abcdeful, 0xfedcba9876543210ul);
 	test_chain(m);
 	test_keepalive(m);
 	test_garbage(m);
