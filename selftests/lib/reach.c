@@ -248,7 +248,9 @@ static void forget_dead(uint32_t *map)
 static void run(enum gca_mode mode, uint64_t salt, int percent)
 {
 	const char *name = mode == GCA_MODE_CONCURRENT ? "concurrent" : "stop-the-world";
-	size_t rounds = scaled(12), steps = scaled(8000);
+	/* Below these the graph does not grow to be one. */
+	size_t rounds = scaled(20) < 4 ? 4 : scaled(20);
+	size_t steps = scaled(20000) < 4000 ? 4000 : scaled(20000);
 	size_t room = rounds * steps + ROOTS;
 	struct rng rng = rng_seeded(salt);
 	struct verdict verdict = { 0, 0, 0 };

@@ -113,7 +113,7 @@ static void test_churn(enum gca_mode mode, int percent)
 	config.percent = percent;
 	heap = open_with(&config);
 	for (unsigned int i = 0; i < THREADS; i++) {
-		workers[i].rounds = scaled(60);
+		workers[i].rounds = scaled(150) < 20 ? 20 : scaled(150);
 		workers[i].flags = i % 2 ? GCA_STACK_PRECISE : GCA_STACK_CONSERVATIVE;
 	}
 	run_workers(heap, workers, THREADS, churner);
@@ -178,7 +178,7 @@ static void test_shared(void)
 	gca_root_add(heap, &shared, sizeof(shared));
 	gca_root_add(heap, claimed, sizeof(claimed));
 	for (unsigned int i = 0; i < THREADS; i++)
-		workers[i].rounds = scaled(3000);
+		workers[i].rounds = scaled(10000);
 	run_workers(heap, workers, THREADS, sharer);
 	/* Everything pushed and not taken is still in the list. */
 	for (unsigned int i = 0; i < THREADS; i++)
@@ -229,7 +229,7 @@ static void test_attach_churn(void)
 	eq(stats_of(heap).mutators, 0, "and gone");
 
 	for (unsigned int i = 0; i < THREADS; i++)
-		workers[i].rounds = scaled(400);
+		workers[i].rounds = scaled(1000);
 	run_workers(heap, workers, THREADS, comer_and_goer);
 	eq(total_wrong(workers, THREADS), 0, "attach and detach beside collections");
 	m = attach(heap, GCA_STACK_PRECISE);
@@ -349,7 +349,7 @@ static void test_flapping(void)
 	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
 
 	for (unsigned int i = 0; i < 4; i++) {
-		workers[i].rounds = scaled(2000);
+		workers[i].rounds = scaled(5000);
 		workers[i].flags = i % 2;
 	}
 	run_workers(heap, workers, 4, flapper);
@@ -384,8 +384,8 @@ static void test_exit(void)
 int main(void)
 {
 	test_attach_churn();
-	test_churn(GCA_MODE_CONCURRENT, 100);
-	test_churn(GCA_MODE_STOP_THE_WORLD, 100);
+	test_churn(GCA_MODE_CONCURRENT, 20);
+	test_churn(GCA_MODE_STOP_THE_WORLD, 20);
 	test_shared();
 	test_blocking();
 	test_flapping();
