@@ -78,8 +78,10 @@ int cycle_finish_sweep(struct gca_mutator *mutator)
 	struct gcarena_sweep args;
 	int error;
 
-	if (!__atomic_load_n(&heap->status->sweeping, __ATOMIC_ACQUIRE))
-		return 0;
+	/* By a call even if the status page says that it is done: a page that the
+	 * arena writes as it goes orders nothing, and marking must see every line
+	 * that the sweep has cleared.
+	 */
 	blocked_enter(mutator);
 	do {
 		memset(&args, 0, sizeof(args));

@@ -57,6 +57,15 @@ static void relax(void)
 #endif
 }
 
+/* Own thread; a check may read it meanwhile. */
+static uint32_t change_depth(struct gca_mutator *mutator, int by)
+{
+	uint32_t depth = mutator->depth + (uint32_t)by;
+
+	__atomic_store_n(&mutator->depth, depth, __ATOMIC_RELAXED);
+	return depth;
+}
+
 /**
  * blocked_enter - keep off the heap from now on
  * @mutator: the calling thread's, or NULL; regions nest
@@ -65,7 +74,7 @@ void blocked_enter(struct gca_mutator *mutator)
 {
 	struct gca_heap *heap;
 
-	if (!mutator || mutator->depth++)
+	if (!mutator || change_depth(mutator, 1) > 1)
 		return;
 	heap = mutator->heap;
 	stack_publish(mutator);
@@ -88,7 +97,7 @@ void blocked_leave(struct gca_mutator *mutator)
 	if (!mutator)
 		return;
 	gca_assert(mutator->depth);
-	if (--mutator->depth)
+	if (change_depth(mutator, -1))
 		return;
 	heap = mutator->heap;
 	for (;;) {

@@ -305,7 +305,8 @@ static void trace(struct verify *verify)
 	 * was copied of it: the marker may have seen more there.
 	 */
 	for (mutator = heap->mutators; mutator; mutator = mutator->next)
-		if (mutator->depth && !(mutator->flags & GCA_STACK_PRECISE))
+		if (__atomic_load_n(&mutator->depth, __ATOMIC_RELAXED) &&
+		    !(mutator->flags & GCA_STACK_PRECISE))
 			verify->exact = false;
 	verify->from = NULL;
 	roots_visit(heap, &verify->visitor);
