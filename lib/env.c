@@ -117,6 +117,9 @@ static int read_debug(struct gca_heap *heap)
 	const char *value = variable(name), *at = value;
 	size_t i, length;
 
+#ifdef GCA_DEBUG
+	heap->debug_shadow = true;
+#endif
 	while (at) {
 		for (i = 0; i < ARRAY_SIZE(keys); i++) {
 			length = strlen(keys[i].name);

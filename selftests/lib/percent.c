@@ -42,7 +42,8 @@ static uint64_t worst_ratio(int percent)
 	struct gca_config config;
 	struct gca_heap *heap;
 	struct gca_mutator *m;
-	size_t count = scaled(40000);
+	/* A smaller heap is mostly what its threads hold. */
+	size_t count = scaled(40000) < 16000 ? 16000 : scaled(40000);
 	struct rng rng = rng_seeded(7);
 	uint64_t worst = 0, live;
 	size_t wrong = 0;
