@@ -34,18 +34,6 @@
 /* Spans swept between two looks at signals and the scheduler. */
 #define GCA_ASSIST_STEP		64U
 
-/* Sizes of the structures as first published: nobody has shorter ones. */
-#define GCA_FEATURES_SIZE_VER0	56
-#define GCA_SETUP_SIZE_VER0	96
-#define GCA_POLICY_SIZE_VER0	64
-#define GCA_REFILL_SIZE_VER0	48
-#define GCA_RETURN_SIZE_VER0	24
-#define GCA_SWEEP_SIZE_VER0	24
-#define GCA_SCAVENGE_SIZE_VER0	16
-#define GCA_POLICY_CALL_SIZE_VER0 16
-#define GCA_RESIDENCY_SIZE_VER0	32
-#define GCA_STATS_SIZE_VER0	248
-
 /**
  * struct gca_file - an open file of the device
  * @setup_lock: one set-up at a time
@@ -136,7 +124,7 @@ static int gca_policy_copy_in(struct gcarena_policy *policy, u64 addr)
 	u32 usize;
 	int err;
 
-	err = gca_copy_in(policy, sizeof(*policy), GCA_POLICY_SIZE_VER0, u64_to_user_ptr(addr),
+	err = gca_copy_in(policy, sizeof(*policy), GCARENA_POLICY_SIZE_VER0, u64_to_user_ptr(addr),
 			  &usize);
 	if (err)
 		return err;
@@ -170,7 +158,7 @@ static int gca_ioctl_policy(struct file *file, const struct gca_call *call, void
 		return -EINVAL;
 	if (get_user(where.size, (u32 __user *)where.addr))
 		return -EFAULT;
-	if (where.size < GCA_POLICY_SIZE_VER0)
+	if (where.size < GCARENA_POLICY_SIZE_VER0)
 		return -EINVAL;
 	if (where.size > PAGE_SIZE)
 		return -E2BIG;
@@ -531,21 +519,21 @@ struct gca_ioctl {
 
 static const struct gca_ioctl gca_ioctls[] = {
 	GCA_IOCTL(GCARENA_IOC_FEATURES, gca_ioctl_features, gcarena_features,
-		  GCA_FEATURES_SIZE_VER0),
-	GCA_IOCTL(GCARENA_IOC_SETUP, gca_ioctl_setup, gcarena_setup, GCA_SETUP_SIZE_VER0),
-	GCA_IOCTL(GCARENA_IOC_REFILL, gca_ioctl_refill, gcarena_refill, GCA_REFILL_SIZE_VER0),
-	GCA_IOCTL(GCARENA_IOC_RETURN, gca_ioctl_return, gcarena_return, GCA_RETURN_SIZE_VER0),
+		  GCARENA_FEATURES_SIZE_VER0),
+	GCA_IOCTL(GCARENA_IOC_SETUP, gca_ioctl_setup, gcarena_setup, GCARENA_SETUP_SIZE_VER0),
+	GCA_IOCTL(GCARENA_IOC_REFILL, gca_ioctl_refill, gcarena_refill, GCARENA_REFILL_SIZE_VER0),
+	GCA_IOCTL(GCARENA_IOC_RETURN, gca_ioctl_return, gcarena_return, GCARENA_RETURN_SIZE_VER0),
 	GCA_IOCTL(GCARENA_IOC_START_SWEEP, gca_ioctl_start_sweep, gcarena_sweep,
-		  GCA_SWEEP_SIZE_VER0),
+		  GCARENA_SWEEP_SIZE_VER0),
 	GCA_IOCTL(GCARENA_IOC_SWEEP_ASSIST, gca_ioctl_sweep_assist, gcarena_sweep,
-		  GCA_SWEEP_SIZE_VER0),
+		  GCARENA_SWEEP_SIZE_VER0),
 	GCA_IOCTL(GCARENA_IOC_SCAVENGE, gca_ioctl_scavenge, gcarena_scavenge,
-		  GCA_SCAVENGE_SIZE_VER0),
+		  GCARENA_SCAVENGE_SIZE_VER0),
 	GCA_IOCTL(GCARENA_IOC_POLICY, gca_ioctl_policy, gcarena_policy_call,
-		  GCA_POLICY_CALL_SIZE_VER0),
+		  GCARENA_POLICY_CALL_SIZE_VER0),
 	GCA_IOCTL(GCARENA_IOC_RESIDENCY, gca_ioctl_residency, gcarena_residency,
-		  GCA_RESIDENCY_SIZE_VER0),
-	GCA_IOCTL(GCARENA_IOC_STATS, gca_ioctl_stats, gcarena_stats, GCA_STATS_SIZE_VER0),
+		  GCARENA_RESIDENCY_SIZE_VER0),
+	GCA_IOCTL(GCARENA_IOC_STATS, gca_ioctl_stats, gcarena_stats, GCARENA_STATS_SIZE_VER0),
 };
 
 static long gca_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -726,16 +714,16 @@ int gca_device_init(void)
 {
 	BUILD_BUG_ON(sizeof(struct gcarena_class) != 8);
 	BUILD_BUG_ON(sizeof(struct gcarena_span) != 16);
-	BUILD_BUG_ON(sizeof(struct gcarena_features) < GCA_FEATURES_SIZE_VER0);
-	BUILD_BUG_ON(sizeof(struct gcarena_setup) < GCA_SETUP_SIZE_VER0);
-	BUILD_BUG_ON(sizeof(struct gcarena_policy) < GCA_POLICY_SIZE_VER0);
-	BUILD_BUG_ON(sizeof(struct gcarena_refill) < GCA_REFILL_SIZE_VER0);
-	BUILD_BUG_ON(sizeof(struct gcarena_return) < GCA_RETURN_SIZE_VER0);
-	BUILD_BUG_ON(sizeof(struct gcarena_sweep) < GCA_SWEEP_SIZE_VER0);
-	BUILD_BUG_ON(sizeof(struct gcarena_scavenge) < GCA_SCAVENGE_SIZE_VER0);
-	BUILD_BUG_ON(sizeof(struct gcarena_policy_call) < GCA_POLICY_CALL_SIZE_VER0);
-	BUILD_BUG_ON(sizeof(struct gcarena_residency) < GCA_RESIDENCY_SIZE_VER0);
-	BUILD_BUG_ON(sizeof(struct gcarena_stats) < GCA_STATS_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct gcarena_features) < GCARENA_FEATURES_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct gcarena_setup) < GCARENA_SETUP_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct gcarena_policy) < GCARENA_POLICY_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct gcarena_refill) < GCARENA_REFILL_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct gcarena_return) < GCARENA_RETURN_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct gcarena_sweep) < GCARENA_SWEEP_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct gcarena_scavenge) < GCARENA_SCAVENGE_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct gcarena_policy_call) < GCARENA_POLICY_CALL_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct gcarena_residency) < GCARENA_RESIDENCY_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct gcarena_stats) < GCARENA_STATS_SIZE_VER0);
 	return misc_register(&gca_device);
 }
 

@@ -11,8 +11,7 @@
  * Lock order: the core lock, then process.lock, which is a leaf.  Must never
  * write to a page of the heap that is in use.
  */
-#include "process.h"
-#include "core.h"
+#include "process_internal.h"
 
 #include <signal.h>
 #include <stdint.h>
@@ -38,59 +37,7 @@
 #define HUGE_FAULTS_MAX		16
 /* Populating is interrupted by signals; so often in a row means trouble. */
 #define POPULATE_TRIES		1000
-/* No structure is longer: the same bound as the device has. */
-#define STRUCT_SIZE_MAX		4096
 #define NS_PER_S		1000000000ULL
-
-/* Sizes of the structures as first published, as in the device. */
-#define SETUP_SIZE_VER0		96
-#define POLICY_SIZE_VER0	64
-#define REFILL_SIZE_VER0	48
-#define RETURN_SIZE_VER0	24
-#define SWEEP_SIZE_VER0		24
-#define SCAVENGE_SIZE_VER0	16
-#define POLICY_CALL_SIZE_VER0	16
-#define STATS_SIZE_VER0		248
-
-/**
- * struct process - a gca_process and what it keeps to itself
- * @pub: the public part; its first member is the core's host
- * @spans_size: bytes of the span table's mapping
- * @bitmap_size: bytes of one bitmap's mapping
- * @status_size: bytes of the status page's mapping, wiped in children
- * @base_page: bytes, the system's
- * @lock: protects all below
- * @transit: something in transit changed
- * @swept: a sweep became complete
- * @work: for the worker: @wanted or @stop changed
- * @worker: the thread, if @running
- * @wanted: the core has work
- * @stop: the worker must end
- * @running: the worker was started
- * @refused: the worker could not be started; not tried again
- */
-struct process {
-	struct gca_process pub;
-	size_t spans_size;
-	size_t bitmap_size;
-	size_t status_size;
-	size_t base_page;
-
-	pthread_mutex_t lock;
-	pthread_cond_t transit;
-	pthread_cond_t swept;
-	pthread_cond_t work;
-	pthread_t worker;
-	bool wanted;
-	bool stop;
-	bool running;
-	bool refused;
-};
-
-static struct process *of(struct gca_process *process)
-{
-	return container_of(process, struct process, pub);
-}
 
 static struct process *of_host(void *host)
 {
@@ -100,50 +47,6 @@ static struct process *of_host(void *host)
 static bool refuses(enum gca_seam seam)
 {
 	return gca_seam_fails && gca_seam_fails(seam);
-}
-
-/* Structures in and out, as the device copies them. */
-
-static int take_in(void *to, u32 known, u32 min_size, const void *from)
-{
-	const u8 *bytes = from;
-	u32 size, i;
-
-	if (!from)
-		return -EFAULT;
-	if ((uintptr_t)from % sizeof(u32))
-		return -EINVAL;
-	size = *(const u32 *)from;
-	if (size < min_size)
-		return -EINVAL;
-	if (size > STRUCT_SIZE_MAX)
-		return -E2BIG;
-	for (i = known; i < size; i++)
-		if (bytes[i])
-			return -E2BIG;
-	memset(to, 0, known);
-	memcpy(to, from, min(size, known));
-	return 0;
-}
-
-/* @to's size stays its own. */
-static void give_out(void *to, const void *from, u32 known)
-{
-	u32 size = *(u32 *)to;
-
-	memcpy(to, from, min(size, known));
-	*(u32 *)to = size;
-}
-
-static void *address(u64 value)
-{
-	return (void *)(uintptr_t)value;
-}
-
-/* A child of fork() has neither heap nor worker, and a wiped status page. */
-static bool forked(const struct process *p)
-{
-	return !READ_ONCE(p->pub.tables.status->size);
 }
 
 /* Memory. */
@@ -324,7 +227,7 @@ static void op_transit_wake(void *host)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static u64 clock_ns(clockid_t clock)
+u64 process_clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
@@ -349,9 +252,9 @@ static const struct gca_host_ops process_ops = {
 /* The worker. */
 
 /* Returns early as well, so its callers look again. */
-static void wait_ns(pthread_cond_t *cond, pthread_mutex_t *lock, u64 ns)
+void process_wait_ns(pthread_cond_t *cond, pthread_mutex_t *lock, u64 ns)
 {
-	u64 until = clock_ns(CLOCK_MONOTONIC) + ns;
+	u64 until = process_clock_ns(CLOCK_MONOTONIC) + ns;
 	struct timespec when = { .tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S };
 
 	pthread_cond_timedwait(cond, lock, &when);
@@ -363,9 +266,9 @@ static void worker_run(struct process *p)
 	u64 owed = 0;
 
 	while (!READ_ONCE(p->stop)) {
-		u64 start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		u64 start = process_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 		enum gca_work work = gca_core_work(p->pub.core);
-		u64 used = clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
+		u64 used = process_clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
 
 		gca_core_add_worker_time(p->pub.core, used);
 		if (work == GCA_WORK_IDLE)
@@ -377,7 +280,7 @@ static void worker_run(struct process *p)
 			continue;
 		pthread_mutex_lock(&p->lock);
 		if (!p->stop && !p->wanted)
-			wait_ns(&p->work, &p->lock, owed);
+			process_wait_ns(&p->work, &p->lock, owed);
 		/* A sweep has started, or the rest is over: go on in any case. */
 		WRITE_ONCE(p->wanted, false);
 		pthread_mutex_unlock(&p->lock);
@@ -406,7 +309,7 @@ static void *worker_main(void *arg)
 }
 
 /* Start the worker if there is work.  After calls, never under the core lock. */
-static void tend_worker(struct process *p)
+void process_tend_worker(struct process *p)
 {
 	pthread_attr_t attr;
 	sigset_t all, old;
@@ -429,7 +332,6 @@ static void tend_worker(struct process *p)
 	pthread_attr_destroy(&attr);
 }
 
-/* Calls. */
 
 static void unmap(struct process *p)
 {
@@ -520,15 +422,16 @@ int gca_process_open(const struct gcarena_setup *setup, struct gca_process **out
 	struct process *p;
 	int err;
 
-	err = take_in(&args, sizeof(args), SETUP_SIZE_VER0, setup);
+	err = process_take_in(&args, sizeof(args), GCARENA_SETUP_SIZE_VER0, setup);
 	if (!err)
 		err = check_setup(&args);
 	if (!err && args.policy)
-		err = take_in(&policy, sizeof(policy), POLICY_SIZE_VER0, address(args.policy));
+		err = process_take_in(&policy, sizeof(policy), GCARENA_POLICY_SIZE_VER0,
+				      process_address(args.policy));
 	if (!err)
 		err = gca_core_check_policy(&policy);
 	if (!err)
-		err = gca_core_check_classes(address(args.classes), args.nr_classes);
+		err = gca_core_check_classes(process_address(args.classes), args.nr_classes);
 	if (err)
 		return err;
 
@@ -540,7 +443,7 @@ int gca_process_open(const struct gcarena_setup *setup, struct gca_process **out
 	err = map(p);
 	if (err)
 		goto fail_map;
-	err = gca_core_create(&process_ops, &p->pub.tables, args.heap_size, address(args.classes),
+	err = gca_core_create(&process_ops, &p->pub.tables, args.heap_size, process_address(args.classes),
 			      args.nr_classes, &policy, &p->pub.core);
 	if (err)
 		goto fail_core;
@@ -561,10 +464,10 @@ fail_map:
  */
 void gca_process_close(struct gca_process *process)
 {
-	struct process *p = of(process);
+	struct process *p = process_of(process);
 
 	/* In a child: only what fork() copied, whose locks may be taken. */
-	if (forked(p)) {
+	if (process_forked(p)) {
 		gca_core_destroy(process->core);
 		munmap(process->tables.status, p->status_size);
 		free(p);
@@ -583,267 +486,4 @@ void gca_process_close(struct gca_process *process)
 	pthread_cond_destroy(&p->transit);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
-}
-
-/* The caller's list, so that nobody changes it under the core. */
-static int spans_in(struct gcarena_span *to, u64 from, u32 nr)
-{
-	if (nr > GCARENA_BATCH_MAX || from % sizeof(u32))
-		return -EINVAL;
-	if (nr && !from)
-		return -EFAULT;
-	if (nr)
-		memcpy(to, address(from), nr * sizeof(*to));
-	return 0;
-}
-
-/**
- * gca_process_refill - GCARENA_IOC_REFILL
- * @process: the arena
- * @args: as there
- *
- * Return: as there.
- */
-int gca_process_refill(struct gca_process *process, struct gcarena_refill *args)
-{
-	struct gcarena_span spent[GCARENA_BATCH_MAX], ready[GCARENA_BATCH_MAX];
-	struct process *p = of(process);
-	struct gcarena_refill call;
-	int err;
-
-	err = take_in(&call, sizeof(call), REFILL_SIZE_VER0, args);
-	if (err)
-		return err;
-	if (call.flags || call.reserved || call.reserved2 || call.ready % sizeof(u32))
-		return -EINVAL;
-	if (forked(p))
-		return -EIO;
-	if (call.node)
-		return -EOPNOTSUPP;
-	if (call.nr_ready > GCARENA_BATCH_MAX)
-		return -EINVAL;
-	if (call.nr_ready && !call.ready)
-		return -EFAULT;
-	err = spans_in(spent, call.spent, call.nr_spent);
-	if (err)
-		return err;
-
-	err = gca_core_refill(process->core, &call, spent, ready);
-	if (err)
-		call.nr_ready = 0;
-	if (call.nr_ready)
-		memcpy(address(call.ready), ready, call.nr_ready * sizeof(*ready));
-	give_out(args, &call, sizeof(call));
-	tend_worker(p);
-	return err;
-}
-
-/**
- * gca_process_return - GCARENA_IOC_RETURN
- * @process: the arena
- * @args: as there
- *
- * Return: as there.
- */
-int gca_process_return(struct gca_process *process, struct gcarena_return *args)
-{
-	struct gcarena_span spent[GCARENA_BATCH_MAX];
-	struct process *p = of(process);
-	struct gcarena_return call;
-	int err;
-
-	err = take_in(&call, sizeof(call), RETURN_SIZE_VER0, args);
-	if (err)
-		return err;
-	if (call.flags || call.reserved)
-		return -EINVAL;
-	if (forked(p))
-		return -EIO;
-	err = spans_in(spent, call.spent, call.nr_spent);
-	if (err)
-		return err;
-
-	err = gca_core_return(process->core, spent, call.nr_spent, &call.nr_spent);
-	give_out(args, &call, sizeof(call));
-	tend_worker(p);
-	return err;
-}
-
-/**
- * gca_process_start_sweep - GCARENA_IOC_START_SWEEP
- * @process: the arena
- * @args: as there
- *
- * Return: as there.
- */
-int gca_process_start_sweep(struct gca_process *process, struct gcarena_sweep *args)
-{
-	struct process *p = of(process);
-	struct gcarena_sweep call;
-	int err;
-
-	err = take_in(&call, sizeof(call), SWEEP_SIZE_VER0, args);
-	if (err)
-		return err;
-	if (call.flags)
-		return -EINVAL;
-	if (forked(p))
-		return -EIO;
-	err = gca_core_start_sweep(process->core, &call);
-	if (!err)
-		give_out(args, &call, sizeof(call));
-	tend_worker(p);
-	return err;
-}
-
-/**
- * gca_process_sweep_assist - GCARENA_IOC_SWEEP_ASSIST
- * @process: the arena
- * @args: as there
- *
- * Return: as there.
- */
-int gca_process_sweep_assist(struct gca_process *process, struct gcarena_sweep *args)
-{
-	struct process *p = of(process);
-	struct gcarena_sweep call;
-	int err;
-
-	err = take_in(&call, sizeof(call), SWEEP_SIZE_VER0, args);
-	if (err)
-		return err;
-	if (call.flags)
-		return -EINVAL;
-	if (forked(p))
-		return -EIO;
-	err = gca_core_sweep_assist(process->core, &call);
-	if (!err)
-		give_out(args, &call, sizeof(call));
-	tend_worker(p);
-	return err;
-}
-
-/**
- * gca_process_scavenge - GCARENA_IOC_SCAVENGE
- * @process: the arena
- * @args: as there
- *
- * Return: as there.
- */
-int gca_process_scavenge(struct gca_process *process, struct gcarena_scavenge *args)
-{
-	struct gcarena_scavenge call;
-	int err;
-
-	err = take_in(&call, sizeof(call), SCAVENGE_SIZE_VER0, args);
-	if (err)
-		return err;
-	if (call.flags & ~GCARENA_SCAVENGE_ALL ||
-	    (call.flags & GCARENA_SCAVENGE_ALL && call.bytes))
-		return -EINVAL;
-	if (forked(of(process)))
-		return -EIO;
-	err = gca_core_scavenge(process->core, &call);
-	if (!err)
-		give_out(args, &call, sizeof(call));
-	return err;
-}
-
-/**
- * gca_process_policy - GCARENA_IOC_POLICY
- * @process: the arena
- * @args: as there
- *
- * Return: as there.
- */
-int gca_process_policy(struct gca_process *process, struct gcarena_policy_call *args)
-{
-	struct gcarena_policy policy = {};
-	struct process *p = of(process);
-	struct gcarena_policy_call call;
-	int err;
-
-	err = take_in(&call, sizeof(call), POLICY_CALL_SIZE_VER0, args);
-	if (err)
-		return err;
-	if (call.flags & ~GCARENA_POLICY_SET)
-		return -EINVAL;
-	if (forked(p))
-		return -EIO;
-	if (call.flags & GCARENA_POLICY_SET) {
-		err = take_in(&policy, sizeof(policy), POLICY_SIZE_VER0, address(call.policy));
-		if (!err)
-			err = gca_core_set_policy(process->core, &policy);
-		tend_worker(p);
-		return err;
-	}
-	/* Only the size is read of it. */
-	if (!call.policy)
-		return -EFAULT;
-	if (call.policy % sizeof(u32) || *(u32 *)address(call.policy) < POLICY_SIZE_VER0)
-		return -EINVAL;
-	if (*(u32 *)address(call.policy) > STRUCT_SIZE_MAX)
-		return -E2BIG;
-	gca_core_get_policy(process->core, &policy);
-	give_out(address(call.policy), &policy, sizeof(policy));
-	return 0;
-}
-
-/**
- * gca_process_stats - GCARENA_IOC_STATS
- * @process: the arena
- * @args: as there
- *
- * Return: as there.
- */
-int gca_process_stats(struct gca_process *process, struct gcarena_stats *args)
-{
-	struct gcarena_stats call;
-	int err;
-
-	err = take_in(&call, sizeof(call), STATS_SIZE_VER0, args);
-	if (err)
-		return err;
-	if (call.flags)
-		return -EINVAL;
-	if (forked(of(process)))
-		return -EIO;
-	gca_core_stats(process->core, &call);
-	give_out(args, &call, sizeof(call));
-	return 0;
-}
-
-/**
- * gca_process_wait_sweep - wait until no sweep is in progress
- * @process: the arena
- * @timeout_ms: how long at most; 0 only looks, -1 waits for ever
- *
- * Without a worker the caller sweeps what nobody holds.
- *
- * Return: 0, -ETIMEDOUT or -EIO.
- */
-int gca_process_wait_sweep(struct gca_process *process, int timeout_ms)
-{
-	struct process *p = of(process);
-	u64 until = clock_ns(CLOCK_MONOTONIC) + (u64)max(timeout_ms, 0) * 1000000;
-	struct gcarena_sweep all = { .size = sizeof(all), .nr_spans = U32_MAX };
-	int err = 0;
-
-	if (forked(p))
-		return -EIO;
-	if (READ_ONCE(p->refused) && timeout_ms)
-		gca_core_sweep_assist(process->core, &all);
-	pthread_mutex_lock(&p->lock);
-	while (gca_core_sweeping(process->core) && !err) {
-		u64 now = clock_ns(CLOCK_MONOTONIC);
-
-		if (timeout_ms < 0)
-			pthread_cond_wait(&p->swept, &p->lock);
-		else if (now >= until)
-			err = -ETIMEDOUT;
-		else
-			wait_ns(&p->swept, &p->lock, until - now);
-	}
-	pthread_mutex_unlock(&p->lock);
-	return err;
 }

@@ -318,6 +318,18 @@ struct gcarena_status {
 	__u32 collapse[GCARENA_STATUS_COLLAPSE]; /* chunks worth collapsing */
 };
 
+/* Sizes of the structures as first published: nobody has shorter ones. */
+#define GCARENA_FEATURES_SIZE_VER0	56
+#define GCARENA_SETUP_SIZE_VER0		96
+#define GCARENA_POLICY_SIZE_VER0	64
+#define GCARENA_REFILL_SIZE_VER0	48
+#define GCARENA_RETURN_SIZE_VER0	24
+#define GCARENA_SWEEP_SIZE_VER0		24
+#define GCARENA_SCAVENGE_SIZE_VER0	16
+#define GCARENA_POLICY_CALL_SIZE_VER0	16
+#define GCARENA_RESIDENCY_SIZE_VER0	32
+#define GCARENA_STATS_SIZE_VER0		248
+
 #define GCARENA_IOC_MAGIC	'G'
 #define GCARENA_IOC_FEATURES	_IOWR('G', 0x80, struct gcarena_features)
 #define GCARENA_IOC_SETUP	_IOWR('G', 0x81, struct gcarena_setup)

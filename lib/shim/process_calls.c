@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The process host's calls: what /dev/gcarena's ioctls do, without a kernel.
+ *
+ * Checks in the device's order, on copies of the caller's structures, so that a
+ * program sees the same errno from both.  No lock is held here; what only the
+ * core can judge it judges.
+ */
+#include "process_internal.h"
+
+/* No structure is longer: the same bound as the device has. */
+#define STRUCT_SIZE_MAX		4096
+#define NS_PER_MS		1000000
+
+/**
+ * process_take_in - a structure whose first field is its size
+ * @to: where it goes, missing fields zero
+ * @known: sizeof(*@to)
+ * @min_size: as first published
+ * @from: the caller's
+ *
+ * Return: 0, -EFAULT for NULL, -EINVAL, or -E2BIG for a longer one with more
+ * than zeros in what is not known here.
+ */
+int process_take_in(void *to, u32 known, u32 min_size, const void *from)
+{
+	const u8 *bytes = from;
+	u32 size, i;
+
+	if (!from)
+		return -EFAULT;
+	if ((uintptr_t)from % sizeof(u32))
+		return -EINVAL;
+	size = *(const u32 *)from;
+	if (size < min_size)
+		return -EINVAL;
+	if (size > STRUCT_SIZE_MAX)
+		return -E2BIG;
+	for (i = known; i < size; i++)
+		if (bytes[i])
+			return -E2BIG;
+	memset(to, 0, known);
+	memcpy(to, from, min(size, known));
+	return 0;
+}
+
+/* @to's size stays its own. */
+static void give_out(void *to, const void *from, u32 known)
+{
+	u32 size = *(u32 *)to;
+
+	memcpy(to, from, min(size, known));
+	*(u32 *)to = size;
+}
+
+/* The caller's list, so that nobody changes it under the core. */
+static int spans_in(struct gcarena_span *to, u64 from, u32 nr)
+{
+	if (nr > GCARENA_BATCH_MAX || from % sizeof(u32))
+		return -EINVAL;
+	if (nr && !from)
+		return -EFAULT;
+	if (nr)
+		memcpy(to, process_address(from), nr * sizeof(*to));
+	return 0;
+}
+
+/**
+ * gca_process_refill - GCARENA_IOC_REFILL
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_refill(struct gca_process *process, struct gcarena_refill *args)
+{
+	struct gcarena_span spent[GCARENA_BATCH_MAX], ready[GCARENA_BATCH_MAX];
+	struct process *p = process_of(process);
+	struct gcarena_refill call;
+	int err;
+
+	err = process_take_in(&call, sizeof(call), GCARENA_REFILL_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags || call.reserved || call.reserved2 || call.ready % sizeof(u32))
+		return -EINVAL;
+	if (process_forked(p))
+		return -EIO;
+	if (call.node)
+		return -EOPNOTSUPP;
+	if (call.nr_ready > GCARENA_BATCH_MAX)
+		return -EINVAL;
+	if (call.nr_ready && !call.ready)
+		return -EFAULT;
+	err = spans_in(spent, call.spent, call.nr_spent);
+	if (err)
+		return err;
+
+	err = gca_core_refill(process->core, &call, spent, ready);
+	if (err)
+		call.nr_ready = 0;
+	if (call.nr_ready)
+		memcpy(process_address(call.ready), ready, call.nr_ready * sizeof(*ready));
+	give_out(args, &call, sizeof(call));
+	process_tend_worker(p);
+	return err;
+}
+
+/**
+ * gca_process_return - GCARENA_IOC_RETURN
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_return(struct gca_process *process, struct gcarena_return *args)
+{
+	struct gcarena_span spent[GCARENA_BATCH_MAX];
+	struct process *p = process_of(process);
+	struct gcarena_return call;
+	int err;
+
+	err = process_take_in(&call, sizeof(call), GCARENA_RETURN_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags || call.reserved)
+		return -EINVAL;
+	if (process_forked(p))
+		return -EIO;
+	err = spans_in(spent, call.spent, call.nr_spent);
+	if (err)
+		return err;
+
+	err = gca_core_return(process->core, spent, call.nr_spent, &call.nr_spent);
+	give_out(args, &call, sizeof(call));
+	process_tend_worker(p);
+	return err;
+}
+
+static int sweep_call(struct gca_process *process, struct gcarena_sweep *args,
+		      int (*core_call)(struct gca_core *core, struct gcarena_sweep *args))
+{
+	struct process *p = process_of(process);
+	struct gcarena_sweep call;
+	int err;
+
+	err = process_take_in(&call, sizeof(call), GCARENA_SWEEP_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags)
+		return -EINVAL;
+	if (process_forked(p))
+		return -EIO;
+	err = core_call(process->core, &call);
+	if (!err)
+		give_out(args, &call, sizeof(call));
+	process_tend_worker(p);
+	return err;
+}
+
+/**
+ * gca_process_start_sweep - GCARENA_IOC_START_SWEEP
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_start_sweep(struct gca_process *process, struct gcarena_sweep *args)
+{
+	return sweep_call(process, args, gca_core_start_sweep);
+}
+
+/**
+ * gca_process_sweep_assist - GCARENA_IOC_SWEEP_ASSIST
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_sweep_assist(struct gca_process *process, struct gcarena_sweep *args)
+{
+	return sweep_call(process, args, gca_core_sweep_assist);
+}
+
+/**
+ * gca_process_scavenge - GCARENA_IOC_SCAVENGE
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_scavenge(struct gca_process *process, struct gcarena_scavenge *args)
+{
+	struct gcarena_scavenge call;
+	int err;
+
+	err = process_take_in(&call, sizeof(call), GCARENA_SCAVENGE_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags & ~GCARENA_SCAVENGE_ALL ||
+	    (call.flags & GCARENA_SCAVENGE_ALL && call.bytes))
+		return -EINVAL;
+	if (process_forked(process_of(process)))
+		return -EIO;
+	err = gca_core_scavenge(process->core, &call);
+	if (!err)
+		give_out(args, &call, sizeof(call));
+	return err;
+}
+
+/**
+ * gca_process_policy - GCARENA_IOC_POLICY
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_policy(struct gca_process *process, struct gcarena_policy_call *args)
+{
+	struct gcarena_policy policy = {};
+	struct process *p = process_of(process);
+	struct gcarena_policy_call call;
+	int err;
+
+	err = process_take_in(&call, sizeof(call), GCARENA_POLICY_CALL_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags & ~GCARENA_POLICY_SET)
+		return -EINVAL;
+	if (process_forked(p))
+		return -EIO;
+	if (call.flags & GCARENA_POLICY_SET) {
+		err = process_take_in(&policy, sizeof(policy), GCARENA_POLICY_SIZE_VER0,
+				      process_address(call.policy));
+		if (!err)
+			err = gca_core_set_policy(process->core, &policy);
+		process_tend_worker(p);
+		return err;
+	}
+	/* Only the size is read of it. */
+	if (!call.policy)
+		return -EFAULT;
+	if (call.policy % sizeof(u32) || *(u32 *)process_address(call.policy) < GCARENA_POLICY_SIZE_VER0)
+		return -EINVAL;
+	if (*(u32 *)process_address(call.policy) > STRUCT_SIZE_MAX)
+		return -E2BIG;
+	gca_core_get_policy(process->core, &policy);
+	give_out(process_address(call.policy), &policy, sizeof(policy));
+	return 0;
+}
+
+/**
+ * gca_process_stats - GCARENA_IOC_STATS
+ * @process: the arena
+ * @args: as there
+ *
+ * Return: as there.
+ */
+int gca_process_stats(struct gca_process *process, struct gcarena_stats *args)
+{
+	struct gcarena_stats call;
+	int err;
+
+	err = process_take_in(&call, sizeof(call), GCARENA_STATS_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags)
+		return -EINVAL;
+	if (process_forked(process_of(process)))
+		return -EIO;
+	gca_core_stats(process->core, &call);
+	give_out(args, &call, sizeof(call));
+	return 0;
+}
+
+/**
+ * gca_process_wait_sweep - wait until no sweep is in progress
+ * @process: the arena
+ * @timeout_ms: how long at most; 0 only looks, -1 waits for ever
+ *
+ * Without a worker the caller sweeps what nobody holds.
+ *
+ * Return: 0, -ETIMEDOUT or -EIO.
+ */
+int gca_process_wait_sweep(struct gca_process *process, int timeout_ms)
+{
+	struct process *p = process_of(process);
+	u64 until = process_clock_ns(CLOCK_MONOTONIC) + (u64)max(timeout_ms, 0) * NS_PER_MS;
+	struct gcarena_sweep all = { .size = sizeof(all), .nr_spans = U32_MAX };
+	int err = 0;
+
+	if (process_forked(p))
+		return -EIO;
+	if (READ_ONCE(p->refused) && timeout_ms)
+		gca_core_sweep_assist(process->core, &all);
+	pthread_mutex_lock(&p->lock);
+	while (gca_core_sweeping(process->core) && !err) {
+		u64 now = process_clock_ns(CLOCK_MONOTONIC);
+
+		if (timeout_ms < 0)
+			pthread_cond_wait(&p->swept, &p->lock);
+		else if (now >= until)
+			err = -ETIMEDOUT;
+		else
+			process_wait_ns(&p->swept, &p->lock, until - now);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return err;
+}
