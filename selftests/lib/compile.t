@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: MIT
 #
 # What gcarena.h is to refuse at compile time, and what it is to accept: each case
@@ -6,14 +6,12 @@
 # what the compiler is to complain about, so that a typing error does not pass.
 #
 # CC is taken from the environment; clang runs the same cases when it is there.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-dir=$(mktemp -d) || exit 2
-trap 'rm -rf "$dir"' EXIT
+# shellcheck disable=SC1091,SC2154	# tap.sh: top, tmp
+. "$(dirname "$0")/../tap.sh"
+cd "$top" || exit 2
 flags='-std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -Ilib/include -Iuapi -fsyntax-only'
-count=0
 
-cat > "$dir/head.h" <<'END'
+cat > "$tmp/head.h" <<'END'
 #include <gcarena.h>
 #include <stdio.h>
 struct node;
@@ -32,42 +30,31 @@ END
 
 compile()
 {
-	{ cat "$dir/head.h"; cat; } > "$dir/case.c"
+	{ cat "$tmp/head.h"; cat; } > "$tmp/case.c"
 	# shellcheck disable=SC2086
-	$1 $flags "$dir/case.c" > "$dir/log" 2>&1
-}
-
-say()
-{
-	count=$((count + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $count - $2"
-	else
-		echo "not ok $count - $2"
-		sed 's/^/# /' "$dir/log"
-	fi
+	$1 $flags "$tmp/case.c" > "$tmp/log" 2>&1
 }
 
 # accept NAME < code: compiles without a warning
 accept()
 {
-	cat > "$dir/code"
+	cat > "$tmp/code"
 	for compiler in $compilers; do
-		compile "$compiler" < "$dir/code"
-		say $? "$compiler accepts $1"
+		compile "$compiler" < "$tmp/code"
+		result $? "$compiler accepts $1" "$tmp/log"
 	done
 }
 
 # refuse NAME PATTERN < code: does not, and the message matches
 refuse()
 {
-	cat > "$dir/code"
+	cat > "$tmp/code"
 	for compiler in $compilers; do
-		if compile "$compiler" < "$dir/code"; then
-			say 1 "$compiler refuses $1"
+		if compile "$compiler" < "$tmp/code"; then
+			result 1 "$compiler refuses $1" "$tmp/log"
 		else
-			grep -Eq "$2" "$dir/log"
-			say $? "$compiler refuses $1"
+			grep -Eq "$2" "$tmp/log"
+			result $? "$compiler refuses $1" "$tmp/log"
 		fi
 	done
 }
@@ -82,8 +69,8 @@ in_body()
 			'       struct other *o, gca_ref *refs, int n)' '{'
 		cat
 		echo '}'
-	} > "$dir/body"
-	"$@" < "$dir/body"
+	} > "$tmp/body"
+	"$@" < "$tmp/body"
 }
 
 compilers=${CC:-cc}
@@ -203,4 +190,4 @@ refuse "two TAILs" 'flexible array' << 'END'
 #define P(F) F(VAL, int, n) F(TAIL, struct node, x) F(TAIL, struct node, y)
 GCA_STRUCT(p, P);
 END
-echo "1..$count"
+tap_done

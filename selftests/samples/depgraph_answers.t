@@ -5,7 +5,7 @@
 # which never frees, however often the heap collects and whichever threads do
 # what; a wrong answer is noticed; and the heap does what its settings promise.
 # shellcheck disable=SC1091,SC2154	# tap.sh: top, build, tmp
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 heap=$build/samples/depgraph
 asan=$build/asan/samples/depgraph

@@ -5,7 +5,7 @@
 # cleanly: status 2, one sentence, nothing leaked, no fault.  The sanitised build
 # reads every one of them.
 # shellcheck disable=SC1091,SC2154	# tap.sh: top, build, tmp
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 program=${DEPGRAPH:-$build/asan/samples/depgraph}
 need "$program"

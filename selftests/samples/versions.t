@@ -3,7 +3,7 @@
 #
 # versions.t: builds versions.c with the sample's sources and runs it.
 # shellcheck disable=SC1091,SC2154	# tap.sh: top, tmp
-. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../tap.sh"
 
 if ! ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -g -fsanitize=address,undefined -o "$tmp/versions" \
 	"$top/selftests/samples/versions.c" "$top/samples/depgraph/relation.c" \

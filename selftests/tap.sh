@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 #
-# tap.sh: what the sample tests share; sourced, never run.
+# tap.sh: what the tests in shell share; sourced, never run.
 #
 # Results speak TAP.  Everything a test makes is under $tmp, which goes when the
 # test ends, however it ends.  tap_done must be the last command: a test that
 # stops before it has no plan and counts as failed.
 set -u
 
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 build=${CHECK_BUILD:-$top/build}
 case $build in
 /*) ;;
