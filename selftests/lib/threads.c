@@ -213,16 +213,30 @@ static void *comer_and_goer(void *arg)
 	return NULL;
 }
 
+static void *other_detaches(void *arg)
+{
+	return (void *)(long)gca_detach(arg);
+}
+
 static void test_attach_churn(void)
 {
 	struct worker workers[THREADS] = { 0 };
 	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
 	struct gca_mutator *m, *again = NULL;
+	pthread_t thread;
 	uint64_t inuse;
+	void *result;
 
 	m = attach(heap, GCA_STACK_PRECISE);
 	eq(gca_attach(heap, 0, &again), -EBUSY, "a thread attaches once to a heap");
+	eq(gca_attach(heap, 0x80, &again), -EINVAL, "unknown flags");
 	eq(gca_close(heap), -EBUSY, "no close with a mutator attached");
+	gca_blocking_begin(m);
+	eq(gca_detach(m), -EBUSY, "no detach in a blocking region");
+	gca_blocking_end(m);
+	if (pthread_create(&thread, NULL, other_detaches, m) || pthread_join(thread, &result))
+		bail("pthread_create");
+	eq((long)result, -EPERM, "no detach by another thread");
 	eq(stats_of(heap).mutators, 1, "one mutator is counted");
 	ok(gca_heap_of(m) == heap, "which knows its heap");
 	gca_detach(m);

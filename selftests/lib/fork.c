@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A child of fork(): the heap is the parent's, every call in the child says so,
+ * and the child may open a heap of its own.  The parent's heap does not notice,
+ * not even when it forks in the middle of collections.
+ */
+#include "lib.h"
+
+#include <sys/wait.h>
+
+struct link;
+#define LINK_FIELDS(F) F(REF, struct link, next) F(VAL, size_t, number)
+GCA_STRUCT(link, LINK_FIELDS);
+
+static struct gca_heap *heap;
+static struct gca_mutator *mutator;
+
+/* The child's exit status is the number of the first thing that is wrong. */
+#define CHECK(number, condition) do {	\
+	if (!(condition))		\
+		_exit(number);		\
+} while (0)
+
+static int child(void (*fn)(void))
+{
+	int status = -1;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		alarm(60);
+		fn();
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		bail("fork");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void use_of_the_parents(void)
+{
+	struct gca_stats stats = { .size = sizeof(stats) };
+	struct gca_mutator *m = NULL;
+	static gca_ref slot;
+
+	CHECK(1, !gca_new(mutator, link));
+	CHECK(2, strlen(gca_error()) > 10);
+	CHECK(3, !gca_new_bytes(mutator, 100000));
+	CHECK(4, gca_collect(mutator) == -EIO);
+	CHECK(5, gca_release(mutator) == 0);
+	CHECK(6, gca_root_add(heap, &slot, sizeof(slot)) == -EIO);
+	CHECK(7, gca_attach(heap, 0, &m) == -EIO || gca_attach(heap, 0, &m) == -EBUSY);
+	gca_safepoint(mutator);
+	gca_blocking_begin(mutator);
+	gca_blocking_end(mutator);
+	gca_stats(heap, &stats);
+	CHECK(8, gca_detach(mutator) == 0);
+	CHECK(9, gca_close(heap) == 0);
+}
+
+static size_t build(struct gca_mutator *m, size_t count)
+{
+	size_t good = 0;
+
+	GCA_FRAME(m, f, struct link *first; struct link *link);
+	for (size_t i = 0; i < count; i++) {
+		f.link = must(gca_new(m, link));
+		f.link->number = i;
+		gca_store(m, &f.link->next, f.first);
+		f.first = f.link;
+		must(gca_new_bytes(m, 200));
+	}
+	gca_collect(m);
+	for (struct link *link = f.first; link; link = gca_load(&link->next))
+		good += link->number == count - 1 - good;
+	return good;
+}
+
+static void heap_of_its_own(void)
+{
+	struct gca_heap *own = NULL;
+	struct gca_mutator *m = NULL;
+
+	CHECK(1, !gca_open(NULL, &own));
+	CHECK(2, !gca_attach(own, GCA_STACK_PRECISE, &m));
+	CHECK(3, build(m, 5000) == 5000);
+	CHECK(4, !gca_detach(m));
+	CHECK(5, !gca_close(own));
+}
+
+static void nothing(void)
+{
+}
+
+static void leave_by_exit(void)
+{
+	exit(0);	/* destructors and all */
+}
+
+static volatile int stop;
+
+static void *busy(void *arg)
+{
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	size_t *wrong = arg;
+
+	while (!stop)
+		*wrong += build(m, 2000) != 2000;
+	gca_detach(m);
+	return NULL;
+}
+
+static void test_beside_cycles(void)
+{
+	size_t wrong[2] = { 0, 0 }, failed = 0;
+	pthread_t threads[2];
+
+	for (unsigned int i = 0; i < 2; i++)
+		if (pthread_create(&threads[i], NULL, busy, &wrong[i]))
+			bail("pthread_create");
+	gca_blocking_begin(mutator);
+	for (size_t i = 0; i < scaled(30); i++)
+		failed += child(i % 2 ? heap_of_its_own : nothing) != 0;
+	stop = 1;
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	gca_blocking_end(mutator);
+	eq(failed, 0, "forks beside collections: children are well");
+	eq(wrong[0] + wrong[1], 0, "and so are the parent's threads");
+}
+
+int main(void)
+{
+	heap = open_quiet(GCA_MODE_CONCURRENT);
+	mutator = attach(heap, GCA_STACK_PRECISE);
+	eq(build(mutator, 1000), 1000, "the parent has a heap");
+	eq(child(use_of_the_parents), 0, "in a child every call refuses");
+	eq(child(heap_of_its_own), 0, "a child can open a heap");
+	eq(child(leave_by_exit), 0, "a child can exit");
+	eq(build(mutator, 5000), 5000, "the parent goes on");
+	test_beside_cycles();
+	eq(build(mutator, 1000), 1000, "and on");
+	eq(gca_detach(mutator), 0, "detach");
+	eq(gca_close(heap), 0, "close");
+	return tap_done();
+}
