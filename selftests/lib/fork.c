@@ -38,11 +38,12 @@ static int child(void (*fn)(void))
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static gca_ref slot;
+
 static void use_of_the_parents(void)
 {
 	struct gca_stats stats = { .size = sizeof(stats) };
 	struct gca_mutator *m = NULL;
-	static gca_ref slot;
 
 	CHECK(1, !gca_new(mutator, link));
 	CHECK(2, strlen(gca_error()) > 10);
