@@ -30,6 +30,11 @@
  * says yes must not hang the program.
  */
 #define MEMORY_TRIES	8
+/* Cycles that one allocation runs for itself, while the last one of anybody freed
+ * so many bytes: less is not what another thread snatched away.
+ */
+#define MEMORY_ROUNDS	4
+#define MEMORY_WORTH	(256 * KIB)
 
 static void count_run(struct gca_mutator *mutator, unsigned int class)
 {
@@ -280,14 +285,16 @@ static bool ask_program(struct gca_mutator *mutator, size_t size)
  * When the backend has no memory: first the garbage that is known already, then a
  * whole new cycle (the one before may have let garbage of its time float), then
  * everything free is given back, since what is short may be the system's memory
- * and not the limit.  Last the program is asked, as often as it says yes.
+ * and not the limit.  Other threads may have taken what that brought: while
+ * cycles do free memory, we try again.  Last the program is asked, as often as it
+ * says yes.
  */
 static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t npages,
 		       struct gcarena_span *ready, uint32_t *nr, size_t size)
 {
 	enum { SWEEP, COLLECT, SCAVENGE, HANDLER } step = SWEEP;
 	struct gca_heap *heap = mutator->heap;
-	unsigned int tries = 0;
+	unsigned int rounds = 0, tries = 0;
 	int error;
 
 	for (;;) {
@@ -322,7 +329,10 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 			return 0;
 		if (error != -ENOMEM)
 			return fail(heap, error, size);
-		if (step != HANDLER)
+		if (step == SCAVENGE && ++rounds < MEMORY_ROUNDS &&
+		    __atomic_load_n(&heap->last_freed, __ATOMIC_RELAXED) >= MEMORY_WORTH)
+			step = COLLECT;
+		else if (step != HANDLER)
 			step++;
 	}
 }

@@ -140,7 +140,7 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 {
 	struct gctrace trace = { .forced = forced, .goal = heap->next_gc };
 	struct mark_result result;
-	uint64_t begin, stopped, marked, end, cpu;
+	uint64_t begin, stopped, marked, end, cpu, freed;
 	int error;
 
 	begin = now_ns();
@@ -149,7 +149,6 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	world_stop(heap, self);
 	stopped = now_ns();
 	cpu = thread_cpu_ns();
-	trace.heap_start = heap->heap_live + heap->allocated;
 	tables_trim(heap, false);
 	verify_table(heap);
 	shadow_check(heap);
@@ -160,11 +159,15 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	poison_dead(heap);
 	error = flip(heap);
 	if (!error) {
+		/* Exact: the flush has counted what open runs handed out. */
+		trace.heap_start = heap->heap_live + heap->allocated;
 		trace.heap_end = trace.heap_start;
 		trace.heap_live = result.bytes;
+		freed = trace.heap_start - result.bytes;
 		__atomic_store_n(&heap->heap_live, result.bytes, __ATOMIC_RELAXED);
 		__atomic_store_n(&heap->heap_live_objects, result.objects, __ATOMIC_RELAXED);
 		__atomic_store_n(&heap->allocated, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&heap->last_freed, freed, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&heap->cycles, 1, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&heap->forced_cycles, forced, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&heap->gc_cpu_ns, cpu, __ATOMIC_RELAXED);
