@@ -422,7 +422,7 @@ struct gca_heap {
 	/* atomic */
 	uint64_t heap_live;	/* bytes that the last cycle marked */
 	uint64_t heap_live_objects;
-	uint64_t allocated;	/* bytes handed to mutators since */
+	uint64_t allocated;	/* bytes since, counted when a run ends */
 	uint64_t last_freed;	/* bytes that it found dead */
 	uint64_t next_gc;	/* of heap_live + allocated; UINT64_MAX: off */
 	uint64_t peak_inuse;
