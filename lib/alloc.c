@@ -278,7 +278,7 @@ static bool ask_program(struct gca_mutator *mutator, size_t size)
 	handler = heap->failure;
 	arg = heap->failure_arg;
 	world_unlock(heap);
-	return handler && handler(heap, size, arg);
+	return handler && handler(mutator, size, arg);
 }
 
 /*

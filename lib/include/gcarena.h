@@ -109,10 +109,11 @@ GCA_API int gca_set_percent(struct gca_heap *heap, int percent);
 GCA_API size_t gca_set_limit(struct gca_heap *heap, size_t bytes);
 
 /* Called when an allocation of @size bytes cannot be met, after the heap has
- * collected and scavenged: true to try once more, false to let it return NULL.
- * Runs on the allocating thread, which is at a safepoint; must not allocate.
+ * collected and scavenged: true to try once more (after a cycle, so clearing
+ * references helps), false to let it return NULL.  Runs on the allocating thread,
+ * whose @mutator it may store with; must not allocate.
  */
-typedef bool (*gca_failure_fn)(struct gca_heap *heap, size_t size, void *arg);
+typedef bool (*gca_failure_fn)(struct gca_mutator *mutator, size_t size, void *arg);
 GCA_API void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg);
 
 /* What a failed check (verify, shadow) reports to.  Without one the report goes
@@ -452,15 +453,17 @@ GCA_ALWAYS_INLINE_ bool gca_cas_(struct gca_mutator *mutator, gca_word_ *slot, v
 
 #define GCA_SLOT_(slot)	((gca_word_ *)(void *)&(slot)->gca_raw)
 
-/* @slot: address of a REF field; @value: an object of its type, or NULL. */
+/* @slot: address of a REF field; @value: an object of its type, or NULL.  Each
+ * macro's variable has a name of its own, so that they nest without a warning.
+ */
 #define gca_store(mutator, slot, value) do {					\
 	__typeof__((slot)->gca_raw) gca_value_ = (value);			\
 	gca_store_((mutator), GCA_SLOT_(slot), (void *)gca_value_);		\
 } while (0)
 
 #define gca_init(mutator, slot, value) do {					\
-	__typeof__((slot)->gca_raw) gca_value_ = (value);			\
-	gca_init_((mutator), GCA_SLOT_(slot), (void *)gca_value_);		\
+	__typeof__((slot)->gca_raw) gca_fresh_ = (value);			\
+	gca_init_((mutator), GCA_SLOT_(slot), (void *)gca_fresh_);		\
 } while (0)
 
 #define gca_load(slot) \
@@ -468,9 +471,9 @@ GCA_ALWAYS_INLINE_ bool gca_cas_(struct gca_mutator *mutator, gca_word_ *slot, v
 
 /* The old value. */
 #define gca_exchange(mutator, slot, value) __extension__ ({			\
-	__typeof__((slot)->gca_raw) gca_value_ = (value);			\
+	__typeof__((slot)->gca_raw) gca_new_ = (value);			\
 	(__typeof__((slot)->gca_raw))						\
-		gca_exchange_((mutator), GCA_SLOT_(slot), (void *)gca_value_);	\
+		gca_exchange_((mutator), GCA_SLOT_(slot), (void *)gca_new_);	\
 })
 
 /* True when *@slot was @expected and is now @desired. */

@@ -120,20 +120,23 @@ struct failure {
 	unsigned int calls;
 	unsigned int give_in;	/* the call that makes room; 0: none */
 	size_t size;
-	gca_ref *hoard;
+	gca_ref *hoard;		/* what is let go of instead of a higher limit */
 };
 
-static bool on_failure(struct gca_heap *heap, size_t size, void *arg)
+static bool on_failure(struct gca_mutator *m, size_t size, void *arg)
 {
 	struct failure *failure = arg;
 
 	failure->calls++;
 	failure->size = size;
-	if (failure->heap != heap)
+	if (failure->heap != gca_heap_of(m))
 		failure->size = 0;
 	if (failure->calls != failure->give_in)
 		return false;
-	gca_set_limit(heap, 2 * LIMIT);
+	if (failure->hoard)
+		gca_store(m, failure->hoard, NULL);
+	else
+		gca_set_limit(failure->heap, 2 * LIMIT);
 	return true;
 }
 
@@ -159,6 +162,29 @@ static void test_handler(void)
 		fill(m, &f.head, 10000);
 		eq(failure.calls, 1, "a removed handler is not called");
 	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+/* A handler that lets go of what a root holds, by a barrier. */
+static void test_handler_lets_go(void)
+{
+	static gca_ref hoard;
+	struct gca_heap *heap = limited(LIMIT, 0, GCA_PERCENT_DEFAULT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	struct failure failure = { .heap = heap, .give_in = 1, .hoard = &hoard };
+
+	eq(gca_root_add(heap, &hoard, sizeof(hoard)), 0, "a root range");
+	{
+		GCA_FRAME(m, f, struct link *head);
+		fill(m, &f.head, 10000);
+		gca_store(m, &hoard, f.head);
+	}
+	gca_set_failure_handler(heap, on_failure, &failure);
+	ok(gca_new_bytes(m, LIMIT / 2), "what the handler let go of is collected and serves");
+	eq(failure.calls, 1, "after one call");
+	ok(!gca_load(&hoard), "the root is clear");
+	eq(gca_root_remove(heap, &hoard), 0, "the range removed");
 	gca_detach(m);
 	eq(gca_close(heap), 0, "close");
 }
@@ -230,6 +256,7 @@ int main(void)
 	test_garbage(GCA_PERCENT_DEFAULT);
 	test_garbage(GCA_PERCENT_OFF);
 	test_handler();
+	test_handler_lets_go();
 	test_address_space();
 	test_threads();
 	return tap_done();
