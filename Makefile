@@ -239,10 +239,13 @@ demo:
 # ------------------------------------------------------------------- lint
 
 # STEPS= names some of its steps: patch module build sparse headers ...
-.PHONY: lint
-lint:
-	@scripts/install-deps build lint
+.PHONY: lint lint-deps
+lint: lint-deps
 	@MAKE=$(MAKE) KDIR=$(KDIR) B=$(B) scripts/lint $(STEPS)
+
+# Before lint's recipe is expanded, which looks for the headers.
+lint-deps:
+	@scripts/install-deps build lint
 
 # ------------------------------------------------------------------ clean
 
