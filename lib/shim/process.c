@@ -332,7 +332,6 @@ void process_tend_worker(struct process *p)
 	pthread_attr_destroy(&attr);
 }
 
-
 static void unmap(struct process *p)
 {
 	if (p->pub.heap)
