@@ -442,8 +442,9 @@ int gca_process_open(const struct gcarena_setup *setup, struct gca_process **out
 	err = map(p);
 	if (err)
 		goto fail_map;
-	err = gca_core_create(&process_ops, &p->pub.tables, args.heap_size, process_address(args.classes),
-			      args.nr_classes, &policy, &p->pub.core);
+	err = gca_core_create(&process_ops, &p->pub.tables, args.heap_size,
+			      process_address(args.classes), args.nr_classes, &policy,
+			      &p->pub.core);
 	if (err)
 		goto fail_core;
 	init_sync(p);

@@ -220,6 +220,7 @@ int gca_process_policy(struct gca_process *process, struct gcarena_policy_call *
 	struct gcarena_policy policy = {};
 	struct process *p = process_of(process);
 	struct gcarena_policy_call call;
+	u32 *out;
 	int err;
 
 	err = process_take_in(&call, sizeof(call), GCARENA_POLICY_CALL_SIZE_VER0, args);
@@ -238,14 +239,15 @@ int gca_process_policy(struct gca_process *process, struct gcarena_policy_call *
 		return err;
 	}
 	/* Only the size is read of it. */
-	if (!call.policy)
+	out = process_address(call.policy);
+	if (!out)
 		return -EFAULT;
-	if (call.policy % sizeof(u32) || *(u32 *)process_address(call.policy) < GCARENA_POLICY_SIZE_VER0)
+	if (call.policy % sizeof(u32) || *out < GCARENA_POLICY_SIZE_VER0)
 		return -EINVAL;
-	if (*(u32 *)process_address(call.policy) > STRUCT_SIZE_MAX)
+	if (*out > STRUCT_SIZE_MAX)
 		return -E2BIG;
 	gca_core_get_policy(process->core, &policy);
-	give_out(process_address(call.policy), &policy, sizeof(policy));
+	give_out(out, &policy, sizeof(policy));
 	return 0;
 }
 
