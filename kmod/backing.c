@@ -8,8 +8,7 @@
  *
  * Nothing here may be called with a lock held.  Populating allocates with
  * __GFP_FS and so may enter reclaim; releasing locks folios, and splitting one
- * allocates.  The file's own gfp mask lacks __GFP_FS, because faults and
- * splits allocate under a folio lock.
+ * allocates.
  *
  * The core's view of what is backed is a hint: the owner may fault a released
  * page back in or MADV_REMOVE a held one, and reclaim drops or swaps pages.
@@ -68,15 +67,15 @@ void gca_backing_exit(void)
  */
 int gca_backing_create(struct gca_arena *arena)
 {
-	struct address_space *mapping;
 	struct file *heap;
 
+	/* The file's gfp mask stays as it is.  Without __GFP_FS reclaim cannot
+	 * write this very memory to swap, and whoever faults or collapses at a
+	 * cgroup's limit meets the OOM killer instead.
+	 */
 	heap = shmem_file_setup_with_mnt(gca_mount, "gcarena", arena->heap_size, VM_NORESERVE);
 	if (IS_ERR(heap))
 		return PTR_ERR(heap);
-
-	mapping = heap->f_mapping;
-	mapping_set_gfp_mask(mapping, mapping_gfp_mask(mapping) & ~__GFP_FS);
 	arena->heap = heap;
 	return 0;
 }
@@ -160,6 +159,11 @@ int gca_backing_back(void *host, u32 page, u32 npages)
 		if (!folio_test_pmd_mappable(folio))
 			huge = false;
 		index = folio_next_index(folio);
+		/* The owner writes through mappings, whose dirty bits
+		 * khugepaged drops because shmem is dirty anyway.  Make it so,
+		 * or reclaim takes the folio for clean and its contents go.
+		 */
+		folio_mark_dirty(folio);
 		folio_put(folio);
 		cond_resched();
 	}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Contents survive reclaim: spans on huge pages, first read and then written,
+ * in a cgroup that holds half of them, the rest going to swap and back, while
+ * khugepaged is as busy as it can be.
+ *
+ * Needs swap, which the plain guest does not have: with zram.ko and its
+ * dependencies (--add) a wrapper can make some.
+ */
+#include "guest.h"
+
+#define GROUP		"/sys/fs/cgroup/gcarena-swap"
+#define LIMIT		"25165824"
+#define KHUGEPAGED	"/sys/kernel/mm/transparent_hugepage/khugepaged/"
+#define SIZE		(64 * MIB)
+#define NR_SPANS	24
+#define SECONDS		15
+
+static unsigned int seed = 77;
+
+static unsigned int roll(unsigned int n)
+{
+	seed = seed * 1103515245 + 12345;
+	return (seed >> 16) % n;
+}
+
+static volatile uint64_t *words(struct arena *a, const struct gcarena_span *s)
+{
+	return (volatile uint64_t *)g_addr(a, s->page);
+}
+
+static void write_span(struct arena *a, const struct gcarena_span *s, uint64_t mark)
+{
+	volatile uint64_t *w = words(a, s);
+
+	/* Look at all of it, as who finds NEEDS_ZERO clear may, then write. */
+	for (size_t i = 0; i < CHUNK / 8; i += 64)
+		(void)w[i];
+	for (size_t i = 0; i < BASE_PAGE / 8; i++)
+		w[i] = mark + i;
+}
+
+static bool intact(struct arena *a, const struct gcarena_span *s, uint64_t mark)
+{
+	volatile uint64_t *w = words(a, s);
+
+	for (size_t i = 0; i < BASE_PAGE / 8; i++)
+		if (w[i] != mark + i)
+			return false;
+	return true;
+}
+
+/* How long khugepaged sleeps, in milliseconds, when it has nothing to do. */
+static void khugepaged_sleep(const char *scan, const char *alloc)
+{
+	g_write_file(KHUGEPAGED "scan_sleep_millisecs", scan);
+	g_write_file(KHUGEPAGED "alloc_sleep_millisecs", alloc);
+}
+
+static bool have_swap(void)
+{
+	FILE *f = fopen("/proc/swaps", "r");
+	char line[256];
+	int lines = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		lines++;
+	if (f)
+		fclose(f);
+	return lines > 1;
+}
+
+int main(void)
+{
+	struct gcarena_span s[NR_SPANS];
+	uint64_t mark[NR_SPANS] = {}, next = 1;
+	unsigned long filled = 0, checked = 0, torn = 0;
+	time_t end = time(NULL) + SECONDS;
+	struct arena a;
+	long swapped;
+
+	if (!have_swap())
+		skip_all("no swap in this guest");
+	mkdir(GROUP, 0755);
+	if (g_write_file(GROUP "/memory.max", LIMIT) ||
+	    g_write_file(GROUP "/cgroup.procs", "0"))
+		skip_all("no memory controller");
+	swapped = g_file_value("/proc/vmstat", "pswpout");
+	khugepaged_sleep("0", "0");
+
+	g_open(&a, SIZE);
+	while (time(NULL) < end) {
+		unsigned int i = roll(NR_SPANS);
+
+		if (!mark[i]) {
+			if (g_refill(&a, C_LARGE, GCARENA_CHUNK_PAGES, &s[i], 1) != 1)
+				continue;
+			mark[i] = next++ << 32;
+			write_span(&a, &s[i], mark[i]);
+			filled++;
+			continue;
+		}
+		torn += !intact(&a, &s[i], mark[i]);
+		checked++;
+		if (!roll(8)) {
+			g_return(&a, &s[i], 1);
+			g_scavenge(&a, 0, CHUNK);
+			mark[i] = 0;
+		}
+	}
+	swapped = g_file_value("/proc/vmstat", "pswpout") - swapped;
+	diag("%lu filled, %lu checked, %ld pages swapped out", filled, checked, swapped);
+	ok(filled > NR_SPANS && checked > NR_SPANS, "spans were filled and looked at");
+	ok(swapped > 0, "some of them were swapped out");
+	eq(torn, 0, "every span has its contents");
+	eq(g_file_value(GROUP "/memory.events", "oom_kill"), 0, "nobody was killed");
+	g_close(&a);
+	khugepaged_sleep("10000", "60000");
+	g_write_file("/sys/fs/cgroup/cgroup.procs", "0");
+	rmdir(GROUP);
+	return tap_done();
+}
