@@ -123,4 +123,19 @@ static inline u32 gca_map_last(const u64 *map, u32 below)
 	return word * 64 + (u32)fls64(bits) - 1;
 }
 
+/* Length of the longest run of bits that are set. */
+static inline u32 gca_map_longest(const u64 *map, u32 size)
+{
+	u32 longest = 0;
+	u32 from = 0;
+
+	while ((from = gca_map_next(map, size, from)) < size) {
+		u32 end = gca_map_next_clear(map, size, from);
+
+		longest = max(longest, end - from);
+		from = end;
+	}
+	return longest;
+}
+
 #endif /* GCARENA_CORE_BITS_H */

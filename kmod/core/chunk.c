@@ -128,17 +128,9 @@ int gca_chunk_create(struct gca_core *core, u32 index) __must_hold(&core->lock)
 
 static void bucket_add(struct gca_core *core, struct gca_chunk *chunk)
 {
-	u32 longest = 0;
-	u32 from = 0;
+	u32 longest = gca_map_longest(chunk->free, GCARENA_CHUNK_PAGES);
 	u32 slot = chunk->nr_free - 1;
 
-	while ((from = gca_map_next(chunk->free, GCARENA_CHUNK_PAGES, from)) <
-	       GCARENA_CHUNK_PAGES) {
-		u32 end = gca_map_next_clear(chunk->free, GCARENA_CHUNK_PAGES, from);
-
-		longest = max(longest, end - from);
-		from = end;
-	}
 	chunk->longest = longest;
 	chunk->order = fls64(longest) - 1;
 	hlist_add_head(&chunk->link, &core->bucket[chunk->order][slot]);

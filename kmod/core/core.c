@@ -263,8 +263,14 @@ static int last_resort(struct gca_core *core) __must_hold(&core->lock)
 	return core->nr_sweeping ? gca_transit_wait(core) : -ENOMEM;
 }
 
+static void deepen(enum gca_level *level, enum gca_level to)
+{
+	if (*level < to)
+		*level = to;
+}
+
 static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
-		struct gcarena_span *ready) __must_hold(&core->lock)
+		struct gcarena_span *ready, enum gca_level *level) __must_hold(&core->lock)
 {
 	bool manual = gca_class_manual(&core->classes[args->span_class]);
 	u32 budget = GCA_REFILL_SWEEP;
@@ -288,6 +294,7 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 				continue;
 			}
 			if (budget && gca_sweep_one(core, args->span_class)) {
+				deepen(level, GCA_LEVEL_SWEEP);
 				core->counters.refill_swept++;
 				budget--;
 				continue;
@@ -301,11 +308,14 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 			paced = true;
 			swept = gca_sweep_some(core, GCA_REFILL_SWEEP);
 			core->counters.refill_swept += swept;
-			if (swept)
+			if (swept) {
+				deepen(level, GCA_LEVEL_SWEEP);
 				continue;
+			}
 		}
 		err = gca_span_fresh(core, args->span_class, npages, span);
-		if (!err) {
+		if (err >= 0) {
+			deepen(level, err ? GCA_LEVEL_BACK : GCA_LEVEL_FRESH);
 			core->counters.refill_fresh++;
 			core->counters.refill_spans++;
 			args->nr_ready++;
@@ -319,6 +329,7 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 			err = last_resort(core);
 		if (err)
 			break;
+		deepen(level, GCA_LEVEL_SWEEP);
 	}
 	if (args->nr_ready)
 		return 0;
@@ -358,6 +369,8 @@ static int refill_check(struct gca_core *core, const struct gcarena_refill *args
 int gca_core_refill(struct gca_core *core, struct gcarena_refill *args,
 		    const struct gcarena_span *spent, struct gcarena_span *ready)
 {
+	enum gca_level level = GCA_LEVEL_CENTRAL;
+	u32 wanted = args->nr_ready;
 	u32 npages;
 	int err = refill_check(core, args);
 
@@ -376,9 +389,11 @@ int gca_core_refill(struct gca_core *core, struct gcarena_refill *args,
 	if (err)
 		args->nr_ready = 0;
 	else
-		err = fill(core, args, npages, ready);
+		err = fill(core, args, npages, ready, &level);
 	gca_publish(core);
 	gca_unlock(&core->lock);
+	if (core->ops->refilled)
+		core->ops->refilled(core->host, args, wanted, level, err);
 	return err;
 }
 
@@ -502,61 +517,4 @@ enum gca_work gca_core_work(struct gca_core *core)
 	gca_publish(core);
 	gca_unlock(&core->lock);
 	return work;
-}
-
-/* The first page at or after @page that begins a span, or GCA_NONE. */
-static u32 next_first_page(struct gca_core *core, u32 page)
-{
-	while (page < core->nr_pages) {
-		u32 index = gca_page_chunk(page);
-		struct gca_chunk *chunk = gca_chunk_at(core, index);
-
-		if (index >= core->top_chunk)
-			return GCA_NONE;
-		if (!core->leaves[index >> GCA_LEAF_SHIFT]) {
-			page = ((index >> GCA_LEAF_SHIFT) + 1) * GCA_LEAF_CHUNKS *
-			       GCARENA_CHUNK_PAGES;
-		} else if (!chunk || chunk->nr_free == GCARENA_CHUNK_PAGES) {
-			page = (index + 1) * GCARENA_CHUNK_PAGES;
-		} else {
-			if (chunk->records[gca_page_in_chunk(page)].state != GCARENA_STATE_FREE)
-				return page;
-			page++;
-		}
-	}
-	return GCA_NONE;
-}
-
-/**
- * gca_core_next_span - walk the spans in use, by address
- * @core: the arena
- * @page: where to begin
- * @info: filled with the first span at or after it
- *
- * Takes the lock for one span at a time.
- *
- * Return: false if there is none.
- */
-bool gca_core_next_span(struct gca_core *core, u32 page, struct gca_span_info *info)
-{
-	struct gca_record *record;
-
-	gca_lock(&core->lock);
-	page = next_first_page(core, page);
-	if (page != GCA_NONE) {
-		record = gca_record_at(core, page);
-		info->page = page;
-		info->npages = record->npages;
-		info->generation = record->generation;
-		info->span_class = record->span_class;
-		info->state = record->state;
-		if (record->state == GCARENA_STATE_SWEPT &&
-		    record->generation != core->generation)
-			info->state = GCARENA_STATE_UNSWEPT;
-		info->objects = gca_lines_count(core, core->generation & 1, page,
-						record->npages,
-						&core->classes[record->span_class]);
-	}
-	gca_unlock(&core->lock);
-	return page != GCA_NONE;
 }

@@ -18,6 +18,14 @@
 struct gca_core;
 struct gca_chunk;
 
+/* How deep a refill had to go; each says that those before did not suffice. */
+enum gca_level {
+	GCA_LEVEL_CENTRAL,	/* swept spans with room, or nothing asked */
+	GCA_LEVEL_SWEEP,	/* swept spans itself */
+	GCA_LEVEL_FRESH,	/* backed pages of the page heap */
+	GCA_LEVEL_BACK		/* backed pages in the caller's context */
+};
+
 /**
  * struct gca_host_ops - what the core asks of the host it lives in
  * @back: Make pages [@page, @page + @npages) of one chunk present.  May sleep;
@@ -43,6 +51,10 @@ struct gca_chunk;
  *	killable.  No core lock.  0 or -EINTR.
  * @transit_wake: gca_core_transit_sequence() changed and somebody waits.  Core
  *	lock held.
+ * @sweep_started: A sweep began, the status page says which.  Core lock held.
+ *	Optional: may be NULL.
+ * @refilled: A refill ended with @err, at @level; what it did is in @args, where
+ *	@wanted was the nr_ready asked for.  No core lock.  Optional: may be NULL.
  */
 struct gca_host_ops {
 	int (*back)(void *host, u32 page, u32 npages);
@@ -56,6 +68,9 @@ struct gca_host_ops {
 	void (*sweep_done)(void *host);
 	int (*transit_wait)(void *host, u32 sequence);
 	void (*transit_wake)(void *host);
+	void (*sweep_started)(void *host);
+	void (*refilled)(void *host, const struct gcarena_refill *args, u32 wanted,
+			 enum gca_level level, int err);
 };
 
 /*
@@ -130,6 +145,38 @@ struct gca_span_info {
  * Takes the lock for one span at a time.
  */
 bool gca_core_next_span(struct gca_core *core, u32 page, struct gca_span_info *info);
+
+/**
+ * struct gca_chunk_info - one chunk, as debugfs and residency see it
+ * @chunk: its index
+ * @nr_free: pages of no span
+ * @nr_released: of those: not backed, as the core believes
+ * @longest: longest run of free pages
+ * @transit: somebody is backing or releasing a part of it
+ * @small: believed backed, but not (all) by a huge page
+ * @free: a bit a page: of no span
+ * @released: a bit a page: believed not backed
+ */
+struct gca_chunk_info {
+	u32 chunk;
+	u16 nr_free;
+	u16 nr_released;
+	u16 longest;
+	bool transit;
+	bool small;
+	u64 free[GCARENA_CHUNK_PAGES / 64];
+	u64 released[GCARENA_CHUNK_PAGES / 64];
+};
+
+/* The first chunk ever used at or after @chunk: true and @info filled, or
+ * false.  Takes the lock for one chunk at a time.
+ */
+bool gca_core_next_chunk(struct gca_core *core, u32 chunk, struct gca_chunk_info *info);
+
+/* Entry @index of the class table, and how many objects a span of it holds (1
+ * for large and manual); false past its end.  No lock needed.
+ */
+bool gca_core_class(struct gca_core *core, u32 index, struct gcarena_class *cls, u32 *capacity);
 
 /* Walks every structure and checks every count.  0, or -EUCLEAN after one
  * message through gca_complain() for each thing found wrong.  Holds the lock

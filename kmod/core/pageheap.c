@@ -316,10 +316,12 @@ static int back_in_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 fro
  * @page: the first one, from gca_pages_take()
  * @npages: as taken
  *
- * Return: 0, or the host's errno; the pages are then put back.
+ * Return: 1 if any had to be backed, 0 if none, or the host's errno; the pages
+ * are then put back.
  */
 int gca_pages_back(struct gca_core *core, u32 page, u32 npages)
 {
+	bool backed = false;
 	u32 done = 0;
 	int err = 0;
 
@@ -329,6 +331,7 @@ int gca_pages_back(struct gca_core *core, u32 page, u32 npages)
 		u32 n = min(npages - done, GCARENA_CHUNK_PAGES - from);
 
 		if (chunk->transit && gca_map_count(chunk->released, from, n)) {
+			backed = true;
 			if (!err)
 				err = back_in_chunk(core, chunk, from, n);
 			gca_chunk_end_transit(core, chunk);
@@ -337,7 +340,7 @@ int gca_pages_back(struct gca_core *core, u32 page, u32 npages)
 	}
 	if (err)
 		gca_pages_put(core, page, npages);
-	return err;
+	return err ? err : backed;
 }
 
 /**

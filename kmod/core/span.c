@@ -63,7 +63,8 @@ void gca_span_hold(struct gca_core *core, u32 page, u16 flags, struct gcarena_sp
  * @npages: its length
  * @span: the entry to fill
  *
- * Return: 0, -ENOMEM (limit, space or memory), or another errno of the host.
+ * Return: 0, or 1 if memory had to be backed for it; -ENOMEM (limit, space or
+ * memory), or another errno of the host.
  */
 int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 		   struct gcarena_span *span)
@@ -71,8 +72,8 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 	u64 limit = core->policy.limit_bytes;
 	u64 bytes = gca_page_bytes(npages);
 	struct gca_record *record;
+	int err, backed;
 	u32 page;
-	int err;
 
 	if (limit && core->counters.heap_inuse + core->claimed_bytes + bytes > limit)
 		return -ENOMEM;
@@ -93,11 +94,11 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 	record->state = GCARENA_STATE_TRANSIT;
 	core->counters.spans_inuse++;
 
-	err = gca_pages_back(core, page, npages);
-	if (err) {
+	backed = gca_pages_back(core, page, npages);
+	if (backed < 0) {
 		record->state = GCARENA_STATE_FREE;
 		core->counters.spans_inuse--;
-		return err;
+		return backed;
 	}
 	gca_unlock(&core->lock);
 	gca_lines_clear(core, 0, page, npages);
@@ -105,7 +106,7 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 	gca_rows_write(core, page, npages, span_class);
 	gca_lock(&core->lock);
 	gca_span_hold(core, page, 0, span);
-	return 0;
+	return backed;
 }
 
 /**

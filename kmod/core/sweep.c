@@ -107,6 +107,8 @@ int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args)
 		gca_worker_wake(core);
 	}
 	gca_publish(core);
+	if (core->ops->sweep_started)
+		core->ops->sweep_started(core->host);
 	gca_sweep_check_done(core);
 out:
 	gca_unlock(&core->lock);
