@@ -81,6 +81,20 @@ struct gca_worker {
 };
 
 /**
+ * struct gca_sweep_mark - a sweep's beginning, for the trace of its end
+ * @ns: when
+ * @swept: spans swept before, since set-up
+ * @freed: of those, freed
+ *
+ * Under the core lock.
+ */
+struct gca_sweep_mark {
+	u64 ns;
+	u64 swept;
+	u64 freed;
+};
+
+/**
  * struct gca_arena - an arena
  * @id: its name
  * @dead: set once, under @life_lock, before anything is taken apart
@@ -97,6 +111,7 @@ struct gca_worker {
  * @events: the file's wait queue, for poll
  * @transit: where backing in progress is waited for
  * @idle_chunks: backed and wholly free, as told by the core, under its lock
+ * @sweep_mark: where the last sweep began
  * @debugfs: directory
  */
 struct gca_arena {
@@ -115,6 +130,7 @@ struct gca_arena {
 	wait_queue_head_t *events;
 	wait_queue_head_t transit;
 	u64 idle_chunks;
+	struct gca_sweep_mark sweep_mark;
 	struct dentry *debugfs;
 };
 
@@ -123,6 +139,7 @@ int gca_arena_create(u64 heap_size, const struct gcarena_class *classes, u32 nr_
 		     const struct gcarena_policy *policy, wait_queue_head_t *events,
 		     struct inode *inode, struct gca_arena **out);
 void gca_arena_destroy(struct gca_arena *arena);
+void gca_arena_each(void (*look)(struct gca_arena *arena, void *data), void *data);
 
 /* backing.c */
 int gca_backing_init(void);
@@ -132,6 +149,25 @@ void gca_backing_empty(struct gca_arena *arena);
 int gca_backing_back(void *host, u32 page, u32 npages);
 u64 gca_backing_release(void *host, u32 page, u32 npages);
 int gca_backing_mmap(struct gca_arena *arena, struct vm_area_struct *vma);
+
+/* residency.c */
+#define GCA_RES_STATES	(GCARENA_RES_SWAPPED + 1)
+
+/**
+ * struct gca_resident - what is in memory of a chunk, or of a part of it
+ * @state: of each arena page, enum gcarena_residency_state
+ * @bases: base pages in each state
+ * @node: of the first that is in memory, or NUMA_NO_NODE
+ */
+struct gca_resident {
+	u8 state[GCARENA_CHUNK_PAGES];
+	u32 bases[GCA_RES_STATES];
+	int node;
+};
+
+void gca_residency_look(struct gca_arena *arena, u32 page, u32 npages, struct gca_resident *out);
+bool gca_residency_next(struct gca_arena *arena, u32 *chunk);
+int gca_residency_runs(struct gca_arena *arena, struct gcarena_residency *args);
 
 /* meta.c */
 int gca_meta_init(void);

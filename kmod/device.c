@@ -175,7 +175,7 @@ static int gca_ioctl_features(struct file *file, const struct gca_call *call, vo
 	if (args->flags || args->reserved)
 		return -EINVAL;
 	*args = (struct gcarena_features) {
-		.features = 0,
+		.features = GCARENA_FEATURE_RESIDENCY,
 		.heap_size_max = GCARENA_HEAP_SIZE_MAX,
 		.classes_max = GCARENA_CLASSES_MAX,
 		.batch_max = GCARENA_BATCH_MAX,
@@ -483,13 +483,16 @@ static int gca_ioctl_residency(struct file *file, const struct gca_call *call, v
 {
 	struct gcarena_residency *args = data;
 	struct gca_arena *arena;
+	int err;
 
-	if (args->flags || args->reserved)
+	if (args->flags || args->reserved || !IS_ALIGNED(args->runs, GCA_UAPI_ALIGN))
 		return -EINVAL;
 	arena = gca_callers_arena(file);
 	if (IS_ERR(arena))
 		return PTR_ERR(arena);
-	return -EOPNOTSUPP;
+
+	err = gca_residency_runs(arena, args);
+	return err ? err : gca_copy_out(call, args, sizeof(*args));
 }
 
 static int gca_ioctl_stats(struct file *file, const struct gca_call *call, void *data)

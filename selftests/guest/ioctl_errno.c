@@ -36,7 +36,7 @@ static const struct call calls[] = {
 	CALL("sweep assist", GCARENA_IOC_SWEEP_ASSIST, gcarena_sweep, 0, -EIO, {}),
 	CALL("scavenge", GCARENA_IOC_SCAVENGE, gcarena_scavenge, 0, -EIO, {}),
 	CALL("policy", GCARENA_IOC_POLICY, gcarena_policy_call, 0, -EIO, {}),
-	CALL("residency", GCARENA_IOC_RESIDENCY, gcarena_residency, -EOPNOTSUPP, -EIO,
+	CALL("residency", GCARENA_IOC_RESIDENCY, gcarena_residency, 0, -EIO,
 	     { AT(gcarena_residency, reserved) }),
 	CALL("statistics", GCARENA_IOC_STATS, gcarena_stats, 0, -EIO, {}),
 };
@@ -200,7 +200,7 @@ static void test_features(int fd)
 	f.flags = 0;
 	f.reserved = 0;
 	eq(g_ioctl(fd, GCARENA_IOC_FEATURES, &f), 0, "features, before set-up");
-	eq(f.features, 0, "no feature is promised yet");
+	ok(f.features & GCARENA_FEATURE_RESIDENCY, "features: residency");
 	eq(f.heap_size_max, GCARENA_HEAP_SIZE_MAX, "heap_size_max");
 	eq(f.classes_max, GCARENA_CLASSES_MAX, "classes_max");
 	eq(f.batch_max, GCARENA_BATCH_MAX, "batch_max");
@@ -460,6 +460,35 @@ static void test_sweep_scavenge(struct arena *a)
 	eq(g_scavenge(a, 0, 0), 0, "scavenge: nothing asked");
 }
 
+#define RESIDENCY(want, name, ...)					\
+	do {								\
+		struct gcarena_run runs[2] = { { .page = POISON } };	\
+		struct gcarena_residency c = {				\
+			.size = sizeof(c), .runs = (uintptr_t)runs,	\
+			.nr_runs = 2, .npages = SIZE / PAGE,		\
+		};							\
+									\
+		__VA_ARGS__;						\
+		eq(g_ioctl(a->fd, GCARENA_IOC_RESIDENCY, &c), want, "residency: " name); \
+		if (want)						\
+			eq(runs[0].page, POISON, "residency: no run written"); \
+	} while (0)
+
+static void test_residency(struct arena *a)
+{
+	RESIDENCY(-EINVAL, "no room", c.nr_runs = 0);
+	RESIDENCY(-EINVAL, "longer than the heap", c.npages++);
+	RESIDENCY(-EINVAL, "beyond its end", c.page = 1);
+	RESIDENCY(-EINVAL, "page outside", c.page = SIZE / PAGE + 1; c.npages = 0);
+	RESIDENCY(-EINVAL, "absurd page", c.page = ~0U);
+	RESIDENCY(-EINVAL, "absurd length", c.page = 2; c.npages = ~0U);
+	RESIDENCY(-EINVAL, "runs misaligned", c.runs += 2);
+	RESIDENCY(-EFAULT, "runs null", c.runs = 0);
+	RESIDENCY(-EFAULT, "runs in the kernel", c.runs = 1ULL << 63);
+	RESIDENCY(0, "nothing asked, at the end", c.page = SIZE / PAGE; c.npages = 0; c.nr_runs = 0);
+	RESIDENCY(0, "absurd room", c.nr_runs = ~0U; c.npages = 1);
+}
+
 #define POLICY(want, name, set_flags, ...)				\
 	do {								\
 		struct gcarena_policy policy = { .size = sizeof(policy) }; \
@@ -530,6 +559,7 @@ int main(void)
 	test_refill_partly(&a);
 	test_return(&a);
 	test_sweep_scavenge(&a);
+	test_residency(&a);
 	test_policy(&a);
 	test_unharmed(&a);
 	g_close(&a);

@@ -218,7 +218,12 @@ struct gcarena_policy_call {
 	__u64 policy;		/* address of struct gcarena_policy */
 };
 
-/* States of residency. */
+#define GCARENA_RESIDENCY_PAGES	(1U << 17) /* looked at in one call: 1 GiB */
+
+/*
+ * States of residency.  A page of base pages that differ is swapped if any of
+ * it is; else small if any has memory; else released.
+ */
 enum gcarena_residency_state {
 	GCARENA_RES_RELEASED	= 0,
 	GCARENA_RES_SMALL	= 1,
@@ -230,7 +235,7 @@ struct gcarena_run {
 	__u32 page;
 	__u32 npages;
 	__u32 state;		/* GCARENA_RES_* */
-	__u32 in_use;
+	__u32 in_use;		/* 1: of spans, 0: free */
 };
 
 struct gcarena_residency {
@@ -239,7 +244,7 @@ struct gcarena_residency {
 	__u32 page;		/* in: where to begin; out: where to go on */
 	__u32 npages;		/* in: how far; out: what is left */
 	__u64 runs;		/* address of struct gcarena_run[] */
-	__u32 nr_runs;		/* in: room; out: entries filled */
+	__u32 nr_runs;		/* in: room, at least 1; out: entries filled */
 	__u32 reserved;
 };
 
