@@ -22,7 +22,8 @@
  *   gca_file.setup_lock       set-up; held over mmap_lock and allocations
  *     mmap_lock
  *   gca_worker.start_lock     trylock only; over cgroup_mutex and the like
- *   gca_arena.life_lock       dying; over i_mmap_rwsem and folio locks
+ *   gca_arena.life_lock       dying; over i_mmap_rwsem, folio locks and the
+ *                             list of arenas, under which it is only tried
  *     core lock               spinlock, never over anything that sleeps
  *       wait queue locks
  * The notifier's release runs wherever the last mmput() does, possibly with
@@ -32,6 +33,7 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/file.h>
+#include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/poll.h>
@@ -40,6 +42,7 @@
 #include <linux/xarray.h>
 
 #include "arena.h"
+#include "trace.h"
 
 /* Each arena may cost a kernel thread, which no other limit counts. */
 static unsigned int arenas_per_user = 1024;
@@ -76,10 +79,27 @@ static void gca_op_chunk_busy(void *host, struct gca_chunk *chunk)
 	WRITE_ONCE(arena->idle_chunks, arena->idle_chunks - 1);
 }
 
+static void gca_op_sweep_started(void *host)
+{
+	struct gca_arena *arena = host;
+	const struct gcarena_status *status = gca_host_status(arena);
+
+	arena->sweep_mark.ns = ktime_get_ns();
+	arena->sweep_mark.swept = status->counters.swept_spans;
+	arena->sweep_mark.freed = status->counters.swept_freed;
+	trace_gcarena_sweep_begin(arena->id, status->generation, status->sweep_left);
+}
+
 static void gca_op_sweep_done(void *host)
 {
 	struct gca_arena *arena = host;
+	const struct gcarena_status *status = gca_host_status(arena);
 
+	trace_gcarena_sweep_end(arena->id, status->generation,
+				status->counters.swept_spans - arena->sweep_mark.swept,
+				status->counters.swept_freed - arena->sweep_mark.freed,
+				ktime_get_ns() - arena->sweep_mark.ns);
+	trace_gcarena_cycle(arena->id, status->generation, &status->counters);
 	wake_up_poll(arena->events, EPOLLIN | EPOLLRDNORM);
 }
 
@@ -100,6 +120,14 @@ static void gca_op_transit_wake(void *host)
 	wake_up_all(&arena->transit);
 }
 
+static void gca_op_refilled(void *host, const struct gcarena_refill *args, u32 wanted,
+			    enum gca_level level, int err)
+{
+	struct gca_arena *arena = host;
+
+	trace_gcarena_refill(arena->id, args, wanted, level, err);
+}
+
 static const struct gca_host_ops gca_ops = {
 	.back = gca_backing_back,
 	.release = gca_backing_release,
@@ -112,6 +140,8 @@ static const struct gca_host_ops gca_ops = {
 	.sweep_done = gca_op_sweep_done,
 	.transit_wait = gca_op_transit_wait,
 	.transit_wake = gca_op_transit_wake,
+	.sweep_started = gca_op_sweep_started,
+	.refilled = gca_op_refilled,
 };
 
 static int gca_arena_register(struct gca_arena *arena)
@@ -138,6 +168,30 @@ static void gca_arena_unregister(struct gca_arena *arena)
 {
 	mutex_lock(&gca_arenas_lock);
 	xa_erase(&gca_arenas, arena->id);
+	mutex_unlock(&gca_arenas_lock);
+}
+
+/**
+ * gca_arena_each - look at every arena that is alive
+ * @look: called with each; may take its core lock and must not sleep
+ * @data: for @look
+ *
+ * An arena that is dying is passed over, never waited for: whoever takes it
+ * apart holds its life_lock and comes for gca_arenas_lock.
+ */
+void gca_arena_each(void (*look)(struct gca_arena *arena, void *data), void *data)
+{
+	struct gca_arena *arena;
+	unsigned long id;
+
+	mutex_lock(&gca_arenas_lock);
+	xa_for_each(&gca_arenas, id, arena) {
+		if (!mutex_trylock(&arena->life_lock))
+			continue;
+		if (!arena->dead)
+			look(arena, data);
+		mutex_unlock(&arena->life_lock);
+	}
 	mutex_unlock(&gca_arenas_lock);
 }
 

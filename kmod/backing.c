@@ -22,6 +22,7 @@
 #include <linux/xarray.h>
 
 #include "arena.h"
+#include "trace.h"
 
 /* Reclaims hard, but returns an error where others would have a task killed:
  * a limit is to show as -ENOMEM from refill.
@@ -167,11 +168,12 @@ int gca_backing_back(void *host, u32 page, u32 npages)
 		folio_put(folio);
 		cond_resched();
 	}
-	if (err) {
+	if (err)
 		gca_backing_release(host, page, npages);
-		return err;
-	}
-	return huge ? 0 : 1;
+	else
+		err = huge ? 0 : 1;
+	trace_gcarena_back(arena->id, page, npages, err);
+	return err;
 }
 
 /**
@@ -195,13 +197,16 @@ u64 gca_backing_release(void *host, u32 page, u32 npages)
 	loff_t start = (loff_t)page << GCARENA_PAGE_SHIFT;
 	loff_t len = (loff_t)npages << GCARENA_PAGE_SHIFT;
 	unsigned long before, after;
+	u64 bytes;
 
 	might_sleep();
 	before = gca_backing_resident(mapping, first, last);
 	unmap_mapping_range(mapping, start, len, 0);
 	shmem_truncate_range(inode, start, start + len - 1);
 	after = gca_backing_resident(mapping, first, last);
-	return before > after ? (u64)(before - after) << PAGE_SHIFT : 0;
+	bytes = before > after ? (u64)(before - after) << PAGE_SHIFT : 0;
+	trace_gcarena_scavenge(arena->id, page, npages, bytes);
+	return bytes;
 }
 
 /**
