@@ -191,6 +191,14 @@ void gca_debugfs_exit(void);
 void gca_debugfs_add(struct gca_arena *arena);
 void gca_debugfs_remove(struct gca_arena *arena);
 
+/* debugfs_walk.c */
+#define GCA_STATES	(GCARENA_STATE_TRANSIT + 1)
+
+extern const struct file_operations gca_spans_fops;
+extern const struct file_operations gca_span_classes_fops;
+extern const struct file_operations gca_chunks_fops;
+const char *gca_state_name(unsigned int state);
+
 /* device.c */
 int gca_device_init(void);
 void gca_device_exit(void);

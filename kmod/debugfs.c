@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * /sys/kernel/debug/gcarena/<id>/{stats,spans,validate}: what root sees of an
- * arena.
+ * /sys/kernel/debug/gcarena/: what root sees.  Here the files of one value a
+ * line; those of one row a thing are in debugfs_walk.c.
  *
- * Not an interface to build on: names and lines may change.  Readers cannot
- * meet a dying arena, because removing a debugfs file waits for them; so
- * nothing here may wait for an arena's end.
+ * Documentation/debugfs.rst describes each file and field.  Readers cannot meet
+ * a dying arena, because removing a debugfs file waits for them; so nothing
+ * here may wait for an arena's end.  Only "validate" holds the core lock for
+ * longer than it takes to look at one span or chunk.
  */
 #include <linux/debugfs.h>
+#include <linux/math64.h>
 #include <linux/pid.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
 
@@ -33,15 +36,108 @@ static const struct {
 	GCA_COUNTER(worker_ns), GCA_COUNTER(worker_wakeups), GCA_COUNTER(cycles),
 };
 
+static void show_counters(struct seq_file *m, const struct gcarena_counters *counters)
+{
+	size_t i;
+
+	BUILD_BUG_ON(ARRAY_SIZE(gca_counters) * sizeof(u64) != sizeof(*counters));
+	for (i = 0; i < ARRAY_SIZE(gca_counters); i++)
+		seq_printf(m, "%s: %llu\n", gca_counters[i].name,
+			   *(u64 *)((char *)counters + gca_counters[i].offset));
+}
+
+static u64 mapping_bytes(const struct gca_arena *arena)
+{
+	return (u64)READ_ONCE(arena->heap->f_mapping->nrpages) << PAGE_SHIFT;
+}
+
+static u64 permille(u64 part, u64 whole)
+{
+	return whole ? div64_u64(part * 1000, whole) : 0;
+}
+
+/* Spans and their bytes by state. */
+static void show_spans_by_state(struct seq_file *m, struct gca_arena *arena)
+{
+	u64 spans[GCA_STATES] = {}, pages[GCA_STATES] = {};
+	struct gca_span_info info;
+	u32 page = 0;
+	int i;
+
+	while (!fatal_signal_pending(current) &&
+	       gca_core_next_span(arena->core, page, &info)) {
+		spans[info.state]++;
+		pages[info.state] += info.npages;
+		page = info.page + info.npages;
+		cond_resched();
+	}
+	for (i = GCARENA_STATE_FREE + 1; i < GCA_STATES; i++) {
+		seq_printf(m, "state_%s_spans: %llu\n", gca_state_name(i), spans[i]);
+		seq_printf(m, "state_%s_bytes: %llu\n", gca_state_name(i),
+			   pages[i] << GCARENA_PAGE_SHIFT);
+	}
+	seq_printf(m, "span_records_inuse: %llu\n", spans[GCARENA_STATE_READY] +
+		   spans[GCARENA_STATE_HELD] + spans[GCARENA_STATE_SWEPT] +
+		   spans[GCARENA_STATE_UNSWEPT] + spans[GCARENA_STATE_SWEEPING] +
+		   spans[GCARENA_STATE_MANUAL] + spans[GCARENA_STATE_TRANSIT]);
+}
+
+/* Descriptors, and what idles in chunks that are in use. */
+static void show_chunks(struct seq_file *m, struct gca_arena *arena)
+{
+	u64 chunks = 0, in_use = 0, pages = 0, idle = 0;
+	struct gca_chunk_info info;
+	u32 chunk = 0;
+
+	while (!fatal_signal_pending(current) &&
+	       gca_core_next_chunk(arena->core, chunk, &info)) {
+		chunks++;
+		if (info.nr_free < GCARENA_CHUNK_PAGES) {
+			in_use++;
+			pages += GCARENA_CHUNK_PAGES - info.nr_free;
+			/* In transit, pages that are taken may be released as well. */
+			idle += info.nr_free - min(info.nr_free, info.nr_released);
+		}
+		chunk = info.chunk + 1;
+		cond_resched();
+	}
+	seq_printf(m, "span_records: %llu\n", chunks * GCARENA_CHUNK_PAGES);
+	seq_printf(m, "chunk_descriptors: %llu\n", chunks);
+	seq_printf(m, "chunk_descriptors_inuse: %llu\n", in_use);
+	seq_printf(m, "partial_idle_bytes: %llu\n", idle << GCARENA_PAGE_SHIFT);
+	seq_printf(m, "fragmentation_permille: %llu\n", permille(idle, pages + idle));
+}
+
+/* What is behind it all, as the page cache knows it. */
+static void show_residency(struct seq_file *m, struct gca_arena *arena)
+{
+	struct gca_resident resident;
+	u64 bases[GCA_RES_STATES] = {};
+	u32 chunk;
+	int i;
+
+	for (chunk = 0; !fatal_signal_pending(current) && gca_residency_next(arena, &chunk);
+	     chunk++) {
+		gca_residency_look(arena, chunk * GCARENA_CHUNK_PAGES, GCARENA_CHUNK_PAGES,
+				   &resident);
+		for (i = 0; i < GCA_RES_STATES; i++)
+			bases[i] += resident.bases[i];
+		cond_resched();
+	}
+	seq_printf(m, "resident_huge_bytes: %llu\n", bases[GCARENA_RES_HUGE] << PAGE_SHIFT);
+	seq_printf(m, "resident_small_bytes: %llu\n", bases[GCARENA_RES_SMALL] << PAGE_SHIFT);
+	seq_printf(m, "swapped_bytes: %llu\n", bases[GCARENA_RES_SWAPPED] << PAGE_SHIFT);
+	seq_printf(m, "huge_coverage_permille: %llu\n",
+		   permille(bases[GCARENA_RES_HUGE],
+			    bases[GCARENA_RES_HUGE] + bases[GCARENA_RES_SMALL]));
+}
+
 static int stats_show(struct seq_file *m, void *unused)
 {
 	struct gca_arena *arena = m->private;
 	struct gcarena_stats stats = {};
 	char comm[TASK_COMM_LEN] = "-";
 	struct task_struct *task;
-	size_t i;
-
-	BUILD_BUG_ON(ARRAY_SIZE(gca_counters) * sizeof(u64) != sizeof(struct gcarena_counters));
 
 	task = get_pid_task(arena->owner, PIDTYPE_PID);
 	if (task) {
@@ -56,80 +152,94 @@ static int stats_show(struct seq_file *m, void *unused)
 	seq_printf(m, "generation: %u\n", stats.generation);
 	seq_printf(m, "sweeping: %u\n", stats.sweeping);
 	seq_printf(m, "sweep_left: %llu\n", stats.sweep_left);
-	for (i = 0; i < ARRAY_SIZE(gca_counters); i++)
-		seq_printf(m, "%s: %llu\n", gca_counters[i].name,
-			   *(u64 *)((char *)&stats.counters + gca_counters[i].offset));
+	show_counters(m, &stats.counters);
 	/* Beside the core's own: what the mapping and the host have. */
-	seq_printf(m, "mapping_bytes: %llu\n",
-		   (u64)READ_ONCE(arena->heap->f_mapping->nrpages) << PAGE_SHIFT);
+	seq_printf(m, "mapping_bytes: %llu\n", mapping_bytes(arena));
 	seq_printf(m, "host_meta_bytes: %ld\n", atomic_long_read(&arena->meta.bytes));
 	seq_printf(m, "host_chunks_idle: %llu\n", READ_ONCE(arena->idle_chunks));
+	show_spans_by_state(m, arena);
+	show_chunks(m, arena);
+	show_residency(m, arena);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(stats);
 
-/* Position 0 is the heading, page + 1 the first span at or after page. */
-static void *spans_find(struct seq_file *m, loff_t *pos)
+static int scavenger_show(struct seq_file *m, void *unused)
 {
-	struct gca_span_info *info = m->private;
-	struct gca_arena *arena = file_inode(m->file)->i_private;
+	struct gca_arena *arena = m->private;
+	/* The thread is stopped only when nobody reads here any more. */
+	struct task_struct *task = READ_ONCE(arena->worker.task);
+	struct gcarena_policy policy;
+	struct gcarena_stats stats = {};
+	u64 backed, above = 0;
 
-	if (*pos == 0)
-		return SEQ_START_TOKEN;
-	if (*pos - 1 > U32_MAX || !gca_core_next_span(arena->core, *pos - 1, info))
-		return NULL;
-	*pos = (loff_t)info->page + 1;
-	return info;
-}
+	gca_core_stats(arena->core, &stats);
+	gca_core_get_policy(arena->core, &policy);
+	backed = stats.counters.heap_sys - stats.counters.heap_released;
+	if (policy.retain_bytes && backed > policy.retain_bytes)
+		above = min(backed - policy.retain_bytes,
+			    stats.counters.chunks_idle << GCARENA_CHUNK_SHIFT);
 
-static void *spans_start(struct seq_file *m, loff_t *pos)
-{
-	return spans_find(m, pos);
-}
-
-static void *spans_next(struct seq_file *m, void *v, loff_t *pos)
-{
-	if (v == SEQ_START_TOKEN)
-		*pos = 1;
-	else
-		*pos += ((struct gca_span_info *)v)->npages;
-	return spans_find(m, pos);
-}
-
-static void spans_stop(struct seq_file *m, void *v)
-{
-}
-
-static int spans_show(struct seq_file *m, void *v)
-{
-	static const char * const states[] = {
-		[GCARENA_STATE_FREE] = "free",
-		[GCARENA_STATE_READY] = "ready",
-		[GCARENA_STATE_HELD] = "held",
-		[GCARENA_STATE_SWEPT] = "swept",
-		[GCARENA_STATE_UNSWEPT] = "unswept",
-		[GCARENA_STATE_SWEEPING] = "sweeping",
-		[GCARENA_STATE_MANUAL] = "manual",
-		[GCARENA_STATE_TRANSIT] = "transit",
-	};
-	struct gca_span_info *info = v;
-
-	if (v == SEQ_START_TOKEN) {
-		seq_puts(m, "page npages class state generation objects\n");
-		return 0;
-	}
-	seq_printf(m, "%u %u %u %s %u %u\n", info->page, info->npages, info->span_class,
-		   info->state < ARRAY_SIZE(states) ? states[info->state] : "?",
-		   info->generation, info->objects);
+	seq_printf(m, "limit_bytes: %llu\n", policy.limit_bytes);
+	seq_printf(m, "retain_bytes: %llu\n", policy.retain_bytes);
+	seq_printf(m, "backed_bytes: %llu\n", backed);
+	seq_printf(m, "above_goal_bytes: %llu\n", above);
+	seq_printf(m, "chunks_idle: %llu\n", stats.counters.chunks_idle);
+	seq_printf(m, "scavenged_bytes: %llu\n", stats.counters.scavenged_bytes);
+	seq_printf(m, "scavenge_broken: %llu\n", stats.counters.scavenge_broken);
+	seq_printf(m, "worker_pid: %d\n", task ? task_pid_nr(task) : 0);
+	seq_printf(m, "worker_work: %d\n", READ_ONCE(arena->worker.work));
+	seq_printf(m, "worker_ns: %llu\n", stats.counters.worker_ns);
+	seq_printf(m, "worker_wakeups: %llu\n", stats.counters.worker_wakeups);
 	return 0;
 }
+DEFINE_SHOW_ATTRIBUTE(scavenger);
 
-static const struct seq_operations spans_seq_ops = {
-	.start = spans_start,
-	.next = spans_next,
-	.stop = spans_stop,
-	.show = spans_show,
+/**
+ * struct gca_totals - sums over the arenas that are alive
+ * @arenas: how many
+ * @heap_size: bytes
+ * @mapping: bytes in their mappings
+ * @meta: bytes of their tables and bitmaps
+ * @counters: the sum of each
+ */
+struct gca_totals {
+	u64 arenas;
+	u64 heap_size;
+	u64 mapping;
+	u64 meta;
+	struct gcarena_counters counters;
 };
+
+static void totals_add(struct gca_arena *arena, void *data)
+{
+	struct gca_totals *totals = data;
+	struct gcarena_stats stats = {};
+	size_t i;
+
+	gca_core_stats(arena->core, &stats);
+	totals->arenas++;
+	totals->heap_size += arena->heap_size;
+	totals->mapping += mapping_bytes(arena);
+	totals->meta += atomic_long_read(&arena->meta.bytes);
+	for (i = 0; i < ARRAY_SIZE(gca_counters); i++)
+		*(u64 *)((char *)&totals->counters + gca_counters[i].offset) +=
+			*(u64 *)((char *)&stats.counters + gca_counters[i].offset);
+}
+
+static int totals_show(struct seq_file *m, void *unused)
+{
+	struct gca_totals totals = {};
+
+	gca_arena_each(totals_add, &totals);
+	seq_printf(m, "arenas: %llu\n", totals.arenas);
+	seq_printf(m, "heap_size: %llu\n", totals.heap_size);
+	show_counters(m, &totals.counters);
+	seq_printf(m, "mapping_bytes: %llu\n", totals.mapping);
+	seq_printf(m, "host_meta_bytes: %llu\n", totals.meta);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(totals);
 
 /* Walks everything with the core lock held: for tests. */
 static int validate_show(struct seq_file *m, void *unused)
@@ -144,25 +254,13 @@ static int validate_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(validate);
 
-static int spans_open(struct inode *inode, struct file *file)
-{
-	return seq_open_private(file, &spans_seq_ops, sizeof(struct gca_span_info));
-}
-
-static const struct file_operations spans_fops = {
-	.owner = THIS_MODULE,
-	.open = spans_open,
-	.read = seq_read,
-	.llseek = seq_lseek,
-	.release = seq_release_private,
-};
-
 /**
  * gca_debugfs_init - make the directory
  */
 void gca_debugfs_init(void)
 {
 	gca_debugfs = debugfs_create_dir("gcarena", NULL);
+	debugfs_create_file("totals", 0400, gca_debugfs, NULL, &totals_fops);
 }
 
 /**
@@ -184,7 +282,10 @@ void gca_debugfs_add(struct gca_arena *arena)
 	snprintf(name, sizeof(name), "%u", arena->id);
 	arena->debugfs = debugfs_create_dir(name, gca_debugfs);
 	debugfs_create_file("stats", 0400, arena->debugfs, arena, &stats_fops);
-	debugfs_create_file("spans", 0400, arena->debugfs, arena, &spans_fops);
+	debugfs_create_file("scavenger", 0400, arena->debugfs, arena, &scavenger_fops);
+	debugfs_create_file("spans", 0400, arena->debugfs, arena, &gca_spans_fops);
+	debugfs_create_file("span_classes", 0400, arena->debugfs, arena, &gca_span_classes_fops);
+	debugfs_create_file("chunks", 0400, arena->debugfs, arena, &gca_chunks_fops);
 	debugfs_create_file("validate", 0400, arena->debugfs, arena, &validate_fops);
 }
 
