@@ -485,7 +485,8 @@ static void test_residency(struct arena *a)
 	RESIDENCY(-EINVAL, "runs misaligned", c.runs += 2);
 	RESIDENCY(-EFAULT, "runs null", c.runs = 0);
 	RESIDENCY(-EFAULT, "runs in the kernel", c.runs = 1ULL << 63);
-	RESIDENCY(0, "nothing asked, at the end", c.page = SIZE / PAGE; c.npages = 0; c.nr_runs = 0);
+	RESIDENCY(0, "nothing asked, at the end",
+		  c.page = SIZE / PAGE; c.npages = 0; c.nr_runs = 0);
 	RESIDENCY(0, "absurd room", c.nr_runs = ~0U; c.npages = 1);
 }
 

@@ -337,7 +337,8 @@ static void test_swap(struct arena *a)
 	madvise(at + 60 * PAGE, BASE_PAGE, MADV_REMOVE);
 	expect(span.page, 2 * 256, GCARENA_RES_SWAPPED, 1);
 	walk(a, span.page + 60, 1, 1);
-	eq(got[span.page + 60] >> 1, GCARENA_RES_SWAPPED, "C6 half swapped, half released: swapped");
+	eq(got[span.page + 60] >> 1, GCARENA_RES_SWAPPED,
+	   "C6 half swapped, half released: swapped");
 	at[60 * PAGE] = 1;
 	walk(a, span.page + 60, 1, 1);
 	eq(got[span.page + 60] >> 1, GCARENA_RES_SWAPPED,
