@@ -5,8 +5,9 @@
  * Read by <trace/define_trace.h> several times; trace.c instantiates them.
  * Fields are numbers that mean the same to every reader (arena id, page index,
  * bytes): never an address.  Some are emitted with the core lock held, so
- * nothing here may sleep or call back.  Documentation/tracepoints.rst explains
- * each event and field.
+ * nothing here may sleep or call back.  TP_printk() takes fields as they are:
+ * tools outside the kernel parse it, and know no min() or the like.
+ * Documentation/tracepoints.rst explains each event and field.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM gcarena
@@ -71,18 +72,20 @@ TRACE_EVENT(gcarena_back,
 		__field(u32, arena)
 		__field(u32, page)
 		__field(u32, npages)
-		__field(int, result)
+		__field(int, huge)
+		__field(int, err)
 	),
 
 	TP_fast_assign(
 		__entry->arena = arena;
 		__entry->page = page;
 		__entry->npages = npages;
-		__entry->result = result;
+		__entry->huge = !result;
+		__entry->err = result < 0 ? result : 0;
 	),
 
 	TP_printk("arena=%u page=%u npages=%u huge=%d err=%d", __entry->arena, __entry->page,
-		  __entry->npages, __entry->result == 0, min(__entry->result, 0))
+		  __entry->npages, __entry->huge, __entry->err)
 );
 
 TRACE_EVENT(gcarena_scavenge,
