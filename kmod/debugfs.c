@@ -9,8 +9,11 @@
  * longer than it takes to look at one span or chunk.
  */
 #include <linux/debugfs.h>
+#include <linux/init_task.h>
 #include <linux/math64.h>
+#include <linux/memcontrol.h>
 #include <linux/pid.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
@@ -271,12 +274,30 @@ void gca_debugfs_exit(void)
 	debugfs_remove(gca_debugfs);
 }
 
+/* The root's, which is not exported and never goes. */
+static struct mem_cgroup *root_memcg(void)
+{
+	struct mem_cgroup *memcg = NULL;
+
+#ifdef CONFIG_MEMCG
+	rcu_read_lock();
+	memcg = mem_cgroup_from_task(&init_task);
+	rcu_read_unlock();
+#endif
+	return memcg;
+}
+
 /**
  * gca_debugfs_add - show an arena
  * @arena: complete
+ *
+ * debugfs allocates in a way that may not fail: at the owner's limit somebody
+ * would be killed for it.  So this is charged to the root cgroup; it is some
+ * KiB, as often as arenas_per_user allows.
  */
 void gca_debugfs_add(struct gca_arena *arena)
 {
+	struct mem_cgroup *old = set_active_memcg(root_memcg());
 	char name[16];
 
 	snprintf(name, sizeof(name), "%u", arena->id);
@@ -287,6 +308,7 @@ void gca_debugfs_add(struct gca_arena *arena)
 	debugfs_create_file("span_classes", 0400, arena->debugfs, arena, &gca_span_classes_fops);
 	debugfs_create_file("chunks", 0400, arena->debugfs, arena, &gca_chunks_fops);
 	debugfs_create_file("validate", 0400, arena->debugfs, arena, &validate_fops);
+	set_active_memcg(old);
 }
 
 /**
