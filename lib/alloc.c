@@ -13,6 +13,10 @@
  * zero and its layout is written.  Pointer bits of a free slot are clear: they
  * are cleared when a run is opened, since a dead object may have left some.
  *
+ * While marking is on a run is black from the moment it is open: the mark bits of
+ * all its slots are set, and those of slots never used are cleared when it is
+ * closed.  So an allocation is born black by its alloc bit alone.
+ *
  * Any call here that may collect closes every run and takes every span away:
  * nothing read from a cache before it is valid after it.
  */
@@ -36,6 +40,16 @@
 #define MEMORY_ROUNDS	4
 #define MEMORY_WORTH	(256 * KIB)
 
+/* For the pacing, which is told by cycle, and for verify. */
+static void count_allocated(struct gca_mutator *mutator, uint64_t bytes, uint64_t objects)
+{
+	struct gca_heap *heap = mutator->heap;
+
+	__atomic_add_fetch(&heap->allocated[mutator->epoch], bytes, __ATOMIC_RELAXED);
+	if (mutator->mark_bits)
+		__atomic_add_fetch(&heap->black_objects, objects, __ATOMIC_RELAXED);
+}
+
 static void count_run(struct gca_mutator *mutator, unsigned int class)
 {
 	struct holding *holding = &mutator->holdings[class];
@@ -47,7 +61,7 @@ static void count_run(struct gca_mutator *mutator, unsigned int class)
 	__atomic_store_n(&mutator->total_alloc, mutator->total_alloc + bytes, __ATOMIC_RELAXED);
 	__atomic_store_n(&mutator->mallocs, mutator->mallocs + bytes / cache->elem,
 			 __ATOMIC_RELAXED);
-	__atomic_add_fetch(&mutator->heap->allocated, bytes, __ATOMIC_RELAXED);
+	count_allocated(mutator, bytes, bytes / cache->elem);
 	holding->run = cache->cur;
 }
 
@@ -61,6 +75,31 @@ void alloc_count(struct gca_mutator *mutator)
 
 	for (class = CLASS_SMALL; class < nr_span_classes; class++)
 		count_run(mutator, class);
+}
+
+/*
+ * Sets or clears the mark bits of the free slots [slot, end).  A marker may set
+ * bits of the same words: of objects of this span, never of these slots, whose
+ * alloc bits are clear.
+ */
+static void color_slots(struct gca_mutator *mutator, uintptr_t slot, uintptr_t end, uint32_t elem,
+			bool black)
+{
+	uint64_t granule = granule_of(mutator->heap, slot);
+	uint64_t last = granule_of(mutator->heap, end);
+	uint64_t *bits = mutator->mark_bits;
+
+	while (granule < last) {
+		uint64_t word = granule >> 6, mask = 0;
+
+		for (; granule < last && granule >> 6 == word;
+		     granule += elem >> GCARENA_GRANULE_SHIFT)
+			mask |= 1ULL << (granule & 63);
+		if (black)
+			__atomic_fetch_or(&bits[word], mask, __ATOMIC_RELAXED);
+		else
+			__atomic_fetch_and(&bits[word], ~mask, __ATOMIC_RELAXED);
+	}
 }
 
 /* The caller counts on at least one free entry of @mutator->spent afterwards. */
@@ -103,6 +142,8 @@ static void flush_class(struct gca_mutator *mutator, unsigned int class)
 	uint32_t i;
 
 	count_run(mutator, class);
+	if (mutator->mark_bits)
+		color_slots(mutator, cache->cur, cache->end, cache->elem, false);
 	cache->cur = 0;
 	cache->end = 0;
 	holding->run = 0;
@@ -131,7 +172,52 @@ void alloc_flush(struct gca_mutator *mutator)
 	alloc_return_spent(mutator);
 }
 
-/* Clears the pointer bits of [start, end). */
+/**
+ * alloc_turn_black - what is allocated from now on survives the cycle
+ * @mutator: the calling thread's, or one claimed
+ *
+ * The open runs are blackened whole, so that the inline path need not know.
+ */
+void alloc_turn_black(struct gca_mutator *mutator)
+{
+	unsigned int class;
+
+	gca_assert(!mutator->mark_bits);
+	alloc_count(mutator);
+	mutator->epoch = mutator->heap->epoch;
+	mutator->mark_bits = mark_bitmap(mutator->heap);
+	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
+		struct gca_cache *cache = &mutator->caches[class];
+
+		if (cache->cur != cache->end)
+			color_slots(mutator, cache->cur, cache->end, cache->elem, true);
+	}
+}
+
+/**
+ * alloc_turn_white - the generation was flipped: give the old spans back
+ * @mutator: the calling thread's, or one claimed
+ * @generation: the new one
+ */
+void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation)
+{
+	if (mutator->generation == generation && !mutator->mark_bits)
+		return;
+	alloc_flush(mutator);
+	mutator->mark_bits = NULL;
+	mutator->generation = generation;
+	mutator->abi.alloc_bits = mutator->heap->bitmap[generation & 1];
+	mutator->abi.barrier = mutator->heap->debug_shadow;
+}
+
+static void bits_clear(uint64_t *word, uint64_t bits)
+{
+	__atomic_store_n(word, *word & ~bits, __ATOMIC_RELAXED);
+}
+
+/* Clears the pointer bits of [start, end).  A marker may be reading the words at
+ * either end, where other objects' bits are.
+ */
 static void clear_pointer_bits(struct gca_heap *heap, uintptr_t start, uintptr_t end)
 {
 	uint64_t *bits = heap->pointer_bits;
@@ -141,12 +227,12 @@ static void clear_pointer_bits(struct gca_heap *heap, uintptr_t start, uintptr_t
 	uint64_t high = ~0ULL >> (63 - (last & 63));
 
 	if (first >> 6 == last >> 6) {
-		bits[first >> 6] &= ~(low & high);
+		bits_clear(&bits[first >> 6], low & high);
 		return;
 	}
-	bits[first >> 6] &= ~low;
+	bits_clear(&bits[first >> 6], low);
 	memset(&bits[(first >> 6) + 1], 0, ((last >> 6) - (first >> 6) - 1) * sizeof(*bits));
-	bits[last >> 6] &= ~high;
+	bits_clear(&bits[last >> 6], high);
 }
 
 /* The first alloc bit set in granules [from, to), or @to. */
@@ -191,6 +277,8 @@ static bool next_run(struct gca_mutator *mutator, unsigned int class)
 	gca_assert((cache->end - slot) % cache->elem == 0);
 	if (span_classes[class].flavour == GCA_FLAVOUR_PRECISE)
 		clear_pointer_bits(heap, slot, cache->end);
+	if (mutator->mark_bits)
+		color_slots(mutator, slot, cache->end, cache->elem, true);
 	return true;
 }
 
@@ -233,6 +321,28 @@ static void note_span(struct gca_heap *heap, const struct gcarena_span *span)
 			break;
 }
 
+/*
+ * Spans of a newer generation than this mutator's: the flip has happened, and its
+ * handshake is on the way.  The bits of the new spans are in the other bitmap, so
+ * the mutator takes the step now.  Those of the old generation go back.
+ */
+static void refill_flipped(struct gca_mutator *mutator, struct gcarena_span *ready, uint32_t *nr)
+{
+	uint32_t generation = ready[*nr - 1].generation, kept = 0, i;
+	uint64_t begin = now_ns();
+
+	alloc_turn_white(mutator, generation);
+	for (i = 0; i < *nr; i++) {
+		if (ready[i].generation == generation)
+			ready[kept++] = ready[i];
+		else
+			spend(mutator, &ready[i]);
+	}
+	*nr = kept;
+	alloc_return_spent(mutator);
+	stop_note(mutator->heap, now_ns() - begin);
+}
+
 /* One refill: 0 when at least one span came into @ready. */
 static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npages,
 		  struct gcarena_span *ready, uint32_t *nr)
@@ -257,6 +367,8 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 	gca_assert(error || *nr);
 	for (i = 0; i < *nr; i++)
 		note_span(mutator->heap, &ready[i]);
+	if (!error && unlikely(ready[*nr - 1].generation != mutator->generation))
+		refill_flipped(mutator, ready, nr);
 	return error;
 }
 
@@ -386,9 +498,9 @@ static void set_pointer_bits(uint64_t *bits, uint64_t first, uint32_t count)
 	if (!count)
 		return;
 	mask = ~0ULL >> (64 - count);
-	bits[first >> 6] |= mask << shift;
+	gca_bits_or_(&bits[first >> 6], mask << shift);
 	if (shift + count > 64)
-		bits[(first >> 6) + 1] |= mask >> (64 - shift);
+		gca_bits_or_(&bits[(first >> 6) + 1], mask >> (64 - shift));
 }
 
 /* The layout of a new object, before its alloc bit. */
@@ -468,8 +580,10 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 		heap->kind_ids[(slot - heap->base) >> CELL_SHIFT] = (uint16_t)kind->abi.id;
 	if (heap->debug_shadow)
 		shadow_alloc(heap, (void *)slot, bytes, &kind->abi);
+	if (mutator->mark_bits)
+		color_slots(mutator, slot, slot + GCARENA_GRANULE_SIZE, GCARENA_GRANULE_SIZE, true);
 	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
-	__atomic_add_fetch(&heap->allocated, bytes, __ATOMIC_RELAXED);
+	count_allocated(mutator, bytes, 1);
 	__atomic_store_n(&mutator->total_alloc, mutator->total_alloc + bytes, __ATOMIC_RELAXED);
 	__atomic_store_n(&mutator->mallocs, mutator->mallocs + 1, __ATOMIC_RELAXED);
 	spend(mutator, &span);

@@ -2,12 +2,38 @@
 /*
  * Stores of pointers that cannot be plain, and the bulk forms.
  *
- * abi.barrier is set while a store has more to do than to store: today in a heap
- * with GCARENA_DEBUG=shadow=1, where slot and shadow change under one lock.  The
- * inline forms then come here.  A store here has the ordering of the inline one,
- * release, so that whoever loads the pointer sees the object complete.
+ * abi.barrier is set while a store has more to do than to store: while marking is
+ * on, and in a heap with GCARENA_DEBUG=shadow=1, where slot and shadow change under
+ * one lock.  The inline forms then come here.  A store here has the ordering of the
+ * inline one, release, so that whoever loads the pointer sees the object complete.
+ *
+ * While marking is on a store shades what it overwrites (the deletion half, without
+ * which a scanned stack could hold what was cut off from the unmarked graph) and
+ * what it writes (the insertion half, for mutators whose stack is not yet scanned,
+ * and for two stores that race and read the same old value).  To shade is to put
+ * into the mutator's buffer; nothing between a shade and its store is a safepoint.
  */
 #include "internal.h"
+
+/* @value is a base pointer, NULL, or what the program should not have stored. */
+static void shade(struct gca_mutator *mutator, void *value)
+{
+	uint64_t offset = (uintptr_t)value - mutator->abi.heap_base;
+	uint64_t granule = offset >> GCARENA_GRANULE_SHIFT;
+
+	if (offset >= mutator->heap->size)
+		return;
+	if (__atomic_load_n(&mutator->mark_bits[granule >> 6], __ATOMIC_RELAXED) >>
+	    (granule & 63) & 1)
+		return;
+	mark_shade(mutator, (uintptr_t)value);
+}
+
+static void shade_old(struct gca_mutator *mutator, void *value)
+{
+	if (!gca_fault_hit(GCA_FAULT_NO_DELETION))
+		shade(mutator, value);
+}
 
 /**
  * gca_store_slow - store into the heap or a registered range
@@ -17,6 +43,10 @@
  */
 void gca_store_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
+	if (mutator->mark_bits) {
+		shade_old(mutator, __atomic_load_n(slot, __ATOMIC_RELAXED));
+		shade(mutator, value);
+	}
 	if (mutator->heap->debug_shadow)
 		shadow_store(mutator->heap, (void **)slot, value);
 	else
@@ -31,6 +61,8 @@ void gca_store_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
  */
 void gca_init_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
+	if (mutator->mark_bits)
+		shade(mutator, value);
 	if (mutator->heap->debug_shadow)
 		shadow_init(mutator->heap, (void **)slot, value);
 	else
@@ -45,9 +77,17 @@ void gca_init_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
  */
 void *gca_exchange_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
+	void *old;
+
+	if (mutator->mark_bits)
+		shade(mutator, value);
 	if (mutator->heap->debug_shadow)
-		return shadow_exchange(mutator->heap, (void **)slot, value);
-	return __atomic_exchange_n(slot, value, __ATOMIC_ACQ_REL);
+		old = shadow_exchange(mutator->heap, (void **)slot, value);
+	else
+		old = __atomic_exchange_n(slot, value, __ATOMIC_ACQ_REL);
+	if (mutator->mark_bits)
+		shade_old(mutator, old);
+	return old;
 }
 
 /**
@@ -61,10 +101,19 @@ void *gca_exchange_slow(struct gca_mutator *mutator, gca_word_ *slot, void *valu
  */
 bool gca_cas_slow(struct gca_mutator *mutator, gca_word_ *slot, void *expected, void *desired)
 {
+	void *old = expected;
+	bool stored;
+
+	if (mutator->mark_bits)
+		shade(mutator, desired);
 	if (mutator->heap->debug_shadow)
-		return shadow_cas(mutator->heap, (void **)slot, expected, desired);
-	return __atomic_compare_exchange_n(slot, &expected, desired, false,
-					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+		stored = shadow_cas(mutator->heap, (void **)slot, expected, desired);
+	else
+		stored = __atomic_compare_exchange_n(slot, &expected, desired, false,
+						     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	if (stored && mutator->mark_bits)
+		shade_old(mutator, old);
+	return stored;
 }
 
 /**

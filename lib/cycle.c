@@ -25,6 +25,16 @@
 #define HOLES_PARTS	10
 /* What stays backed above the goal, so that reaching it costs no backing. */
 #define RETAIN_PARTS	10
+/* A concurrent cycle starts at this much of the way to the goal, in per cent: a
+ * bad estimate must neither make it run all the time nor always come too late.
+ */
+#define TRIGGER_FIRST	50
+#define TRIGGER_LAST	95
+/* An allocation at the goal waits for the cycle's end so long, and as long as it
+ * takes when the heap is OVERDUE_PARTS above the goal.
+ */
+#define WAIT_NS		(10 * 1000 * 1000ULL)
+#define OVERDUE_PARTS	10
 /* Spans swept in one call by who waits for a sweep's end: some 100 us. */
 #define ASSIST_SPANS	256
 
@@ -40,6 +50,22 @@ static uint64_t percent_of(uint64_t bytes, int percent)
 	unsigned __int128 share = (unsigned __int128)bytes * (unsigned int)percent / 100;
 
 	return share > UINT64_MAX ? UINT64_MAX : (uint64_t)share;
+}
+
+/* Where a concurrent cycle starts, so that it ends at @goal. */
+static void set_trigger(struct gca_heap *heap, uint64_t goal)
+{
+	uint64_t live = heap->heap_live;
+	uint64_t room = goal > live ? goal - live : 0;
+	uint64_t runway = heap->runway;
+
+	if (runway < percent_of(room, 100 - TRIGGER_LAST))
+		runway = percent_of(room, 100 - TRIGGER_LAST);
+	if (runway > percent_of(room, 100 - TRIGGER_FIRST))
+		runway = percent_of(room, 100 - TRIGGER_FIRST);
+	if (heap->mode != GCA_MODE_CONCURRENT || goal == UINT64_MAX)
+		runway = 0;
+	__atomic_store_n(&heap->trigger, goal - runway, __ATOMIC_RELAXED);
 }
 
 /**
@@ -61,8 +87,37 @@ int cycle_set_goal(struct gca_heap *heap)
 			goal = least;
 	}
 	__atomic_store_n(&heap->next_gc, goal, __ATOMIC_RELAXED);
+	set_trigger(heap, goal);
 	heap->policy.retain_bytes = saturating_add(goal, goal / RETAIN_PARTS);
 	return heap->ops->set_policy(heap, &heap->policy);
+}
+
+/**
+ * cycle_finish_sweep_for - see the sweep to its end
+ * @heap: the heap; the calling thread's mutator, if any, is blocked
+ *
+ * Return: 0, or -EIO when the arena is gone.
+ */
+int cycle_finish_sweep_for(struct gca_heap *heap)
+{
+	struct gcarena_sweep args;
+	int error;
+
+	/* By a call even if the status page says that it is done: a page that the
+	 * arena writes as it goes orders nothing, and marking must see every line
+	 * that the sweep has cleared.
+	 */
+	do {
+		memset(&args, 0, sizeof(args));
+		args.size = sizeof(args);
+		args.nr_spans = ASSIST_SPANS;
+		error = heap->ops->sweep_assist(heap, &args);
+	} while (!error && args.nr_spans);
+	if (!error && args.left)
+		error = heap->ops->wait_sweep(heap);
+	if (error)
+		error_set(error, "sweep: %s", strerror(-error));
+	return error;
 }
 
 /**
@@ -74,30 +129,19 @@ int cycle_set_goal(struct gca_heap *heap)
  */
 int cycle_finish_sweep(struct gca_mutator *mutator)
 {
-	struct gca_heap *heap = mutator->heap;
-	struct gcarena_sweep args;
 	int error;
 
-	/* By a call even if the status page says that it is done: a page that the
-	 * arena writes as it goes orders nothing, and marking must see every line
-	 * that the sweep has cleared.
-	 */
 	blocked_enter(mutator);
-	do {
-		memset(&args, 0, sizeof(args));
-		args.size = sizeof(args);
-		args.nr_spans = ASSIST_SPANS;
-		error = heap->ops->sweep_assist(heap, &args);
-	} while (!error && args.nr_spans);
-	if (!error && args.left)
-		error = heap->ops->wait_sweep(heap);
+	error = cycle_finish_sweep_for(mutator->heap);
 	blocked_leave(mutator);
-	if (error)
-		error_set(error, "sweep: %s", strerror(-error));
 	return error;
 }
 
-static void note_peak(struct gca_heap *heap)
+/**
+ * cycle_note_peak - remember how much was in use at most
+ * @heap: the heap, at the start of a cycle
+ */
+void cycle_note_peak(struct gca_heap *heap)
 {
 	uint64_t inuse = __atomic_load_n(&heap->status->counters.heap_inuse, __ATOMIC_RELAXED);
 
@@ -105,19 +149,16 @@ static void note_peak(struct gca_heap *heap)
 		__atomic_store_n(&heap->peak_inuse, inuse, __ATOMIC_RELAXED);
 }
 
-/* World stopped: no mutator holds a span then, and each has the right bitmap. */
-static void flush_all(struct gca_heap *heap)
-{
-	struct gca_mutator *mutator;
-
-	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
-		mutator->abi.alloc_bits = alloc_bitmap(heap);
-		alloc_flush(mutator);
-	}
-}
-
-/* World stopped, marking done: the mark bitmap becomes the truth. */
-static int flip(struct gca_heap *heap)
+/**
+ * cycle_flip - the mark bitmap becomes the truth
+ * @heap: the heap, its world held, marking done
+ *
+ * Mutators hold spans of the old generation, and go on to allocate black, until
+ * they are told.
+ *
+ * Return: 0 or a negative errno; the heap is of no more use then.
+ */
+int cycle_flip(struct gca_heap *heap)
 {
 	struct gcarena_sweep args = {
 		.size = sizeof(args),
@@ -130,8 +171,20 @@ static int flip(struct gca_heap *heap)
 		__atomic_store_n(&heap->broken, 1, __ATOMIC_RELAXED);
 		return error_set(error, "start of the sweep: %s", strerror(-error));
 	}
-	heap->generation = args.generation;
-	flush_all(heap);
+	__atomic_store_n(&heap->generation, args.generation, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* World stopped: afterwards no mutator holds a span, and each has the right bitmap. */
+static int flip_stopped(struct gca_heap *heap)
+{
+	int error = cycle_flip(heap);
+	struct gca_mutator *mutator;
+
+	if (error)
+		return error;
+	for (mutator = heap->mutators; mutator; mutator = mutator->next)
+		alloc_turn_white(mutator, heap->generation);
 	return 0;
 }
 
@@ -145,7 +198,7 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 
 	begin = now_ns();
 	trace.open_ns = begin - heap->open_ns;
-	note_peak(heap);
+	cycle_note_peak(heap);
 	world_stop(heap, self);
 	stopped = now_ns();
 	cpu = thread_cpu_ns();
@@ -157,16 +210,17 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	cpu = thread_cpu_ns() - cpu;
 	verify_marked(heap);
 	poison_dead(heap);
-	error = flip(heap);
+	error = flip_stopped(heap);
 	if (!error) {
 		/* Exact: the flush has counted what open runs handed out. */
-		trace.heap_start = heap->heap_live + heap->allocated;
+		trace.heap_start = heap->heap_live + heap_allocated(heap);
 		trace.heap_end = trace.heap_start;
 		trace.heap_live = result.bytes;
 		freed = trace.heap_start - result.bytes;
 		__atomic_store_n(&heap->heap_live, result.bytes, __ATOMIC_RELAXED);
 		__atomic_store_n(&heap->heap_live_objects, result.objects, __ATOMIC_RELAXED);
-		__atomic_store_n(&heap->allocated, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&heap->allocated[0], 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&heap->allocated[1], 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&heap->last_freed, freed, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&heap->cycles, 1, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&heap->forced_cycles, forced, __ATOMIC_RELAXED);
@@ -209,6 +263,11 @@ int cycle_run(struct gca_mutator *mutator, bool forced)
 	uint64_t cycles = __atomic_load_n(&heap->cycles_begun, __ATOMIC_SEQ_CST);
 	int error;
 
+	if (heap->mode == GCA_MODE_CONCURRENT) {
+		error = concurrent_run(mutator, forced);
+		if (error != -EAGAIN)
+			return error;
+	}
 	/* Most of it before the lock, for which attach and statistics wait too. */
 	error = cycle_finish_sweep(mutator);
 	if (error)
@@ -231,19 +290,33 @@ int cycle_run(struct gca_mutator *mutator, bool forced)
  * their share, by what is in use, but not before half of the goal's room was
  * allocated, since the next cycle would find the same holes.
  */
-static bool goal_reached(const struct gca_heap *heap, size_t bytes)
+static bool goal_reached(const struct gca_heap *heap, uint64_t target, size_t bytes)
 {
 	uint64_t live = __atomic_load_n(&heap->heap_live, __ATOMIC_RELAXED);
-	uint64_t allocated = __atomic_load_n(&heap->allocated, __ATOMIC_RELAXED) + bytes;
+	uint64_t allocated = heap_allocated(heap) + bytes;
 	uint64_t goal = __atomic_load_n(&heap->next_gc, __ATOMIC_RELAXED);
 	uint64_t inuse;
 
-	if (live + allocated >= goal)
+	if (live + allocated >= target)
 		return true;
 	if (allocated < (goal - live) / 2)
 		return false;
 	inuse = __atomic_load_n(&heap->status->counters.heap_inuse, __ATOMIC_RELAXED) + bytes;
 	return inuse >= saturating_add(goal, goal / HOLES_PARTS);
+}
+
+/* At the goal, with that cycle under way: it gets the CPU, and the time. */
+static void pace(struct gca_mutator *mutator, uint64_t cycle, size_t bytes)
+{
+	struct gca_heap *heap = mutator->heap;
+	uint64_t goal = __atomic_load_n(&heap->next_gc, __ATOMIC_RELAXED);
+
+	if (!goal_reached(heap, goal, bytes))
+		return;
+	if (goal_reached(heap, saturating_add(goal, goal / OVERDUE_PARTS), bytes))
+		concurrent_wait(mutator, cycle, UINT64_MAX);
+	else
+		concurrent_wait(mutator, cycle, WAIT_NS);
 }
 
 /**
@@ -258,11 +331,19 @@ void cycle_poll_for(struct gca_mutator *mutator, size_t bytes)
 	struct gca_heap *heap = mutator->heap;
 
 	gca_safepoint(mutator);
-	if (likely(!goal_reached(heap, bytes)))
+	if (likely(!goal_reached(heap, __atomic_load_n(&heap->trigger, __ATOMIC_RELAXED), bytes)))
 		return;
 	/* A large object alone may be more than the goal: not a cycle for each. */
-	if (!__atomic_load_n(&heap->allocated, __ATOMIC_RELAXED))
+	if (!heap_allocated(heap))
 		return;
+	if (heap->mode == GCA_MODE_CONCURRENT) {
+		uint64_t cycle = concurrent_request(heap);
+
+		if (cycle) {
+			pace(mutator, cycle, bytes);
+			return;
+		}
+	}
 	cycle_run(mutator, false);
 }
 
@@ -319,6 +400,7 @@ int gca_collect(struct gca_mutator *mutator)
 size_t gca_release(struct gca_mutator *mutator)
 {
 	struct gca_heap *heap = mutator->heap;
+	struct gca_mutator *each;
 	size_t released = 0;
 
 	if (gca_collect(mutator))
@@ -326,9 +408,11 @@ size_t gca_release(struct gca_mutator *mutator)
 	/* What the mutators took since; then the tables of what is free. */
 	world_lock(heap, mutator);
 	world_stop(heap, mutator);
-	flush_all(heap);
+	for (each = heap->mutators; each; each = each->next)
+		alloc_flush(each);
 	tables_trim(heap, true);
-	mark_close(heap);
+	if (!heap->marking)
+		mark_close(heap);
 	world_start(heap, mutator);
 	world_unlock(heap);
 	if (cycle_scavenge_all(mutator, &released))

@@ -36,6 +36,9 @@ struct gca_mutator;
 /* Reads words that belong to no C object, or to another thread's frame. */
 #define GCA_NO_ASAN	__attribute__((no_sanitize("address")))
 
+/* Reads another thread's frames, which may be in use: any word will do there. */
+#define GCA_NO_TSAN	__attribute__((no_sanitize("thread")))
+
 /*
  * shadow: for each pointer slot of the heap and of the registered ranges, the
  * value that the last barrier wrote.  While it is on, mutator->barrier is set

@@ -19,6 +19,8 @@ struct fault_state {
 
 static struct fault_state faults[GCA_FAULTS];
 
+void (*gca_stage_hook)(struct gca_heap *heap, enum gca_stage stage);
+
 /**
  * gca_fault_arm - let @fault happen, once or from then on
  * @fault: which

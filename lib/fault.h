@@ -20,10 +20,42 @@ enum gca_fault {
 	GCA_FAULT_STALE_CLASS,	/* the same: of another class */
 	GCA_FAULT_KEEP_ALLOC,	/* a dead object's mark bit is set before the flip */
 	GCA_FAULT_NO_MEMORY,	/* a mapping of the library's own cannot be had */
+	GCA_FAULT_NO_DELETION,	/* a barrier does not shade what it overwrites */
+	GCA_FAULT_ONE_HANDSHAKE, /* barrier and scan in one handshake, not two */
+	GCA_FAULT_LOSE_SHADES,	/* a mutator's buffer is dropped at a handshake */
+	GCA_FAULT_EARLY_END,	/* marking ends without a round that finds nothing */
+	GCA_FAULT_EARLY_WHITE,	/* mutators turn white before the flip */
+	GCA_FAULT_NO_UNROOT,	/* a range stops being roots and is not shaded */
 	GCA_FAULTS,
 };
 
+/* Where the collector of a concurrent heap has got to. */
+enum gca_stage {
+	GCA_STAGE_BLACK,	/* the first handshake is over */
+	GCA_STAGE_SCANNED,	/* the second; nothing has been marked from ranges */
+	GCA_STAGE_DRAINED,	/* before each round that may be the last */
+	GCA_STAGE_MARKED,	/* after the last, before the flip */
+	GCA_STAGE_FLIPPING,	/* the same with the world held */
+	GCA_STAGE_FLIPPED,	/* before the mutators are told */
+};
+
+struct gca_heap;
+
 #ifdef GCA_TEST_FAULTS
+
+/* For tests: called by the collector's thread at each stage, if not NULL; the world
+ * is held from GCA_STAGE_FLIPPING on, and not before.
+ */
+extern void (*gca_stage_hook)(struct gca_heap *heap, enum gca_stage stage);
+
+static inline void gca_stage(struct gca_heap *heap, enum gca_stage stage)
+{
+	void (*hook)(struct gca_heap *heap, enum gca_stage stage) =
+		__atomic_load_n(&gca_stage_hook, __ATOMIC_ACQUIRE);
+
+	if (hook)
+		hook(heap, stage);
+}
 
 /* For tests. @nth counts from 1; for the stale rows it is page index + 1.  0 disarms. */
 void gca_fault_arm(enum gca_fault fault, uint64_t nth);
@@ -45,6 +77,10 @@ static inline bool gca_fault_hit(enum gca_fault fault)
 static inline uint64_t gca_fault_row(uint64_t page, uint64_t word0)
 {
 	return word0;
+}
+
+static inline void gca_stage(struct gca_heap *heap, enum gca_stage stage)
+{
 }
 
 #endif /* GCA_TEST_FAULTS */

@@ -245,6 +245,8 @@ static void heap_free(struct gca_heap *heap)
 	free(heap->roots.callbacks);
 	pthread_mutex_destroy(&heap->world);
 	pthread_mutex_destroy(&heap->stats_lock);
+	pthread_mutex_destroy(&heap->grey_lock);
+	pthread_mutex_destroy(&heap->gc_lock);
 	free(heap);
 }
 
@@ -270,6 +272,8 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 		return error_set(-ENOMEM, "no memory for a heap");
 	pthread_mutex_init(&heap->world, NULL);
 	pthread_mutex_init(&heap->stats_lock, NULL);
+	pthread_mutex_init(&heap->grey_lock, NULL);
+	concurrent_open(heap);
 	error = env_read(&taken, heap);
 	if (error)
 		goto fail;
@@ -323,6 +327,7 @@ int gca_close(struct gca_heap *heap)
 	if (mutators)
 		return error_set(-EBUSY, "%u mutators are attached", mutators);
 	heap_unlist(heap);
+	concurrent_close(heap);
 	mark_close(heap);
 	close_sized(heap);
 	heap_free(heap);

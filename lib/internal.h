@@ -171,7 +171,21 @@ enum mutator_state {
 	MUTATOR_RUNNING,
 	MUTATOR_BLOCKED,	/* stack published; the thread keeps off the heap */
 	MUTATOR_CLAIMED,	/* the same, and must not leave it */
+	MUTATOR_AWAITED,	/* claimed, and the thread sleeps until it is not */
 };
+
+/* What a handshake asks each mutator to do; handshake.c. */
+enum handshake {
+	HANDSHAKE_NONE,
+	HANDSHAKE_BLACK,	/* barrier and black allocation on */
+	HANDSHAKE_SCAN,		/* shade registers, stack and frames */
+	HANDSHAKE_FLUSH,	/* hand over what was shaded */
+	HANDSHAKE_WHITE,	/* marking is over, generation flipped: spans back */
+	HANDSHAKE_ONE_FOR_TWO,	/* BLACK and SCAN in one: only to be caught */
+};
+
+/* Pointers that a mutator shades before it marks them: some 10 us of work. */
+#define SHADES_MAX	256
 
 /* Bytes of stack copied: more than the frame of a function that blocks is likely
  * to have, and cheap beside the system call that follows.
@@ -200,7 +214,8 @@ struct gca_mutator {
 	uintptr_t stack_base;	/* high end */
 	uintptr_t *stack_copy;	/* STACK_COPY_MAX bytes; NULL: precise roots only */
 
-	uint32_t state;		/* enum mutator_state, atomic */
+	uint32_t state;		/* enum mutator_state, atomic, futex while awaited */
+	uint32_t request;	/* enum handshake, atomic: what it is asked for */
 	uint32_t depth;		/* of blocking regions; own thread */
 
 	/* Written before the mutator leaves RUNNING, read by a stopper after it
@@ -220,6 +235,13 @@ struct gca_mutator {
 	struct gca_mutator *next_mine;	/* of the thread's, other heaps */
 	uint32_t nr_spent;
 	struct gcarena_span spent[GCARENA_BATCH_MAX];
+	uint32_t generation;	/* that abi.alloc_bits is of */
+	uint32_t epoch;		/* index into heap->allocated */
+	uint64_t *mark_bits;	/* where black allocation marks; NULL: white */
+	uint64_t wakes;		/* times it left a blocking region */
+	uint64_t scanned_at;	/* wakes when a proxy scanned it; UINT64_MAX: itself */
+	uint32_t nr_shades;
+	uintptr_t shades[SHADES_MAX]; /* to be marked: words, not yet looked at */
 
 	/* Counted when a run ends; own thread or stopper writes, anyone reads. */
 	uint64_t total_alloc;
@@ -256,6 +278,37 @@ void world_unlock(struct gca_heap *heap);
 void world_stop(struct gca_heap *heap, struct gca_mutator *self);
 void world_start(struct gca_heap *heap, struct gca_mutator *self);
 
+/* World held: gives a claimed mutator free. */
+void mutator_unclaim(struct gca_mutator *mutator);
+/* Waits for an acknowledgement that is not one of @acks; the nth wait of a loop. */
+void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth);
+void stop_acknowledge(struct gca_heap *heap);
+/* Concurrent cycles: a mutator was kept from running for so long. */
+void stop_note(struct gca_heap *heap, uint64_t ns);
+
+/* ----------------------------------------------------------- handshake.c */
+
+/* World held: when it returns every mutator has done @what, itself or by proxy. */
+void handshake(struct gca_heap *heap, enum handshake what);
+/* Owner, running, asked to. */
+void handshake_answer(struct gca_mutator *mutator);
+/* World stopped: the same as HANDSHAKE_SCAN of all, and the root callbacks. */
+void handshake_scan_stopped(struct gca_heap *heap);
+
+/* ---------------------------------------------------------- concurrent.c */
+
+/* One whole cycle begun after the call, waited for while blocked.  -EAGAIN: there
+ * is no collector thread, and none can be had.
+ */
+int concurrent_run(struct gca_mutator *mutator, bool forced);
+/* Asks for a cycle, if none is under way: which one, or 0 as above. */
+uint64_t concurrent_request(struct gca_heap *heap);
+/* Waits while blocked until that cycle is over, @ns at most. */
+void concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns);
+void concurrent_open(struct gca_heap *heap);
+/* Ends the thread, after the cycle that it is at. */
+void concurrent_close(struct gca_heap *heap);
+
 /* --------------------------------------------------------------- stack.c */
 
 /* Finds the calling thread's stack.  0 or -ENOTSUP. */
@@ -269,6 +322,9 @@ void stack_publish(struct gca_mutator *mutator);
 
 /* Owner or stopper: counts and closes every run; all spans go to the backend. */
 void alloc_flush(struct gca_mutator *mutator);
+/* Owner or stopper, at the handshakes of those names. */
+void alloc_turn_black(struct gca_mutator *mutator);
+void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation);
 /* The same, counting only: runs stay open.  Owner. */
 void alloc_count(struct gca_mutator *mutator);
 /* Returns @mutator's spent spans. */
@@ -318,6 +374,12 @@ struct gca_visitor {
 
 /* World stopped: all roots.  Stacks first, then frames, ranges, callbacks. */
 void roots_visit(struct gca_heap *heap, struct gca_visitor *visitor);
+/* The stack as published and the frames of @mutator: its own, or claimed. */
+void roots_visit_mutator(struct gca_mutator *mutator, struct gca_visitor *visitor);
+void roots_visit_callbacks(struct gca_heap *heap, struct gca_visitor *visitor);
+/* World held: at most @slots slots of the ranges from @at on; false: no more. */
+bool roots_visit_ranges(struct gca_heap *heap, struct gca_visitor *visitor, uintptr_t *at,
+			size_t slots);
 
 /* ---------------------------------------------------------------- mark.c */
 
@@ -338,6 +400,19 @@ struct mark_stack {
 void mark_close(struct gca_heap *heap);
 /* World stopped, sweep complete: fills bitmap[(generation + 1) & 1]. */
 void mark_heap(struct gca_heap *heap, struct mark_result *result);
+
+/* Marks beside the mutators until nothing is grey; all of them are black, scanned. */
+void mark_beside(struct gca_heap *heap, struct mark_result *result);
+/* Any thread, marking on: marks what @words point to, and hands it to the marker. */
+void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr);
+/* Owner or claimed: a word for its buffer, and the buffer's end. */
+void mark_shade_flush(struct gca_mutator *mutator);
+static inline void mark_shade(struct gca_mutator *mutator, uintptr_t word)
+{
+	mutator->shades[mutator->nr_shades++] = word;
+	if (unlikely(mutator->nr_shades == SHADES_MAX))
+		mark_shade_flush(mutator);
+}
 
 /* --------------------------------------------------------------- cycle.c */
 
@@ -360,6 +435,11 @@ int cycle_finish_sweep(struct gca_mutator *mutator);
 int cycle_scavenge_all(struct gca_mutator *mutator, size_t *released);
 /* World held or heap not yet shared: goal and policy from heap_live. */
 int cycle_set_goal(struct gca_heap *heap);
+/* Any thread, if a mutator's then blocked: as cycle_finish_sweep(). */
+int cycle_finish_sweep_for(struct gca_heap *heap);
+/* World held, marking done: the mark bitmap becomes the truth of every span. */
+int cycle_flip(struct gca_heap *heap);
+void cycle_note_peak(struct gca_heap *heap);
 
 /* --------------------------------------------------------------- stats.c */
 
@@ -407,11 +487,14 @@ struct gca_heap {
 	struct roots roots;
 	struct gcarena_policy policy;
 	int percent;		/* GCA_PERCENT_OFF or above 0 */
-	struct mark_stack mark_stack;
+	struct mark_stack mark_stack; /* while marking: the marker's */
 	uint64_t trimmed;	/* heap_idle when the tables were last trimmed */
 
-	/* atomic; written with the world stopped */
+	/* atomic; written with the world held; a mutator's own are its alloc_bits */
 	uint32_t generation;
+	uint32_t epoch;		/* of mutators that turn black */
+	uint32_t marking;	/* from the first handshake to the flip */
+	uint32_t drifted;	/* a mutator left while marking was on */
 	uint32_t forked;	/* this is a child: nothing works */
 	uint32_t broken;	/* a cycle could not be finished: nothing works */
 
@@ -422,9 +505,13 @@ struct gca_heap {
 	/* atomic */
 	uint64_t heap_live;	/* bytes that the last cycle marked */
 	uint64_t heap_live_objects;
-	uint64_t allocated;	/* bytes since, counted when a run ends */
+	uint64_t allocated[2];	/* bytes since, by epoch, counted when a run ends */
 	uint64_t last_freed;	/* bytes that it found dead */
 	uint64_t next_gc;	/* of heap_live + allocated; UINT64_MAX: off */
+	uint64_t trigger;	/* of the same: where a concurrent cycle starts */
+	uint64_t runway;	/* bytes that are expected to be allocated in one */
+	uint64_t black_objects;	/* allocated black in this cycle */
+	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
 	uint64_t peak_inuse;
 	uint32_t pages_high;	/* end of the highest span ever held */
 	uint64_t cycles_begun;
@@ -436,6 +523,27 @@ struct gca_heap {
 	uint64_t meta_bytes;	/* of the library's own, mapped and in use */
 	uint64_t gone_total_alloc; /* of mutators that detached */
 	uint64_t gone_mallocs;
+
+	/* What mutators have marked, for the marker. */
+	pthread_mutex_t grey_lock;
+	struct mark_stack grey;
+	struct mark_result grey_result;	/* bytes and objects */
+	uint64_t grey_marked;	/* atomic: objects ever marked by mutators */
+
+	/* concurrent.c */
+	pthread_mutex_t gc_lock;
+	pthread_cond_t gc_asked;
+	pthread_cond_t gc_ended;
+	pthread_t gc_thread;
+	bool gc_running;	/* there is a thread */
+	bool gc_refused;	/* it could not be made; not tried again */
+	bool gc_quit;
+	uint64_t gc_wanted;	/* number of the last cycle asked for */
+	uint64_t gc_forced;	/* the same, by gca_collect() */
+	uint64_t gc_begun;
+	uint64_t gc_finished;
+	uint64_t gc_ended_ns;	/* the collector's: end of the cycle before */
+	int gc_error;		/* of the last finished one */
 
 	pthread_mutex_t stats_lock;
 	struct pause_stats pauses;
@@ -534,6 +642,13 @@ static inline uint64_t *alloc_bitmap(const struct gca_heap *heap)
 static inline uint64_t *mark_bitmap(const struct gca_heap *heap)
 {
 	return heap->bitmap[(heap->generation + 1) & 1];
+}
+
+/* Bytes allocated that the last cycle's heap_live does not have. */
+static inline uint64_t heap_allocated(const struct gca_heap *heap)
+{
+	return __atomic_load_n(&heap->allocated[0], __ATOMIC_RELAXED) +
+	       __atomic_load_n(&heap->allocated[1], __ATOMIC_RELAXED);
 }
 
 /* Pages [0, used) of the heap are all that spans were ever made of. */

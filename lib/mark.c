@@ -2,9 +2,12 @@
 /*
  * Marking: from the roots to every object that can be reached.
  *
- * Runs with the world stopped and the sweep complete, on one thread: nobody else
- * writes either bitmap, so bits are set plainly.  The mark bitmap's lines are
- * clear for every span in use: the sweep before left them so.
+ * Runs with the sweep complete, on one thread, either with the world stopped or
+ * beside the mutators (mark_beside()), who then set mark bits too, allocate black,
+ * and hand over what their barriers shaded.  So mark bits are set by atomic or;
+ * of two that set one, the one that found it clear counts the object and pushes it.
+ * The mark bitmap's lines are clear for every span in use when marking begins: the
+ * sweep before left them so.
  *
  * An entry of the mark stack is an object that is marked and not yet scanned: its
  * granule and its span class in one word.  A stack that cannot grow drops the
@@ -29,6 +32,8 @@
  * miss, few enough for the nearest cache and the CPU's outstanding misses.
  */
 #define RING		16u
+/* Slots of registered ranges between two chances for others to take world. */
+#define RANGE_PIECE	4096u
 #define QUEUE		8u
 
 struct marker {
@@ -63,7 +68,8 @@ static bool stack_grow(struct mark_stack *stack)
 			return false;
 	}
 	stack->entries = grown;
-	stack->max = bytes / sizeof(*stack->entries);
+	/* For statistics, which may be asked for while marking is on. */
+	__atomic_store_n(&stack->max, bytes / sizeof(*stack->entries), __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -83,11 +89,12 @@ static void mark_object(struct marker *marker, const struct object *object)
 	uint64_t *word = &marker->mark_bits[object->granule >> 6];
 	uint64_t bit = 1ULL << (object->granule & 63);
 
-	if (*word & bit)
+	if (__atomic_load_n(word, __ATOMIC_RELAXED) & bit)
 		return;
 	if (gca_fault_hit(GCA_FAULT_SKIP_MARK))
 		return;
-	*word |= bit;
+	if (__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit)
+		return;
 	marker->result->bytes += object->size;
 	marker->result->objects++;
 	if (span_classes[object->span_class].flavour != GCA_FLAVOUR_NOSCAN)
@@ -100,7 +107,8 @@ static void mark_base(struct marker *marker, uintptr_t address)
 	uint64_t granule = (address - marker->base) >> GCARENA_GRANULE_SHIFT;
 	struct object object;
 
-	if (marker->mark_bits[granule >> 6] >> (granule & 63) & 1)
+	if (__atomic_load_n(&marker->mark_bits[granule >> 6], __ATOMIC_RELAXED) >>
+	    (granule & 63) & 1)
 		return;
 	if (!bit_test(marker->alloc_bits, granule))
 		return;
@@ -164,7 +172,7 @@ static void visit_value(struct gca_visitor *visitor, const void *object)
 }
 
 /* Stacks of other threads, and of this one below its frames' redzones. */
-static GCA_NO_ASAN void visit_words(struct gca_visitor *visitor, uintptr_t low, uintptr_t high)
+static GCA_NO_ASAN GCA_NO_TSAN void visit_words(struct gca_visitor *visitor, uintptr_t low, uintptr_t high)
 {
 	struct marker *marker = (struct marker *)visitor;
 	const volatile uintptr_t *word;
@@ -188,7 +196,7 @@ static void scan_bits(struct marker *marker, uintptr_t base, size_t size)
 	while (left) {
 		unsigned int shift = word & 63;
 		size_t here = 64 - shift < left ? 64 - shift : left;
-		uint64_t mask = bits[word >> 6] >> shift;
+		uint64_t mask = __atomic_load_n(&bits[word >> 6], __ATOMIC_RELAXED) >> shift;
 
 		if (here < 64)
 			mask &= (1ULL << here) - 1;
@@ -270,12 +278,21 @@ static void rescan_span(struct marker *marker, const struct span *span)
 	const struct span_class *class = &span_classes[span->span_class];
 	uint32_t objects = span->large ? 1 : class->objects;
 	uint64_t granule = granule_of(marker->heap, span->base);
+	struct object object;
+	uintptr_t base;
 	uint32_t i;
 
 	if (span->span_class == CLASS_MANUAL || class->flavour == GCA_FLAVOUR_NOSCAN)
 		return;
 	for (i = 0; i < objects; i++, granule += class->elem >> GCARENA_GRANULE_SHIFT) {
-		if (!bit_test(marker->mark_bits, granule))
+		/* A free slot of an open run is black, and no object. */
+		if (!bit_test(marker->mark_bits, granule) ||
+		    !bit_test(marker->alloc_bits, granule))
+			continue;
+		/* The row was read before: once more, now that an object is there. */
+		base = marker->base + (granule << GCARENA_GRANULE_SHIFT);
+		if (!object_at(marker->heap, base, &object) || object.base != base ||
+		    object.span_class != span->span_class)
 			continue;
 		scan(marker, granule, span->span_class);
 		drain(marker);
@@ -303,16 +320,199 @@ static void stack_drop(struct mark_stack *stack)
 {
 	table_unmap(stack->entries, stack->max * sizeof(*stack->entries));
 	stack->entries = NULL;
-	stack->max = 0;
+	__atomic_store_n(&stack->max, 0, __ATOMIC_RELAXED);
 }
 
 /**
- * mark_close - give the mark stack back
- * @heap: the heap, about to be closed
+ * mark_close - give the mark stacks back
+ * @heap: the heap, not being marked
  */
 void mark_close(struct gca_heap *heap)
 {
 	stack_drop(&heap->mark_stack);
+	stack_drop(&heap->grey);
+}
+
+static struct marker marker_of(struct gca_heap *heap, struct mark_stack *stack,
+			       struct mark_result *result)
+{
+	return (struct marker){
+		.visitor = {
+			.slots = visit_slots,
+			.value = visit_value,
+			.words = visit_words,
+			.heap = heap,
+			.low = 0,
+			.high = UINTPTR_MAX,
+		},
+		.heap = heap,
+		.base = heap->base,
+		.size = heap->size,
+		.alloc_bits = alloc_bitmap(heap),
+		.mark_bits = mark_bitmap(heap),
+		.stack = stack,
+		.result = result,
+	};
+}
+
+/* The caller's entries go to the marker. */
+static void hand_over(struct gca_heap *heap, const struct mark_stack *from,
+		      const struct mark_result *result)
+{
+	struct mark_stack *grey = &heap->grey;
+
+	pthread_mutex_lock(&heap->grey_lock);
+	while (grey->max - grey->nr < from->nr && stack_grow(grey))
+		;
+	if (grey->max - grey->nr < from->nr) {
+		/* They are marked: the marker will find them. */
+		grey->overflow = true;
+	} else {
+		memcpy(&grey->entries[grey->nr], from->entries,
+		       from->nr * sizeof(*from->entries));
+		grey->nr += from->nr;
+	}
+	heap->grey_result.bytes += result->bytes;
+	heap->grey_result.objects += result->objects;
+	pthread_mutex_unlock(&heap->grey_lock);
+	__atomic_add_fetch(&heap->grey_marked, result->objects, __ATOMIC_SEQ_CST);
+}
+
+/**
+ * mark_shades - mark what some words point to
+ * @heap: the heap, marking on; the calling thread is running in it, or holds world
+ * @words: each a pointer into the heap or anything else
+ * @nr: how many
+ */
+void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr)
+{
+	uint64_t entries[SHADES_MAX];
+	struct mark_result result;
+	struct mark_stack stack;
+	struct marker marker;
+	size_t i;
+
+	while (nr) {
+		size_t here = nr < SHADES_MAX ? nr : SHADES_MAX;
+
+		memset(&result, 0, sizeof(result));
+		stack = (struct mark_stack){ .entries = entries, .max = SHADES_MAX };
+		marker = marker_of(heap, &stack, &result);
+		for (i = 0; i < here; i++)
+			mark_word(&marker, __atomic_load_n(&words[i], __ATOMIC_RELAXED));
+		if (result.objects)
+			hand_over(heap, &stack, &result);
+		words += here;
+		nr -= here;
+	}
+}
+
+/**
+ * mark_shade_flush - mark what a mutator has shaded
+ * @mutator: the calling thread's, or one claimed
+ */
+void mark_shade_flush(struct gca_mutator *mutator)
+{
+	uint32_t nr = mutator->nr_shades;
+
+	mutator->nr_shades = 0;
+	/* Nobody is black any more once the flip is done: nothing can be grey. */
+	if (mutator->mark_bits)
+		mark_shades(mutator->heap, mutator->shades, nr);
+}
+
+/* What mutators have marked comes onto the marker's stack: false if nothing. */
+static bool take_grey(struct gca_heap *heap, struct mark_stack *stack)
+{
+	struct mark_stack *grey = &heap->grey;
+	bool some;
+
+	pthread_mutex_lock(&heap->grey_lock);
+	some = grey->nr || grey->overflow;
+	stack->overflow |= grey->overflow;
+	grey->overflow = false;
+	while (grey->nr && stack->nr < stack->max)
+		stack->entries[stack->nr++] = grey->entries[--grey->nr];
+	if (grey->nr && !stack_grow(stack)) {
+		grey->nr = 0;
+		stack->overflow = true;
+	}
+	pthread_mutex_unlock(&heap->grey_lock);
+	return some;
+}
+
+/*
+ * One round of the mutators: true when it found nothing.
+ *
+ * When it begins, the marker holds no grey object, and neither does heap->grey if it
+ * is empty afterwards and nothing was marked meanwhile.  A mutator's buffer only
+ * grows between its flushes; so one that had a grey object at the beginning has it
+ * at its flush, which marks it.  Hence, nothing marked: nothing was grey at the
+ * beginning, and every object that a mutator can reach is marked.
+ */
+static bool round_found_nothing(struct gca_heap *heap)
+{
+	uint64_t before = __atomic_load_n(&heap->grey_marked, __ATOMIC_SEQ_CST);
+	bool nothing;
+
+	pthread_mutex_lock(&heap->grey_lock);
+	nothing = !heap->grey.nr && !heap->grey.overflow;
+	pthread_mutex_unlock(&heap->grey_lock);
+	if (!nothing)
+		return false;
+	gca_stage(heap, GCA_STAGE_DRAINED);
+	if (gca_fault_hit(GCA_FAULT_EARLY_END))
+		return true;
+	pthread_mutex_lock(&heap->world);
+	handshake(heap, HANDSHAKE_FLUSH);
+	pthread_mutex_unlock(&heap->world);
+	return __atomic_load_n(&heap->grey_marked, __ATOMIC_SEQ_CST) == before;
+}
+
+/* Registered ranges, a piece at a time: who attaches need not wait for all. */
+static void mark_ranges(struct marker *marker, struct mark_result *result)
+{
+	struct gca_heap *heap = marker->heap;
+	uintptr_t from = 0, at = 0;
+	bool more = true;
+
+	while (more) {
+		pthread_mutex_lock(&heap->world);
+		from = at;
+		more = roots_visit_ranges(heap, &marker->visitor, &at, RANGE_PIECE);
+		pthread_mutex_unlock(&heap->world);
+		if (more)
+			result->range_bytes += at - from < RANGE_PIECE * sizeof(void *) ?
+					       at - from : RANGE_PIECE * sizeof(void *);
+		drain(marker);
+	}
+}
+
+/**
+ * mark_beside - mark what can be reached, while the program runs
+ * @heap: the heap, marking on, every mutator scanned
+ * @result: what was marked
+ */
+void mark_beside(struct gca_heap *heap, struct mark_result *result)
+{
+	struct mark_stack *stack = &heap->mark_stack;
+	struct marker marker = marker_of(heap, stack, result);
+
+	gca_assert(!stack->nr);
+	stack->overflow = false;
+	mark_ranges(&marker, result);
+	do {
+		while (take_grey(heap, stack) || stack->overflow) {
+			drain(&marker);
+			while (stack->overflow)
+				rescan(&marker);
+		}
+	} while (!round_found_nothing(heap));
+	result->bytes += heap->grey_result.bytes;
+	result->objects += heap->grey_result.objects;
+	memset(&heap->grey_result, 0, sizeof(heap->grey_result));
+	if (stack->max * sizeof(*stack->entries) > STACK_KEEP)
+		stack_drop(stack);
 }
 
 /**
@@ -322,22 +522,8 @@ void mark_close(struct gca_heap *heap)
  */
 void mark_heap(struct gca_heap *heap, struct mark_result *result)
 {
-	struct marker marker = {
-		.visitor = {
-			.slots = visit_slots,
-			.value = visit_value,
-			.words = visit_words,
-			.heap = heap,
-		},
-		.heap = heap,
-		.base = heap->base,
-		.size = heap->size,
-		.alloc_bits = alloc_bitmap(heap),
-		.mark_bits = mark_bitmap(heap),
-		.stack = &heap->mark_stack,
-		.result = result,
-	};
 	struct mark_stack *stack = &heap->mark_stack;
+	struct marker marker = marker_of(heap, stack, result);
 	struct gca_mutator *mutator;
 	size_t i;
 

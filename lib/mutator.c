@@ -2,8 +2,9 @@
 /*
  * Mutators: a thread's attachment to a heap.
  *
- * The list of a heap's mutators changes under heap->world, so a cycle sees it
- * fixed, and a thread that attaches or detaches does so between cycles.  A thread
+ * The list of a heap's mutators changes under heap->world, so a stop or a handshake
+ * sees it fixed; a thread that attaches joins in the phase that the cycle is in,
+ * with nothing of the heap in its hands.  A thread
  * that ends without detaching is detached by a destructor of thread-specific data;
  * its frames are gone with its stack.
  *
@@ -68,7 +69,12 @@ static void detach(struct gca_mutator *mutator)
 
 	alloc_flush(mutator);
 	world_lock(heap, mutator);
-	/* The wait was a safepoint, but no allocation: nothing to flush again. */
+	/* The wait was a safepoint, but no allocation: no span to flush again.  What
+	 * was shaded is nobody else's to hand over.
+	 */
+	mark_shade_flush(mutator);
+	if (heap->marking)
+		heap->drifted = 1;
 	*mutator->link = mutator->next;
 	if (mutator->next)
 		mutator->next->link = mutator->link;
@@ -178,6 +184,13 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
 
 	world_lock(heap, NULL);
 	mutator->abi.alloc_bits = alloc_bitmap(heap);
+	mutator->generation = heap->generation;
+	mutator->epoch = heap->epoch;
+	mutator->scanned_at = UINT64_MAX;
+	if (heap->marking) {
+		alloc_turn_black(mutator);
+		mutator->abi.barrier = 1;
+	}
 	mutator->next = heap->mutators;
 	if (mutator->next)
 		mutator->next->link = &mutator->next;
@@ -235,6 +248,8 @@ void mutator_forked(void)
 	for (mutator = mine; mutator; mutator = mutator->next_mine) {
 		mutator->abi.cache = empty_caches;
 		mutator->abi.poll = 0;
+		mutator->abi.barrier = 0;
+		mutator->mark_bits = NULL;
 		/* Its copy is a table, which children do not inherit. */
 		mutator->stack_copy = NULL;
 	}

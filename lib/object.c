@@ -20,10 +20,21 @@
  */
 void *gca_object_of(struct gca_heap *heap, const void *address, size_t *size)
 {
+	const uint32_t *generation = &heap->status->generation;
 	struct object object;
+	uint32_t before;
+	bool there;
 
-	if (heap_usable(heap) || !object_at(heap, (uintptr_t)address, &object) ||
-	    !bit_test(alloc_bitmap(heap), object.granule))
+	if (heap_usable(heap) || !object_at(heap, (uintptr_t)address, &object))
+		return NULL;
+	/* The flip may come between choosing the bitmap and reading it, which a
+	 * sweep clears after that.
+	 */
+	do {
+		before = __atomic_load_n(generation, __ATOMIC_ACQUIRE);
+		there = bit_test(heap->bitmap[before & 1], object.granule);
+	} while (before != __atomic_load_n(generation, __ATOMIC_RELAXED));
+	if (!there)
 		return NULL;
 	/* The last byte is padding: a pointer to it is one past the end. */
 	if (size)

@@ -119,6 +119,9 @@ int gca_root_remove(struct gca_heap *heap, void *start)
 	} else {
 		if (heap->debug_shadow)
 			shadow_root_remove(heap, start);
+		/* The deletion half of the barrier, for all its slots at once. */
+		if (heap->marking && !gca_fault_hit(GCA_FAULT_NO_UNROOT))
+			mark_shades(heap, start, roots->ranges[at].bytes / sizeof(void *));
 		roots->nr_ranges--;
 		memmove(&roots->ranges[at], &roots->ranges[at + 1],
 			(roots->nr_ranges - at) * sizeof(*roots->ranges));
@@ -216,7 +219,12 @@ void gca_frame_pop(void *frame)
 	head->mutator->frames = head->next;
 }
 
-static void visit_mutator(struct gca_mutator *mutator, struct gca_visitor *visitor)
+/**
+ * roots_visit_mutator - show a mutator's stack and frames to @visitor
+ * @mutator: the calling thread's, its stack published, or one claimed
+ * @visitor: who wants to see them
+ */
+void roots_visit_mutator(struct gca_mutator *mutator, struct gca_visitor *visitor)
 {
 	uintptr_t copy = (uintptr_t)mutator->stack_copy;
 	struct gca_frame *frame;
@@ -227,6 +235,51 @@ static void visit_mutator(struct gca_mutator *mutator, struct gca_visitor *visit
 	}
 	for (frame = mutator->frames; frame; frame = frame->next)
 		visitor->slots(visitor, (void *const *)(frame + 1), frame->count);
+}
+
+/**
+ * roots_visit_callbacks - ask the program for the roots that only it can find
+ * @heap: the heap, stopped
+ * @visitor: who wants to see them
+ */
+void roots_visit_callbacks(struct gca_heap *heap, struct gca_visitor *visitor)
+{
+	size_t i;
+
+	visitor->low = 0;
+	visitor->high = UINTPTR_MAX;
+	for (i = 0; i < heap->roots.nr_callbacks; i++)
+		heap->roots.callbacks[i].fn(visitor, heap->roots.callbacks[i].arg);
+}
+
+/**
+ * roots_visit_ranges - show a piece of the registered ranges to @visitor
+ * @heap: the heap, its world held
+ * @visitor: who wants to see them
+ * @at: address from which on; out: for the next call
+ * @slots: how many at most
+ *
+ * Between two calls ranges may come and go: one that comes is zero, the slots of
+ * one that goes are shaded.
+ *
+ * Return: false when there is nothing from @at on.
+ */
+bool roots_visit_ranges(struct gca_heap *heap, struct gca_visitor *visitor, uintptr_t *at,
+			size_t slots)
+{
+	struct roots *roots = &heap->roots;
+	size_t i = range_after(roots, *at);
+	uintptr_t start, end;
+
+	if (i == roots->nr_ranges)
+		return false;
+	start = roots->ranges[i].start > *at ? roots->ranges[i].start : *at;
+	end = roots->ranges[i].start + roots->ranges[i].bytes;
+	if ((end - start) / sizeof(void *) > slots)
+		end = start + slots * sizeof(void *);
+	visitor->slots(visitor, (void *const *)start, (end - start) / sizeof(void *));
+	*at = end;
+	return true;
 }
 
 /**
@@ -242,12 +295,11 @@ void roots_visit(struct gca_heap *heap, struct gca_visitor *visitor)
 	visitor->low = 0;
 	visitor->high = UINTPTR_MAX;
 	for (mutator = heap->mutators; mutator; mutator = mutator->next)
-		visit_mutator(mutator, visitor);
+		roots_visit_mutator(mutator, visitor);
 	for (i = 0; i < heap->roots.nr_ranges; i++)
 		visitor->slots(visitor, (void *const *)heap->roots.ranges[i].start,
 			       heap->roots.ranges[i].bytes / sizeof(void *));
-	for (i = 0; i < heap->roots.nr_callbacks; i++)
-		heap->roots.callbacks[i].fn(visitor, heap->roots.callbacks[i].arg);
+	roots_visit_callbacks(heap, visitor);
 }
 
 /**

@@ -120,7 +120,8 @@ static void sum_mutators(struct gca_heap *heap, struct gca_stats *stats)
 	}
 	stats->mutators = heap->nr_mutators;
 	stats->meta_sys = heap->meta_bytes +
-			  heap->mark_stack.max * sizeof(*heap->mark_stack.entries);
+			  (get(&heap->mark_stack.max) + get(&heap->grey.max)) *
+			  sizeof(*heap->mark_stack.entries);
 	world_unlock(heap);
 }
 
@@ -148,7 +149,7 @@ int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 	sum_mutators(heap, &stats);
 	stats.heap_live = get(&heap->heap_live);
 	stats.heap_live_objects = get(&heap->heap_live_objects);
-	stats.heap_alloc = stats.heap_live + get(&heap->allocated);
+	stats.heap_alloc = stats.heap_live + heap_allocated(heap);
 	stats.heap_sys = arena.counters.heap_sys;
 	stats.heap_inuse = arena.counters.heap_inuse;
 	stats.heap_idle = arena.counters.heap_idle;

@@ -7,8 +7,9 @@
  *
  *	mutator		RUNNING -> BLOCKED	any time
  *	mutator		BLOCKED -> RUNNING	compare-and-swap, heap->stop is 0
- *	stopper		BLOCKED -> CLAIMED	compare-and-swap, heap->stop is 1
- *	stopper		CLAIMED -> BLOCKED	at the end of the stop
+ *	stopper		BLOCKED -> CLAIMED	compare-and-swap, world held
+ *	mutator		CLAIMED -> AWAITED	before it sleeps on the word
+ *	stopper		either -> BLOCKED	when it is done with it
  *
  * The stopper holds heap->world, sets heap->stop, then every poll, and waits
  * until it has claimed each mutator.  A mutator that becomes BLOCKED stores its
@@ -22,6 +23,8 @@
  * What a claimed mutator wrote before BLOCKED is visible to the stopper, and what
  * the stopper wrote into it before CLAIMED -> BLOCKED to the mutator (release
  * and acquire on state).
+ *
+ * A handshake (handshake.c) claims single mutators in the same way.
  *
  * Nobody spins for long: machines are shared, and the thread waited for may need
  * this very CPU.
@@ -79,10 +82,27 @@ void blocked_enter(struct gca_mutator *mutator)
 	heap = mutator->heap;
 	stack_publish(mutator);
 	__atomic_store_n(&mutator->state, MUTATOR_BLOCKED, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&heap->stop, __ATOMIC_SEQ_CST)) {
-		__atomic_add_fetch(&heap->acks, 1, __ATOMIC_SEQ_CST);
-		futex_wake(&heap->acks);
-	}
+	if (__atomic_load_n(&heap->stop, __ATOMIC_SEQ_CST) ||
+	    __atomic_load_n(&mutator->request, __ATOMIC_SEQ_CST))
+		stop_acknowledge(heap);
+}
+
+/* BLOCKED to RUNNING; or false, after a wait for whoever has claimed it. */
+static bool try_run(struct gca_mutator *mutator)
+{
+	uint32_t state = MUTATOR_BLOCKED;
+
+	if (__atomic_compare_exchange_n(&mutator->state, &state, MUTATOR_RUNNING, false,
+					__ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
+		return true;
+	/* Claimed meanwhile, and perhaps free again by now. */
+	if (state == MUTATOR_CLAIMED &&
+	    __atomic_compare_exchange_n(&mutator->state, &state, MUTATOR_AWAITED, false,
+					__ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
+		state = MUTATOR_AWAITED;
+	if (state == MUTATOR_AWAITED)
+		futex_wait(&mutator->state, MUTATOR_AWAITED);
+	return false;
 }
 
 /**
@@ -91,8 +111,8 @@ void blocked_enter(struct gca_mutator *mutator)
  */
 void blocked_leave(struct gca_mutator *mutator)
 {
-	uint32_t expected = MUTATOR_BLOCKED;
 	struct gca_heap *heap;
+	uint64_t begin = 0;
 
 	if (!mutator)
 		return;
@@ -101,17 +121,68 @@ void blocked_leave(struct gca_mutator *mutator)
 		return;
 	heap = mutator->heap;
 	for (;;) {
-		if (__atomic_load_n(&heap->stop, __ATOMIC_ACQUIRE)) {
+		if (!__atomic_load_n(&heap->stop, __ATOMIC_ACQUIRE) && try_run(mutator))
+			break;
+		if (!begin)
+			begin = now_ns();
+		if (__atomic_load_n(&heap->stop, __ATOMIC_ACQUIRE))
 			futex_wait(&heap->stop, 1);
-			continue;
-		}
-		if (__atomic_compare_exchange_n(&mutator->state, &expected, MUTATOR_RUNNING, false,
-						__ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
-			return;
-		/* Claimed, so a stop began between the two. */
-		gca_assert(expected == MUTATOR_CLAIMED);
-		expected = MUTATOR_BLOCKED;
 	}
+	mutator->wakes++;
+	if (begin)
+		stop_note(heap, now_ns() - begin);
+}
+
+/**
+ * mutator_unclaim - a claimed mutator may run again
+ * @mutator: claimed by the calling thread, which holds world
+ */
+void mutator_unclaim(struct gca_mutator *mutator)
+{
+	uint32_t state = __atomic_exchange_n(&mutator->state, MUTATOR_BLOCKED, __ATOMIC_SEQ_CST);
+
+	gca_assert(state == MUTATOR_CLAIMED || state == MUTATOR_AWAITED);
+	if (state == MUTATOR_AWAITED)
+		futex_wake(&mutator->state);
+}
+
+/**
+ * stop_wait - wait for a mutator to become safe
+ * @heap: the heap, its world held
+ * @acks: heap->acks before the mutators were looked at
+ * @nth: how often this was called in a row, from 0
+ */
+void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth)
+{
+	if (nth < STOP_SPINS)
+		relax();
+	else
+		futex_wait(&heap->acks, acks);
+}
+
+/**
+ * stop_acknowledge - the calling thread's mutator has become safe, or has answered
+ * @heap: the heap
+ */
+void stop_acknowledge(struct gca_heap *heap)
+{
+	__atomic_add_fetch(&heap->acks, 1, __ATOMIC_SEQ_CST);
+	futex_wake(&heap->acks);
+}
+
+/**
+ * stop_note - a mutator was kept from running
+ * @heap: the heap
+ * @ns: for how long
+ */
+void stop_note(struct gca_heap *heap, uint64_t ns)
+{
+	uint64_t longest = __atomic_load_n(&heap->stop_longest, __ATOMIC_RELAXED);
+
+	while (ns > longest)
+		if (__atomic_compare_exchange_n(&heap->stop_longest, &longest, ns, true,
+						__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			break;
 }
 
 /**
@@ -148,7 +219,7 @@ static bool claim_all(struct gca_heap *heap, struct gca_mutator *self)
 
 		if (mutator == self)
 			continue;
-		if (__atomic_load_n(&mutator->state, __ATOMIC_SEQ_CST) == MUTATOR_CLAIMED)
+		if (__atomic_load_n(&mutator->state, __ATOMIC_SEQ_CST) >= MUTATOR_CLAIMED)
 			continue;
 		if (!__atomic_compare_exchange_n(&mutator->state, &expected, MUTATOR_CLAIMED, false,
 						 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
@@ -182,10 +253,7 @@ void world_stop(struct gca_heap *heap, struct gca_mutator *self)
 
 		if (claim_all(heap, self))
 			break;
-		if (spins++ < STOP_SPINS)
-			relax();
-		else
-			futex_wait(&heap->acks, acks);
+		stop_wait(heap, acks, spins++);
 	}
 	waited = now_ns() - begin;
 	if (waited > heap->safepoint_max_ns)
@@ -204,9 +272,8 @@ void world_start(struct gca_heap *heap, struct gca_mutator *self)
 	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
 		if (mutator == self)
 			continue;
-		gca_assert(__atomic_load_n(&mutator->state, __ATOMIC_RELAXED) == MUTATOR_CLAIMED);
 		__atomic_store_n(&mutator->abi.poll, 0, __ATOMIC_RELAXED);
-		__atomic_store_n(&mutator->state, MUTATOR_BLOCKED, __ATOMIC_SEQ_CST);
+		mutator_unclaim(mutator);
 	}
 	__atomic_store_n(&heap->stop, 0, __ATOMIC_SEQ_CST);
 	futex_wake(&heap->stop);
@@ -243,6 +310,10 @@ void gca_blocking_end(struct gca_mutator *mutator)
 void gca_safepoint_slow(struct gca_mutator *mutator)
 {
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
+		return;
+	if (__atomic_load_n(&mutator->request, __ATOMIC_ACQUIRE))
+		handshake_answer(mutator);
+	if (!__atomic_load_n(&mutator->heap->stop, __ATOMIC_ACQUIRE))
 		return;
 	blocked_enter(mutator);
 	blocked_leave(mutator);

@@ -263,7 +263,7 @@ static void see_value(struct gca_visitor *visitor, const void *object)
 }
 
 /* Any word; most are no pointers, and what is wrong with those is nothing. */
-GCA_NO_ASAN
+GCA_NO_ASAN GCA_NO_TSAN
 static void see_words(struct gca_visitor *visitor, uintptr_t low, uintptr_t high)
 {
 	struct verify *verify = container_of(visitor, struct verify, visitor);
@@ -304,6 +304,12 @@ static void trace(struct verify *verify)
 	/* The stack of a thread in a blocking region goes on changing above what
 	 * was copied of it: the marker may have seen more there.
 	 */
+	if (heap->marking && heap->drifted)
+		verify->exact = false;
+	/* Nor is what a mutator has let go since it was scanned. */
+	for (mutator = heap->mutators; mutator; mutator = mutator->next)
+		if (heap->marking && mutator->wakes != mutator->scanned_at)
+			verify->exact = false;
 	for (mutator = heap->mutators; mutator; mutator = mutator->next)
 		if (__atomic_load_n(&mutator->depth, __ATOMIC_RELAXED) &&
 		    !(mutator->flags & GCA_STACK_PRECISE))
@@ -497,7 +503,8 @@ void verify_flipped(struct gca_heap *heap)
 		if (span.span_class != CLASS_MANUAL)
 			objects += count_alloc(verify, &span);
 	}
-	live = __atomic_load_n(&heap->heap_live_objects, __ATOMIC_RELAXED);
+	live = __atomic_load_n(&heap->heap_live_objects, __ATOMIC_RELAXED) +
+	       __atomic_load_n(&heap->black_objects, __ATOMIC_RELAXED);
 	if (objects != live)
 		report(verify, "verify: %zu objects after the flip, but the marker counted %zu",
 		       (size_t)objects, (size_t)live);

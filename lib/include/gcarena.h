@@ -333,6 +333,12 @@ GCA_API void gca_visit_value(struct gca_visitor *visitor, const void *object);
 GCA_API void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind,
 			     size_t size);
 
+/* By the only writer of the word, which a marker may be reading. */
+GCA_ALWAYS_INLINE_ void gca_bits_or_(uint64_t *word, uint64_t bits)
+{
+	__atomic_store_n(word, *word | bits, __ATOMIC_RELAXED);
+}
+
 /**
  * gca_alloc - allocate a zeroed object
  * @mutator: the calling thread's
@@ -370,9 +376,10 @@ GCA_ALWAYS_INLINE_ void *gca_alloc(struct gca_mutator *mutator, const struct gca
 		uint64_t word = granule << 1;
 		unsigned int shift = word & 63;
 
-		abi->pointer_bits[word >> 6] |= kind->pointer_mask << shift;
+		gca_bits_or_(&abi->pointer_bits[word >> 6], kind->pointer_mask << shift);
 		if (shift && cache->elem > (64 - shift) * 8)
-			abi->pointer_bits[(word >> 6) + 1] |= kind->pointer_mask >> (64 - shift);
+			gca_bits_or_(&abi->pointer_bits[(word >> 6) + 1],
+				     kind->pointer_mask >> (64 - shift));
 	}
 	/* Publication: zero, layout, then the alloc bit with release.  While a
 	 * span is held only its holder writes its alloc bits.

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The concurrent cycle, and the thread that runs it.
+ *
+ * A heap opened GCA_MODE_CONCURRENT gets a thread when its first cycle is asked
+ * for.  It is no mutator: it takes heap->world for each step that needs the list of
+ * mutators to stand still, and lets go of it while it marks.  One cycle:
+ *
+ *	sweep complete
+ *	BLACK handshake		barrier and black allocation on in every mutator
+ *	SCAN handshake		only then: each one's registers, stack and frames
+ *	mark_beside()		ranges, heap; FLUSH handshakes until one finds nothing
+ *	start of the sweep	the mark bitmap is the truth
+ *	WHITE handshake		only then: held spans go back, allocation is white
+ *
+ * Documentation/collector.rst says why each "only then" is one.  With verify, poison
+ * or shadow on, the start and the end of a cycle are done in a stop of the world.
+ *
+ * Lock order: world, then gc_lock or grey_lock, which are leaves.  Waiting for a
+ * cycle is done while blocked, without world.
+ */
+#include "internal.h"
+
+#include <signal.h>
+#include <time.h>
+
+/* Trace callbacks and reports run on it. */
+#define COLLECTOR_STACK	(1 * MIB)
+
+struct cycle {
+	struct gctrace trace;
+	struct mark_result result;
+	uint64_t begin;		/* ns */
+	uint64_t started;	/* heap_alloc */
+	uint64_t allocated;	/* bytes, when it began */
+	uint64_t cpu;
+};
+
+static bool ends_stopped(const struct gca_heap *heap)
+{
+	return heap->debug_verify || heap->debug_poison || GCA_ASAN;
+}
+
+/* World held. */
+static void check_stopped(struct gca_heap *heap)
+{
+	uint64_t begin;
+
+	if (!heap->debug_verify && !heap->debug_shadow)
+		return;
+	world_stop(heap, NULL);
+	begin = now_ns();
+	verify_table(heap);
+	shadow_check(heap);
+	stop_note(heap, now_ns() - begin);
+	world_start(heap, NULL);
+}
+
+static void start_marking(struct gca_heap *heap, struct cycle *cycle)
+{
+	uint64_t begin;
+	bool one;
+
+	world_lock(heap, NULL);
+	cycle_note_peak(heap);
+	check_stopped(heap);
+	cycle->trace.goal = heap->next_gc;
+	cycle->allocated = heap_allocated(heap);
+	cycle->trace.heap_start = heap->heap_live + cycle->allocated;
+	heap->drifted = 0;
+	heap->black_objects = 0;
+	__atomic_store_n(&heap->epoch, heap->epoch ^ 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&heap->marking, 1, __ATOMIC_RELAXED);
+	one = gca_fault_hit(GCA_FAULT_ONE_HANDSHAKE);
+	handshake(heap, one ? HANDSHAKE_ONE_FOR_TWO : HANDSHAKE_BLACK);
+	world_unlock(heap);
+	gca_stage(heap, GCA_STAGE_BLACK);
+
+	world_lock(heap, NULL);
+	if (heap->roots.nr_callbacks) {
+		world_stop(heap, NULL);
+		begin = now_ns();
+		handshake_scan_stopped(heap);
+		stop_note(heap, now_ns() - begin);
+		world_start(heap, NULL);
+	} else if (!one) {
+		handshake(heap, HANDSHAKE_SCAN);
+	}
+	world_unlock(heap);
+	gca_stage(heap, GCA_STAGE_SCANNED);
+}
+
+/* World held. */
+static int flip_stopped(struct gca_heap *heap, struct cycle *cycle)
+{
+	struct gca_mutator *mutator;
+	uint64_t begin;
+	int error;
+
+	world_stop(heap, NULL);
+	begin = now_ns();
+	/* No slot is black then that is no object. */
+	for (mutator = heap->mutators; mutator; mutator = mutator->next)
+		alloc_flush(mutator);
+	verify_marked(heap);
+	poison_dead(heap);
+	error = cycle_flip(heap);
+	if (!error) {
+		heap->marking = 0;
+		for (mutator = heap->mutators; mutator; mutator = mutator->next)
+			alloc_turn_white(mutator, heap->generation);
+		__atomic_store_n(&heap->heap_live_objects, cycle->result.objects,
+				 __ATOMIC_RELAXED);
+		verify_flipped(heap);
+	}
+	stop_note(heap, now_ns() - begin);
+	world_start(heap, NULL);
+	return error;
+}
+
+/* World held. */
+static int flip_beside(struct gca_heap *heap)
+{
+	int error;
+
+	if (gca_fault_hit(GCA_FAULT_EARLY_WHITE))
+		handshake(heap, HANDSHAKE_WHITE);
+	gca_stage(heap, GCA_STAGE_FLIPPING);
+	error = cycle_flip(heap);
+	if (error)
+		return error;
+	heap->marking = 0;
+	gca_stage(heap, GCA_STAGE_FLIPPED);
+	handshake(heap, HANDSHAKE_WHITE);
+	return 0;
+}
+
+/*
+ * What the program will allocate in the next cycle, by its rate before this one and
+ * in it, whichever was higher: at the goal it was held up.
+ */
+static void expect_runway(struct gca_heap *heap, const struct cycle *cycle, uint64_t now)
+{
+	uint64_t before = cycle->begin - heap->gc_ended_ns;
+	uint64_t took = now - cycle->begin;
+	uint64_t during = heap->allocated[heap->epoch];
+	uint64_t rate;
+
+	rate = (uint64_t)((unsigned __int128)cycle->allocated * took / (before ? before : 1));
+	heap->runway = rate > during ? rate : during;
+}
+
+/* World held, every mutator white. */
+static int settle(struct gca_heap *heap, struct cycle *cycle)
+{
+	uint64_t now = now_ns();
+
+	__atomic_store_n(&heap->heap_live, cycle->result.bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&heap->heap_live_objects, cycle->result.objects, __ATOMIC_RELAXED);
+	__atomic_store_n(&heap->allocated[heap->epoch ^ 1], 0, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->cycles, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->forced_cycles, cycle->trace.forced, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->gc_cpu_ns, cycle->cpu, __ATOMIC_RELAXED);
+	if (!cycle->trace.forced)
+		expect_runway(heap, cycle, now);
+	heap->gc_ended_ns = now;
+	cycle->trace.heap_live = cycle->result.bytes;
+	cycle->trace.heap_end = cycle->trace.heap_start + heap->allocated[heap->epoch];
+	return cycle_set_goal(heap);
+}
+
+static void report_cycle(struct gca_heap *heap, struct cycle *cycle, uint64_t start_stop,
+			 uint64_t end_stop)
+{
+	uint64_t longest = start_stop > end_stop ? start_stop : end_stop;
+
+	pthread_mutex_lock(&heap->stats_lock);
+	pause_record(&heap->pauses, longest);
+	pthread_mutex_unlock(&heap->stats_lock);
+	cycle->trace.open_ns = cycle->begin - heap->open_ns;
+	cycle->trace.cycle = heap->cycles;
+	cycle->trace.stop_ns = start_stop;
+	cycle->trace.end_ns = end_stop;
+	cycle->trace.mark_cpu_ns = cycle->cpu;
+	cycle->trace.gc_cpu_ns = heap->gc_cpu_ns;
+	cycle->trace.stacks = cycle->result.stack_bytes;
+	cycle->trace.globals = cycle->result.range_bytes;
+	if (heap->debug_gctrace)
+		gctrace_print(heap, &cycle->trace);
+}
+
+static int run(struct gca_heap *heap, bool forced)
+{
+	struct cycle cycle = { .trace = { .forced = forced } };
+	uint64_t start_stop, end_stop, marking;
+	int error = heap_usable(heap);
+
+	if (!error)
+		error = cycle_finish_sweep_for(heap);
+	if (error)
+		return error;
+	cycle.begin = now_ns();
+	cycle.cpu = thread_cpu_ns();
+	__atomic_store_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
+	start_marking(heap, &cycle);
+	start_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
+	marking = now_ns();
+	mark_beside(heap, &cycle.result);
+	cycle.trace.mark_ns = now_ns() - marking;
+	gca_stage(heap, GCA_STAGE_MARKED);
+
+	world_lock(heap, NULL);
+	error = ends_stopped(heap) ? flip_stopped(heap, &cycle) : flip_beside(heap);
+	end_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
+	cycle.cpu = thread_cpu_ns() - cycle.cpu;
+	if (!error)
+		error = settle(heap, &cycle);
+	world_unlock(heap);
+	if (!error)
+		report_cycle(heap, &cycle, start_stop, end_stop);
+	return error;
+}
+
+static void *collector(void *arg)
+{
+	struct gca_heap *heap = arg;
+	bool forced;
+	int error;
+
+	pthread_mutex_lock(&heap->gc_lock);
+	for (;;) {
+		while (!heap->gc_quit && heap->gc_wanted == heap->gc_begun)
+			pthread_cond_wait(&heap->gc_asked, &heap->gc_lock);
+		if (heap->gc_quit)
+			break;
+		heap->gc_begun++;
+		forced = heap->gc_forced >= heap->gc_begun;
+		pthread_mutex_unlock(&heap->gc_lock);
+		error = run(heap, forced);
+		pthread_mutex_lock(&heap->gc_lock);
+		heap->gc_error = error;
+		heap->gc_finished++;
+		pthread_cond_broadcast(&heap->gc_ended);
+	}
+	pthread_mutex_unlock(&heap->gc_lock);
+	return NULL;
+}
+
+/* gc_lock held.  The program's signals are not for this thread. */
+static bool have_thread(struct gca_heap *heap)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	int error;
+
+	if (heap->gc_running || heap->gc_refused)
+		return heap->gc_running;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_attr_init(&attr);
+	if (!error) {
+		pthread_attr_setstacksize(&attr, COLLECTOR_STACK);
+		error = pthread_create(&heap->gc_thread, &attr, collector, heap);
+		pthread_attr_destroy(&attr);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	heap->gc_running = !error;
+	heap->gc_refused = error;
+	return heap->gc_running;
+}
+
+/* gc_lock held: the number of a cycle that has not begun. */
+static uint64_t ask(struct gca_heap *heap)
+{
+	if (heap->gc_wanted == heap->gc_begun) {
+		heap->gc_wanted++;
+		pthread_cond_signal(&heap->gc_asked);
+	}
+	return heap->gc_wanted;
+}
+
+/**
+ * concurrent_request - have a cycle begin, if none is under way
+ * @heap: the heap
+ *
+ * Return: the number of the cycle under way or to come; 0 without a collector.
+ */
+uint64_t concurrent_request(struct gca_heap *heap)
+{
+	uint64_t cycle = 0;
+
+	pthread_mutex_lock(&heap->gc_lock);
+	if (have_thread(heap))
+		cycle = heap->gc_begun != heap->gc_finished ? heap->gc_begun : ask(heap);
+	pthread_mutex_unlock(&heap->gc_lock);
+	return cycle;
+}
+
+/**
+ * concurrent_wait - wait for a cycle's end
+ * @mutator: the calling thread's, running
+ * @cycle: its number
+ * @ns: how long at most, or UINT64_MAX
+ */
+void concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
+{
+	struct gca_heap *heap = mutator->heap;
+	struct timespec until;
+	int error = 0;
+
+	if (ns != UINT64_MAX) {
+		uint64_t then = now_ns() + ns;
+
+		until.tv_sec = (time_t)(then / NSEC_PER_SEC);
+		until.tv_nsec = (long)(then % NSEC_PER_SEC);
+	}
+	blocked_enter(mutator);
+	pthread_mutex_lock(&heap->gc_lock);
+	while (heap->gc_finished < cycle && !error) {
+		if (ns == UINT64_MAX)
+			pthread_cond_wait(&heap->gc_ended, &heap->gc_lock);
+		else
+			error = pthread_cond_timedwait(&heap->gc_ended, &heap->gc_lock, &until);
+	}
+	pthread_mutex_unlock(&heap->gc_lock);
+	blocked_leave(mutator);
+}
+
+/**
+ * concurrent_run - collect, and wait for it
+ * @mutator: the calling thread's, running
+ * @forced: the program asked for it
+ *
+ * Return: 0, -EAGAIN without a collector, or another negative errno.
+ */
+int concurrent_run(struct gca_mutator *mutator, bool forced)
+{
+	struct gca_heap *heap = mutator->heap;
+	uint64_t cycle;
+	int error;
+
+	pthread_mutex_lock(&heap->gc_lock);
+	if (!have_thread(heap)) {
+		pthread_mutex_unlock(&heap->gc_lock);
+		return -EAGAIN;
+	}
+	cycle = ask(heap);
+	if (forced)
+		heap->gc_forced = cycle;
+	pthread_mutex_unlock(&heap->gc_lock);
+	concurrent_wait(mutator, cycle, UINT64_MAX);
+	error = heap_usable(heap);
+	if (error)
+		return error;
+	pthread_mutex_lock(&heap->gc_lock);
+	error = heap->gc_error;
+	pthread_mutex_unlock(&heap->gc_lock);
+	return error ? error_set(error, "collection: %s", strerror(-error)) : 0;
+}
+
+/**
+ * concurrent_open - what a heap needs to have a collector, but no thread yet
+ * @heap: the heap, not shared yet
+ */
+void concurrent_open(struct gca_heap *heap)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&heap->gc_lock, NULL);
+	pthread_cond_init(&heap->gc_asked, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&heap->gc_ended, &attr);
+	pthread_condattr_destroy(&attr);
+	heap->gc_ended_ns = now_ns();
+}
+
+/**
+ * concurrent_close - end the collector
+ * @heap: the heap, no mutator attached; not in a child of fork()
+ */
+void concurrent_close(struct gca_heap *heap)
+{
+	bool running;
+
+	pthread_mutex_lock(&heap->gc_lock);
+	heap->gc_quit = true;
+	running = heap->gc_running;
+	pthread_cond_signal(&heap->gc_asked);
+	pthread_mutex_unlock(&heap->gc_lock);
+	if (running)
+		pthread_join(heap->gc_thread, NULL);
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Handshakes: every mutator does one small thing, each at its own time.
+ *
+ * The collector, world held, writes what it asks for into each mutator's request
+ * and sets its poll.  A running mutator answers at its next safepoint, on its own;
+ * a blocked one is claimed (stop.c), and the collector answers for it.  Nobody
+ * waits for another mutator's answer: a stop is as long as one mutator's own work.
+ *
+ * A mutator that becomes blocked stores its state and then loads its request, the
+ * collector stores the request and then looks at the state, all sequentially
+ * consistent: either the collector claims or the mutator wakes it.  The answer
+ * stores 0 to the request with release, so that the collector has seen all that
+ * the mutator did before, when the handshake returns.
+ *
+ * The one holder of world is the only one that asks or stops: a poll that is set
+ * while a handshake is on is that handshake's.
+ */
+#include "internal.h"
+
+/* A visitor that shades into a mutator's buffer. */
+struct shader {
+	struct gca_visitor visitor; /* first */
+	struct gca_mutator *mutator;
+};
+
+static void shade_word(struct gca_visitor *visitor, uintptr_t word)
+{
+	struct shader *shader = (struct shader *)visitor;
+
+	if (heap_has(visitor->heap, word))
+		mark_shade(shader->mutator, word);
+}
+
+static void shade_slots(struct gca_visitor *visitor, void *const *slots, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		shade_word(visitor, (uintptr_t)__atomic_load_n(&slots[i], __ATOMIC_RELAXED));
+}
+
+static void shade_value(struct gca_visitor *visitor, const void *object)
+{
+	shade_word(visitor, (uintptr_t)object);
+}
+
+/* Stacks, of other threads too. */
+static GCA_NO_ASAN GCA_NO_TSAN void shade_words(struct gca_visitor *visitor, uintptr_t low,
+						uintptr_t high)
+{
+	const volatile uintptr_t *word;
+
+	for (word = (const uintptr_t *)low; word < (const uintptr_t *)high; word++)
+		shade_word(visitor, *word);
+}
+
+static struct shader shader_of(struct gca_mutator *mutator)
+{
+	return (struct shader){
+		.visitor = {
+			.slots = shade_slots,
+			.value = shade_value,
+			.words = shade_words,
+			.heap = mutator->heap,
+			.low = 0,
+			.high = UINTPTR_MAX,
+		},
+		.mutator = mutator,
+	};
+}
+
+static void turn_black(struct gca_mutator *mutator)
+{
+	alloc_turn_black(mutator);
+	mutator->abi.barrier = 1;
+}
+
+static void scan(struct gca_mutator *mutator)
+{
+	struct shader shader = shader_of(mutator);
+
+	roots_visit_mutator(mutator, &shader.visitor);
+	mark_shade_flush(mutator);
+}
+
+static void flush(struct gca_mutator *mutator)
+{
+	if (gca_fault_hit(GCA_FAULT_LOSE_SHADES))
+		mutator->nr_shades = 0;
+	mark_shade_flush(mutator);
+}
+
+/* By the mutator, its stack published if it is to be scanned, or for a claimed one. */
+static void answer(struct gca_mutator *mutator, enum handshake what)
+{
+	switch (what) {
+	case HANDSHAKE_BLACK:
+		turn_black(mutator);
+		break;
+	case HANDSHAKE_SCAN:
+		scan(mutator);
+		break;
+	case HANDSHAKE_ONE_FOR_TWO:
+		turn_black(mutator);
+		scan(mutator);
+		break;
+	case HANDSHAKE_FLUSH:
+		flush(mutator);
+		break;
+	case HANDSHAKE_WHITE:
+		/* All of it is marked: the last round found nothing. */
+		mutator->nr_shades = 0;
+		alloc_turn_white(mutator, mutator->heap->generation);
+		break;
+	default:
+		gca_assert(what == HANDSHAKE_NONE);
+	}
+	__atomic_store_n(&mutator->abi.poll, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&mutator->request, HANDSHAKE_NONE, __ATOMIC_SEQ_CST);
+}
+
+/**
+ * handshake_answer - do what a handshake asks for
+ * @mutator: the calling thread's, running, its request not none
+ */
+void handshake_answer(struct gca_mutator *mutator)
+{
+	enum handshake what = __atomic_load_n(&mutator->request, __ATOMIC_ACQUIRE);
+	struct gca_heap *heap = mutator->heap;
+	uint64_t begin = now_ns();
+
+	if (what == HANDSHAKE_SCAN || what == HANDSHAKE_ONE_FOR_TWO) {
+		stack_publish(mutator);
+		mutator->scanned_at = UINT64_MAX;
+	}
+	answer(mutator, what);
+	stop_note(heap, now_ns() - begin);
+	stop_acknowledge(heap);
+}
+
+/* True when @mutator has answered, or it was answered for it. */
+static bool answered(struct gca_mutator *mutator, enum handshake what)
+{
+	uint32_t expected = MUTATOR_BLOCKED;
+	uint64_t begin;
+
+	if (!__atomic_load_n(&mutator->request, __ATOMIC_SEQ_CST))
+		return true;
+	if (!__atomic_compare_exchange_n(&mutator->state, &expected, MUTATOR_CLAIMED, false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		return false;
+	begin = now_ns();
+	/* It may have answered and become blocked since. */
+	if (__atomic_load_n(&mutator->request, __ATOMIC_SEQ_CST)) {
+		if (what == HANDSHAKE_SCAN)
+			mutator->scanned_at = mutator->wakes;
+		answer(mutator, what);
+	}
+	mutator_unclaim(mutator);
+	stop_note(mutator->heap, now_ns() - begin);
+	return true;
+}
+
+static void shade_directly(struct gca_visitor *visitor, uintptr_t word)
+{
+	if (heap_has(visitor->heap, word))
+		mark_shades(visitor->heap, &word, 1);
+}
+
+static void shade_callback_slots(struct gca_visitor *visitor, void *const *slots, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		shade_directly(visitor, (uintptr_t)__atomic_load_n(&slots[i], __ATOMIC_RELAXED));
+}
+
+static void shade_callback_value(struct gca_visitor *visitor, const void *object)
+{
+	shade_directly(visitor, (uintptr_t)object);
+}
+
+/**
+ * handshake_scan_stopped - shade the roots of all mutators and of the callbacks
+ * @heap: the heap, stopped, its mutators black
+ *
+ * What a callback finds is moved by plain stores, between it and a stack too: all
+ * of it is seen at one time or not right.
+ */
+void handshake_scan_stopped(struct gca_heap *heap)
+{
+	struct gca_visitor visitor = {
+		.slots = shade_callback_slots,
+		.value = shade_callback_value,
+		.heap = heap,
+	};
+	struct gca_mutator *mutator;
+
+	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
+		mutator->scanned_at = mutator->wakes;
+		scan(mutator);
+	}
+	roots_visit_callbacks(heap, &visitor);
+}
+
+/**
+ * handshake - have every mutator do something
+ * @heap: the heap, its world held by the calling thread, no mutator's
+ * @what: what
+ */
+void handshake(struct gca_heap *heap, enum handshake what)
+{
+	struct gca_mutator *mutator;
+	uint64_t begin = now_ns();
+	unsigned int waits = 0;
+	uint64_t waited;
+	bool all;
+
+	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
+		/* In this order: the answer clears both. */
+		__atomic_store_n(&mutator->abi.poll, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&mutator->request, what, __ATOMIC_SEQ_CST);
+	}
+	for (;;) {
+		uint32_t acks = __atomic_load_n(&heap->acks, __ATOMIC_SEQ_CST);
+
+		all = true;
+		for (mutator = heap->mutators; mutator; mutator = mutator->next)
+			if (!answered(mutator, what))
+				all = false;
+		if (all)
+			break;
+		stop_wait(heap, acks, waits++);
+	}
+	waited = now_ns() - begin;
+	/* That of blocked mutators is none. */
+	if (waits && waited > heap->safepoint_max_ns)
+		__atomic_store_n(&heap->safepoint_max_ns, waited, __ATOMIC_RELAXED);
+}
