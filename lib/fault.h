@@ -31,12 +31,13 @@ enum gca_fault {
 
 /* Where the collector of a concurrent heap has got to. */
 enum gca_stage {
+	GCA_STAGE_BEGUN,	/* before the first handshake, the world held */
 	GCA_STAGE_BLACK,	/* the first handshake is over */
 	GCA_STAGE_SCANNED,	/* the second; nothing has been marked from ranges */
 	GCA_STAGE_DRAINED,	/* before each round that may be the last */
 	GCA_STAGE_MARKED,	/* after the last, before the flip */
 	GCA_STAGE_FLIPPING,	/* the same with the world held */
-	GCA_STAGE_FLIPPED,	/* before the mutators are told */
+	GCA_STAGE_FLIPPED,	/* before the mutators are told, the world held */
 };
 
 struct gca_heap;
@@ -44,7 +45,7 @@ struct gca_heap;
 #ifdef GCA_TEST_FAULTS
 
 /* For tests: called by the collector's thread at each stage, if not NULL; the world
- * is held from GCA_STAGE_FLIPPING on, and not before.
+ * is held where it says so.
  */
 extern void (*gca_stage_hook)(struct gca_heap *heap, enum gca_stage stage);
 
