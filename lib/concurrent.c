@@ -31,7 +31,6 @@ struct cycle {
 	struct gctrace trace;
 	struct mark_result result;
 	uint64_t begin;		/* ns */
-	uint64_t started;	/* heap_alloc */
 	uint64_t allocated;	/* bytes, when it began */
 	uint64_t cpu;
 };
@@ -136,6 +135,12 @@ static int flip_beside(struct gca_heap *heap)
 	return 0;
 }
 
+/* Bytes allocated since marking began. */
+static uint64_t allocated_since(const struct gca_heap *heap)
+{
+	return __atomic_load_n(&heap->allocated[heap->epoch], __ATOMIC_RELAXED);
+}
+
 /*
  * What the program will allocate in the next cycle, by its rate before this one and
  * in it, whichever was higher: at the goal it was held up.
@@ -144,7 +149,7 @@ static void expect_runway(struct gca_heap *heap, const struct cycle *cycle, uint
 {
 	uint64_t before = cycle->begin - heap->gc_ended_ns;
 	uint64_t took = now - cycle->begin;
-	uint64_t during = heap->allocated[heap->epoch];
+	uint64_t during = allocated_since(heap);
 	uint64_t rate;
 
 	rate = (uint64_t)((unsigned __int128)cycle->allocated * took / (before ? before : 1));
@@ -166,7 +171,7 @@ static int settle(struct gca_heap *heap, struct cycle *cycle)
 		expect_runway(heap, cycle, now);
 	heap->gc_ended_ns = now;
 	cycle->trace.heap_live = cycle->result.bytes;
-	cycle->trace.heap_end = cycle->trace.heap_start + heap->allocated[heap->epoch];
+	cycle->trace.heap_end = cycle->trace.heap_start + allocated_since(heap);
 	return cycle_set_goal(heap);
 }
 

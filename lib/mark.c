@@ -367,7 +367,7 @@ static void hand_over(struct gca_heap *heap, const struct mark_stack *from,
 	if (grey->max - grey->nr < from->nr) {
 		/* They are marked: the marker will find them. */
 		grey->overflow = true;
-	} else {
+	} else if (from->nr) {
 		memcpy(&grey->entries[grey->nr], from->entries,
 		       from->nr * sizeof(*from->entries));
 		grey->nr += from->nr;

@@ -212,10 +212,11 @@ static void *passer(void *arg)
 			gca_safepoint(m);
 			sched_yield();
 		}
-		await_step(2);		/* no safepoint from here */
+		next_step(2);		/* no safepoint from here */
+		await_step(3);
 		gca_store(m, &roots[1], f.p);
-		next_step(3);
-		await_step(4);
+		next_step(4);
+		await_step(5);
 		gca_store(m, &roots[1], NULL);
 		f.p = NULL;		/* to here */
 	}
@@ -241,15 +242,16 @@ static void test_one_handshake(bool armed)
 		if (armed)
 			gca_fault_arm(GCA_FAULT_ONE_HANDSHAKE, 1);
 		cycle = cycle_to(m, GCA_STAGE_BEGUN);
+		await_step(2);
 		__atomic_store_n(&script.go, 1, __ATOMIC_RELEASE);
 		while (!m->abi.barrier) {
 			gca_safepoint(m);
 			sched_yield();
 		}
-		next_step(2);
-		await_step(3);
+		next_step(3);
+		await_step(4);
 		f.taken = gca_load(&roots[1]);
-		next_step(4);
+		next_step(5);
 		concurrent_wait(m, cycle, UINT64_MAX);
 		gca_blocking_begin(m);
 		pthread_join(thread, NULL);
