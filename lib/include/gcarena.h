@@ -48,8 +48,9 @@ enum gca_backend {
 };
 
 enum gca_mode {
-	/* Marking may run beside the mutators: every pointer store into the
-	 * heap or a registered range goes through a barrier.
+	/* Marking runs beside the mutators, on a thread of the heap's: every
+	 * pointer store into the heap or a registered range goes through a
+	 * barrier, stores into conservative objects too.
 	 */
 	GCA_MODE_CONCURRENT = 0,
 	/* Marking stops every mutator: plain stores everywhere. */
@@ -117,7 +118,7 @@ typedef bool (*gca_failure_fn)(struct gca_mutator *mutator, size_t size, void *a
 GCA_API void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg);
 
 /* What a failed check (verify, shadow) reports to.  Without one the report goes
- * to stderr and the process aborts.  Runs with the world stopped.
+ * to stderr and the process aborts.  Runs with the world stopped, on any thread.
  */
 typedef void (*gca_report_fn)(struct gca_heap *heap, const char *report, void *arg);
 GCA_API void gca_set_report_handler(struct gca_heap *heap, gca_report_fn fn, void *arg);
@@ -518,7 +519,8 @@ GCA_API int gca_root_add(struct gca_heap *heap, void *start, size_t bytes);
 GCA_API int gca_root_remove(struct gca_heap *heap, void *start);
 
 /* @fn visits roots that only the program can find.  Runs with the world
- * stopped, at every cycle.
+ * stopped, at every cycle, on any thread: a concurrent heap is then stopped for
+ * as long as all stacks and callbacks take.
  */
 typedef void (*gca_root_fn)(struct gca_visitor *visitor, void *arg);
 GCA_API int gca_root_callback_add(struct gca_heap *heap, gca_root_fn fn, void *arg);
@@ -589,7 +591,9 @@ struct gca_stats {
 	uint64_t heap_idle;
 	uint64_t heap_released;
 	uint64_t meta_sys;	/* tables, bitmaps, the library's own */
-	uint64_t next_gc;	/* heap_alloc at which the next cycle starts */
+	uint64_t next_gc;	/* heap_alloc that the next cycle is to keep the heap
+				 * below: a concurrent one starts before it
+				 */
 	uint64_t peak_inuse;	/* largest heap_inuse seen at a cycle's start */
 	uint64_t num_gc;	/* cycles */
 	uint64_t num_forced_gc;	/* of those by gca_collect() */
