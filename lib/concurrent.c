@@ -26,12 +26,13 @@
 
 /* Trace callbacks and reports run on it. */
 #define COLLECTOR_STACK	(1 * MIB)
+#define NS_PER_US	1000u
 
 struct cycle {
 	struct gctrace trace;
 	struct mark_result result;
 	uint64_t begin;		/* ns */
-	uint64_t allocated;	/* bytes, when it began */
+	uint64_t allocated;	/* bytes since the last one, when it began */
 	uint64_t cpu;
 };
 
@@ -65,7 +66,6 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 	check_stopped(heap);
 	cycle->trace.goal = heap->next_gc;
 	cycle->allocated = heap_allocated(heap);
-	cycle->trace.heap_start = heap->heap_live + cycle->allocated;
 	gca_stage(heap, GCA_STAGE_BEGUN);
 	heap->drifted = 0;
 	heap->black_objects = 0;
@@ -152,7 +152,9 @@ static void expect_runway(struct gca_heap *heap, const struct cycle *cycle, uint
 	uint64_t during = allocated_since(heap);
 	uint64_t rate;
 
-	rate = (uint64_t)((unsigned __int128)cycle->allocated * took / (before ? before : 1));
+	/* Bytes in a microsecond; a program that allocates less needs no runway. */
+	rate = cycle->allocated / (before / NS_PER_US + 1);
+	rate *= took / NS_PER_US;
 	heap->runway = rate > during ? rate : during;
 }
 
@@ -160,7 +162,11 @@ static void expect_runway(struct gca_heap *heap, const struct cycle *cycle, uint
 static int settle(struct gca_heap *heap, struct cycle *cycle)
 {
 	uint64_t now = now_ns();
+	uint64_t before;
 
+	/* Exact: who turned black counted what its open runs had handed out. */
+	before = heap->heap_live + heap->allocated[heap->epoch ^ 1];
+	__atomic_store_n(&heap->last_freed, before - cycle->result.bytes, __ATOMIC_RELAXED);
 	__atomic_store_n(&heap->heap_live, cycle->result.bytes, __ATOMIC_RELAXED);
 	__atomic_store_n(&heap->heap_live_objects, cycle->result.objects, __ATOMIC_RELAXED);
 	__atomic_store_n(&heap->allocated[heap->epoch ^ 1], 0, __ATOMIC_RELAXED);
@@ -170,8 +176,9 @@ static int settle(struct gca_heap *heap, struct cycle *cycle)
 	if (!cycle->trace.forced)
 		expect_runway(heap, cycle, now);
 	heap->gc_ended_ns = now;
+	cycle->trace.heap_start = before;
 	cycle->trace.heap_live = cycle->result.bytes;
-	cycle->trace.heap_end = cycle->trace.heap_start + allocated_since(heap);
+	cycle->trace.heap_end = before + allocated_since(heap);
 	return cycle_set_goal(heap);
 }
 

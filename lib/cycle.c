@@ -3,8 +3,8 @@
  * The cycle, when it starts, and what the heap may grow to.  How a concurrent one
  * runs is in concurrent.c.
  *
- * A stopped cycle is: finish the sweep before; stop the world; mark; flip, which makes the
- * mark bitmap the alloc truth of every span at once; give back every span that a
+ * A stopped cycle is: finish the sweep before; stop the world; mark; flip, which
+ * makes the mark bitmap the alloc truth of every span at once; give back every span that a
  * mutator holds, since each is of the old generation now; set the next goal;
  * start the world.  All of it under heap->world, by the mutator that found the
  * goal reached.  The backend sweeps afterwards, beside the program.
@@ -16,7 +16,8 @@
  * Pacing is the proportional rule: the goal is live + live * percent / 100, and at
  * least MIN_HEAP * percent / 100.  A stopped cycle starts at the goal, a concurrent
  * one before it, by what the program is expected to allocate meanwhile; both when
- * fragmentation has taken in-use a tenth above the goal.  The arena keeps a tenth more than the goal.
+ * fragmentation has taken in-use a tenth above the goal.  The arena keeps a tenth
+ * more than the goal.
  */
 #include "internal.h"
 

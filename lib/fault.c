@@ -19,7 +19,7 @@ struct fault_state {
 
 static struct fault_state faults[GCA_FAULTS];
 
-void (*gca_stage_hook)(struct gca_heap *heap, enum gca_stage stage);
+gca_stage_fn gca_stage_hook;
 
 /**
  * gca_fault_arm - let @fault happen, once or from then on

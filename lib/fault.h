@@ -47,12 +47,12 @@ struct gca_heap;
 /* For tests: called by the collector's thread at each stage, if not NULL; the world
  * is held where it says so.
  */
-extern void (*gca_stage_hook)(struct gca_heap *heap, enum gca_stage stage);
+typedef void (*gca_stage_fn)(struct gca_heap *heap, enum gca_stage stage);
+extern gca_stage_fn gca_stage_hook;
 
 static inline void gca_stage(struct gca_heap *heap, enum gca_stage stage)
 {
-	void (*hook)(struct gca_heap *heap, enum gca_stage stage) =
-		__atomic_load_n(&gca_stage_hook, __ATOMIC_ACQUIRE);
+	gca_stage_fn hook = __atomic_load_n(&gca_stage_hook, __ATOMIC_ACQUIRE);
 
 	if (hook)
 		hook(heap, stage);

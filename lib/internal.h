@@ -280,7 +280,7 @@ void world_start(struct gca_heap *heap, struct gca_mutator *self);
 
 /* World held: gives a claimed mutator free. */
 void mutator_unclaim(struct gca_mutator *mutator);
-/* Waits for an acknowledgement that is not one of @acks; the nth wait of a loop. */
+/* Waits for an acknowledgment that is not one of @acks; the nth wait of a loop. */
 void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth);
 void stop_acknowledge(struct gca_heap *heap);
 /* Concurrent cycles: a mutator was kept from running for so long. */

@@ -172,7 +172,8 @@ static void visit_value(struct gca_visitor *visitor, const void *object)
 }
 
 /* Stacks of other threads, and of this one below its frames' redzones. */
-static GCA_NO_ASAN GCA_NO_TSAN void visit_words(struct gca_visitor *visitor, uintptr_t low, uintptr_t high)
+static GCA_NO_ASAN GCA_NO_TSAN void visit_words(struct gca_visitor *visitor, uintptr_t low,
+						uintptr_t high)
 {
 	struct marker *marker = (struct marker *)visitor;
 	const volatile uintptr_t *word;

@@ -142,9 +142,9 @@ static void cut_by_unroot(struct gca_mutator *m, struct node **held)
 	gca_root_remove(gca_heap_of(m), passing);
 }
 
-static void test_cut(enum gca_fault fault, bool armed, void (*action)(struct gca_mutator *m,
-								     struct node **held),
-		     const char *what)
+typedef void (*cut_fn)(struct gca_mutator *m, struct node **held);
+
+static void test_cut(enum gca_fault fault, bool armed, cut_fn action, const char *what)
 {
 	struct gca_heap *heap = open_debug("verify=1", GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
@@ -169,7 +169,8 @@ static void test_cut(enum gca_fault fault, bool armed, void (*action)(struct gca
 		cycle_on(m, cycle);
 		if (armed) {
 			ok(gca_fault_fired(fault), "%s: the mistake was made", what);
-			ok(reports.count && strstr(reports.first, "is not marked"), "and is caught");
+			ok(reports.count && strstr(reports.first, "is not marked"),
+			   "and is caught");
 			diag("%s", reports.first);
 		} else {
 			eq(reports.count, 0, "%s: silent without a mistake", what);
