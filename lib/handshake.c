@@ -130,10 +130,9 @@ void handshake_answer(struct gca_mutator *mutator)
 	struct gca_heap *heap = mutator->heap;
 	uint64_t begin = now_ns();
 
-	if (what == HANDSHAKE_SCAN || what == HANDSHAKE_ONE_FOR_TWO) {
+	if (what == HANDSHAKE_SCAN || what == HANDSHAKE_ONE_FOR_TWO)
 		stack_publish(mutator);
-		mutator->scanned_at = UINT64_MAX;
-	}
+	mutator->quiet_since = UINT64_MAX;
 	answer(mutator, what);
 	stop_note(heap, now_ns() - begin);
 	stop_acknowledge(heap);
@@ -153,8 +152,8 @@ static bool answered(struct gca_mutator *mutator, enum handshake what)
 	begin = now_ns();
 	/* It may have answered and become blocked since. */
 	if (__atomic_load_n(&mutator->request, __ATOMIC_SEQ_CST)) {
-		if (what == HANDSHAKE_SCAN)
-			mutator->scanned_at = mutator->wakes;
+		if (what == HANDSHAKE_BLACK)
+			mutator->quiet_since = mutator->wakes;
 		answer(mutator, what);
 	}
 	mutator_unclaim(mutator);
@@ -197,10 +196,8 @@ void handshake_scan_stopped(struct gca_heap *heap)
 	};
 	struct gca_mutator *mutator;
 
-	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
-		mutator->scanned_at = mutator->wakes;
+	for (mutator = heap->mutators; mutator; mutator = mutator->next)
 		scan(mutator);
-	}
 	roots_visit_callbacks(heap, &visitor);
 }
 

@@ -239,7 +239,9 @@ struct gca_mutator {
 	uint32_t epoch;		/* index into heap->allocated */
 	uint64_t *mark_bits;	/* where black allocation marks; NULL: white */
 	uint64_t wakes;		/* times it left a blocking region */
-	uint64_t scanned_at;	/* wakes when a proxy scanned it; UINT64_MAX: itself */
+	uint64_t quiet_since;	/* wakes when a proxy made it black; UINT64_MAX: it
+				 * has answered itself in this cycle
+				 */
 	uint32_t nr_shades;
 	uintptr_t shades[SHADES_MAX]; /* to be marked: words, not yet looked at */
 

@@ -186,7 +186,7 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
 	mutator->abi.alloc_bits = alloc_bitmap(heap);
 	mutator->generation = heap->generation;
 	mutator->epoch = heap->epoch;
-	mutator->scanned_at = UINT64_MAX;
+	mutator->quiet_since = UINT64_MAX;
 	if (heap->marking) {
 		alloc_turn_black(mutator);
 		mutator->abi.barrier = 1;

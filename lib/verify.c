@@ -306,9 +306,9 @@ static void trace(struct verify *verify)
 	 */
 	if (heap->marking && heap->drifted)
 		verify->exact = false;
-	/* Nor is what a mutator has let go since it was scanned. */
+	/* Nor is what a mutator has let go since it is black. */
 	for (mutator = heap->mutators; mutator; mutator = mutator->next)
-		if (heap->marking && mutator->wakes != mutator->scanned_at)
+		if (heap->marking && mutator->wakes != mutator->quiet_since)
 			verify->exact = false;
 	for (mutator = heap->mutators; mutator; mutator = mutator->next)
 		if (__atomic_load_n(&mutator->depth, __ATOMIC_RELAXED) &&

@@ -60,8 +60,7 @@ static void test_counts(struct gca_mutator *m)
 		ok(after.heap_live >= 1000 * 16 && after.heap_live <= 1000 * 32,
 		   "live bytes are theirs: %llu", (unsigned long long)after.heap_live);
 		eq(after.mallocs, 1503, "what died was allocated all the same");
-		ok(after.pause_max_ns && after.gc_cpu_ns && after.safepoint_max_ns <=
-		   after.pause_max_ns, "pause and CPU time are measured");
+		ok(after.pause_max_ns && after.gc_cpu_ns, "pause and CPU time are measured");
 		check_equalities(heap, "collected");
 		ok(after.meta_sys, "the tables are counted");
 	}
