@@ -39,6 +39,7 @@
 
 #define gca_lock_init(lock)		spin_lock_init(lock)
 #define gca_lock(lock)			spin_lock(lock)
+#define gca_trylock(lock)		spin_trylock(lock)
 #define gca_unlock(lock)		spin_unlock(lock)
 #define gca_lock_assert_held(lock)	lockdep_assert_held(lock)
 

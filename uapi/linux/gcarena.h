@@ -276,6 +276,8 @@ struct gcarena_counters {
 	__u64 worker_ns;	/* CPU time of the worker */
 	__u64 worker_wakeups;
 	__u64 cycles;		/* sweeps started */
+	__u64 shrink_calls;	/* idle chunks that reclaim took up */
+	__u64 shrink_bytes;	/* that came free there */
 };
 
 struct gcarena_stats {
