@@ -61,21 +61,6 @@ static void gca_op_meta_free(void *host, void *mem, size_t size)
 	kvfree(mem);
 }
 
-static void gca_op_chunk_idle(void *host, struct gca_chunk *chunk)
-{
-	struct gca_arena *arena = host;
-
-	WRITE_ONCE(arena->idle_chunks, arena->idle_chunks + 1);
-}
-
-static void gca_op_chunk_busy(void *host, struct gca_chunk *chunk)
-{
-	struct gca_arena *arena = host;
-
-	WARN_ON_ONCE(!arena->idle_chunks);
-	WRITE_ONCE(arena->idle_chunks, arena->idle_chunks - 1);
-}
-
 static void gca_op_sweep_done(void *host)
 {
 	struct gca_arena *arena = host;
@@ -106,8 +91,8 @@ static const struct gca_host_ops gca_ops = {
 	.meta_alloc = gca_op_meta_alloc,
 	.meta_free = gca_op_meta_free,
 	.meta_back = gca_meta_back,
-	.chunk_idle = gca_op_chunk_idle,
-	.chunk_busy = gca_op_chunk_busy,
+	.chunk_idle = gca_shrinker_add,
+	.chunk_busy = gca_shrinker_del,
 	.wake_worker = gca_worker_poke,
 	.sweep_done = gca_op_sweep_done,
 	.transit_wait = gca_op_transit_wait,
@@ -150,6 +135,7 @@ static void gca_arena_die(struct gca_arena *arena, bool owner_gone)
 		wake_up_poll(arena->events, EPOLLHUP | EPOLLERR);
 		gca_debugfs_remove(arena);
 		gca_worker_stop(arena);
+		gca_shrinker_quiesce(arena);
 		gca_core_destroy(arena->core);
 		arena->core = NULL;
 		gca_meta_empty(&arena->meta);
@@ -175,6 +161,15 @@ static const struct mmu_notifier_ops gca_arena_mm_ops = {
 };
 
 /**
+ * gca_arena_transit_init - initialise a queue for gca_host_ops.transit_wait
+ * @transit: an arena's, or one to tell lockdep about them
+ */
+void gca_arena_transit_init(wait_queue_head_t *transit)
+{
+	init_waitqueue_head(transit);
+}
+
+/**
  * gca_arena_create - set up an arena for the calling process
  * @heap_size: bytes
  * @classes: class table, checked by the core
@@ -198,7 +193,7 @@ int gca_arena_create(u64 heap_size, const struct gcarena_class *classes, u32 nr_
 	if (!arena)
 		return -ENOMEM;
 	mutex_init(&arena->life_lock);
-	init_waitqueue_head(&arena->transit);
+	gca_arena_transit_init(&arena->transit);
 	gca_worker_create(&arena->worker);
 	arena->events = events;
 	arena->heap_size = heap_size;

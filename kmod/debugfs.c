@@ -31,6 +31,7 @@ static const struct {
 	GCA_COUNTER(refill_backed), GCA_COUNTER(refill_failed), GCA_COUNTER(back_small),
 	GCA_COUNTER(returned_spans), GCA_COUNTER(scavenged_bytes), GCA_COUNTER(scavenge_broken),
 	GCA_COUNTER(worker_ns), GCA_COUNTER(worker_wakeups), GCA_COUNTER(cycles),
+	GCA_COUNTER(shrink_calls), GCA_COUNTER(shrink_bytes),
 };
 
 static int stats_show(struct seq_file *m, void *unused)
@@ -63,7 +64,7 @@ static int stats_show(struct seq_file *m, void *unused)
 	seq_printf(m, "mapping_bytes: %llu\n",
 		   (u64)READ_ONCE(arena->heap->f_mapping->nrpages) << PAGE_SHIFT);
 	seq_printf(m, "host_meta_bytes: %ld\n", atomic_long_read(&arena->meta.bytes));
-	seq_printf(m, "host_chunks_idle: %llu\n", READ_ONCE(arena->idle_chunks));
+	seq_printf(m, "host_chunks_idle: %ld\n", atomic_long_read(&arena->idle_chunks));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(stats);
