@@ -14,7 +14,8 @@
  *  - A call by the owner, or a fault in its mm, holds mm_users.  Death by the
  *    notifier comes when mm_users is 0, death by release when nobody is in a
  *    call: so owner's calls and faults need no lock against death.
- *  - debugfs readers are waited for; the worker is stopped.
+ *  - debugfs readers and scans of the shrinker are waited for; the worker is
+ *    stopped.
  *  - Everybody else (another mm's calls and polls, fdinfo) looks only at @dead
  *    and at what lives until release.
  *
@@ -24,7 +25,7 @@
  *   gca_worker.start_lock     trylock only; over cgroup_mutex and the like
  *   gca_arena.life_lock       dying; over i_mmap_rwsem and folio locks
  *     core lock               spinlock, never over anything that sleeps
- *       wait queue locks
+ *       the shrinker's list, wait queue locks
  * The notifier's release runs wherever the last mmput() does, possibly with
  * cgroup_mutex held: it must not take setup_lock, start_lock, an inode's or
  * any mmap_lock, and must not wait for anybody who does.
