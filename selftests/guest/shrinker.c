@@ -6,14 +6,19 @@
  * memory.  And the same program on a memfd, which can only be killed.
  *
  * Everything runs with MGLRU on and off, and with huge and with small folios
- * (where the system lets them be chosen), all in one boot, without swap.
+ * (where the system lets them be chosen), all in one boot, without swap; at the
+ * end with swap, where there is a RAM disk for it (brd is a module: the runner
+ * has to be told to add it, see SWAP_MODULE).
  *
  * A chunk is one large span here, so that which chunks are free is the test's
  * choice.  In-use chunks carry a pattern of their own in every word.
  */
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <stdatomic.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
 
 #include "guest.h"
 
@@ -23,6 +28,9 @@
 #define LRU_GEN		"/sys/kernel/mm/lru_gen/enabled"
 #define SHMEM_ENABLED	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 #define DROP_CACHES	"/proc/sys/vm/drop_caches"
+/* A RAM disk is not charged to the cgroup, as a file on tmpfs would be. */
+#define SWAP_MODULE	"/lib/modules/brd.ko"
+#define SWAP_DEVICE	"/dev/ram0"
 
 #define SIZE		(256 * MIB)
 #define CHUNK_WORDS	(CHUNK / sizeof(uint64_t))
@@ -195,7 +203,7 @@ static int run_limited(int (*task)(void))
 	return WEXITSTATUS(status);
 }
 
-static void test_limit(void)
+static void test_limit(bool with_baseline)
 {
 	char limit[32];
 	long kills;
@@ -206,9 +214,11 @@ static void test_limit(void)
 	eq(run_limited(task_on_arena), TASK_FINE,
 	   "C2 limit%s: a task grows into the free chunks of its arena", mode);
 	eq(group_event("oom_kill"), kills, "C2 limit%s: nobody is killed", mode);
-	eq(run_limited(task_on_memfd), TASK_KILLED,
-	   "C2 limit%s: on a memfd the same task is killed", mode);
-	eq(group_event("oom_kill"), kills + 1, "C2 limit%s: for lack of memory", mode);
+	if (with_baseline) {
+		eq(run_limited(task_on_memfd), TASK_KILLED,
+		   "C2 limit%s: on a memfd the same task is killed", mode);
+		eq(group_event("oom_kill"), kills + 1, "C2 limit%s: for lack of memory", mode);
+	}
 	group_limit("max");
 }
 
@@ -546,7 +556,7 @@ static void run_cell(const char *lru_gen, const char *shmem, const char *name)
 	if (g_exists(LRU_GEN))
 		choose(LRU_GEN, lru_gen);
 	mode = name;
-	test_limit();
+	test_limit(true);
 	if (enter(GROUP))
 		bail("cannot enter the cgroup");
 	test_reclaim("memory.reclaim", reclaim_group);
@@ -559,6 +569,88 @@ static void run_cell(const char *lru_gen, const char *shmem, const char *name)
 	test_death();
 	if (enter(CGROUP))
 		bail("cannot leave the cgroup");
+}
+
+/* With swap: what was swapped out and then freed is not worth its swap. */
+
+static bool swap_on(void)
+{
+	int fd = open(SWAP_MODULE, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	if (syscall(SYS_finit_module, fd, "rd_nr=1 rd_size=131072", 0) && errno != EEXIST)
+		bail("%s: %s", SWAP_MODULE, strerror(errno));
+	close(fd);
+	if (!g_wait_for(g_exists(SWAP_DEVICE), 2000) || system("mkswap " SWAP_DEVICE) ||
+	    swapon(SWAP_DEVICE, 0))
+		bail("no swap on %s", SWAP_DEVICE);
+	return true;
+}
+
+static long swapped(void)
+{
+	char text[32] = "";
+	int fd = open(GROUP "/memory.swap.current", O_RDONLY);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	return n > 0 ? atol(text) : -1;
+}
+
+static void test_swap(void)
+{
+	enum { NR = 12 };
+	struct gcarena_span spans[NR];
+	struct arena a;
+	long before, after;
+	int kept;
+
+	/* A memfd's owner lives, too: its free memory is swapped out. */
+	test_limit(false);
+	if (enter(GROUP))
+		bail("cannot enter the cgroup");
+	g_open(&a, SIZE);
+	take_chunks(&a, spans, NR);
+	before = swapped();
+	group_reclaim(GROUP);
+	ok(swapped() - before > NR * (long)CHUNK / 2 && mapped(&a) < NR * (long)CHUNK / 2,
+	   "C2 swap%s: what is in use is swapped out", mode);
+	diag("swap%s: %ld KiB swapped, %ld KiB mapped", mode, (swapped() - before) / 1024,
+	     mapped(&a) / 1024);
+	kept = free_chunks(&a, spans, NR, 3);
+	group_reclaim(GROUP);
+	eq(counters(&a).chunks_idle, 0, "C2 swap%s: freed, it is taken up by reclaim", mode);
+	/* Some of the test's own memory may have been swapped as well. */
+	after = swapped();
+	ok(after - before < (kept + 1) * (long)CHUNK, "C2 swap%s: and its swap is free", mode);
+	diag("swap%s: %ld KiB left swapped", mode, (after - before) / 1024);
+	eq(g_validate(a.setup.id), 0, "C2 swap%s: all is valid", mode);
+	eq(spoilt(&a, spans, kept), 0, "C2 swap%s: chunks in use come back as they were", mode);
+	free_chunks(&a, spans, kept, 0);
+	group_reclaim(GROUP);
+	eq(mapped(&a), 0, "C2 swap%s: an empty arena has nothing left", mode);
+	g_close(&a);
+	test_churn();
+	if (enter(CGROUP))
+		bail("cannot leave the cgroup");
+}
+
+static void run_swap_cells(const char *shmem)
+{
+	if (!swap_on()) {
+		skip(1, "no " SWAP_MODULE ": nothing was swapped");
+		return;
+	}
+	g_write_file(GROUP "/memory.swap.max", "max");
+	mode = ", MGLRU, swap";
+	choose(SHMEM_ENABLED, shmem);
+	test_swap();
+	mode = ", small, swap";
+	choose(SHMEM_ENABLED, "deny");
+	test_swap();
+	if (swapoff(SWAP_DEVICE))
+		bail("swapoff: %s", strerror(errno));
 }
 
 static void test_feature(void)
@@ -591,6 +683,7 @@ int main(void)
 	run_cell("0", shmem, ", no MGLRU");
 	run_cell("0", "deny", ", no MGLRU, small");
 	run_cell("7", "deny", ", MGLRU, small");
+	run_swap_cells(shmem);
 	choose(SHMEM_ENABLED, shmem);
 	if (!g_exists(LRU_GEN))
 		diag("no %s: MGLRU was never on", LRU_GEN);
