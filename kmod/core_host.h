@@ -39,9 +39,14 @@
 
 #define gca_lock_init(lock)		spin_lock_init(lock)
 #define gca_lock(lock)			spin_lock(lock)
-#define gca_trylock(lock)		spin_trylock(lock)
 #define gca_unlock(lock)		spin_unlock(lock)
 #define gca_lock_assert_held(lock)	lockdep_assert_held(lock)
+#ifdef __CHECKER__
+/* sparse does not see through the inline function that spin_trylock() is. */
+#define gca_trylock(lock)		raw_spin_trylock(&(lock)->rlock)
+#else
+#define gca_trylock(lock)		spin_trylock(lock)
+#endif
 
 /* Between pieces of long work, without the lock. */
 #define gca_relax()			cond_resched()

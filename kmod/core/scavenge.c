@@ -209,14 +209,12 @@ bool gca_scavenge_retain(struct gca_core *core)
  */
 bool gca_core_shrink_begin(struct gca_core *core, u32 index)
 {
-	struct gca_chunk *chunk;
-
-	if (!gca_trylock(&core->lock))
-		return false;
-	chunk = gca_chunk_at(core, index);
-	gca_chunk_isolate(core, chunk);
-	gca_unlock(&core->lock);
-	return true;
+	if (gca_trylock(&core->lock)) {
+		gca_chunk_isolate(core, gca_chunk_at(core, index));
+		gca_unlock(&core->lock);
+		return true;
+	}
+	return false;
 }
 
 /**

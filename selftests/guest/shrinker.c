@@ -531,7 +531,10 @@ static void test_death(void)
 		if (!pid)
 			mortal(i);
 		waitpid(pid, &status, 0);
-		odd += i % 3 == 2 ? !WIFSIGNALED(status) : !WIFEXITED(status) || WEXITSTATUS(status);
+		if (i % 3 == 2)
+			odd += !WIFSIGNALED(status);
+		else
+			odd += !WIFEXITED(status) || WEXITSTATUS(status);
 	}
 	after = g_file_value("/proc/vmstat", "slabs_scanned");
 	kill(reclaimer, SIGKILL);
