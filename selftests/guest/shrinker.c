@@ -574,7 +574,7 @@ static void run_cell(const char *lru_gen, const char *shmem, const char *name)
 		bail("cannot leave the cgroup");
 }
 
-/* With swap: what was swapped out and then freed is not worth its swap. */
+/* With swap: what was swapped out stays as it is until it is released. */
 
 static bool swap_on(void)
 {
@@ -623,10 +623,12 @@ static void test_swap(void)
 	     mapped(&a) / 1024);
 	kept = free_chunks(&a, spans, NR, 3);
 	group_reclaim(GROUP);
-	eq(counters(&a).chunks_idle, 0, "C2 swap%s: freed, it is taken up by reclaim", mode);
+	eq(g_validate(a.setup.id), 0, "C2 swap%s: freed and looked at by reclaim, all is valid", mode);
+	eq(counters(&a).chunks_idle, NR - kept, "C2 swap%s: swapped chunks stay idle", mode);
+	ok(g_scavenge(&a, 0, (NR - kept) * CHUNK) >= 0, "C2 swap%s: scavenged", mode);
 	/* Some of the test's own memory may have been swapped as well. */
 	after = swapped();
-	ok(after - before < (kept + 1) * (long)CHUNK, "C2 swap%s: and its swap is free", mode);
+	ok(after - before < (kept + 1) * (long)CHUNK, "C2 swap%s: their swap is free", mode);
 	diag("swap%s: %ld KiB left swapped", mode, (after - before) / 1024);
 	eq(g_validate(a.setup.id), 0, "C2 swap%s: all is valid", mode);
 	eq(spoilt(&a, spans, kept), 0, "C2 swap%s: chunks in use come back as they were", mode);
