@@ -623,7 +623,8 @@ static void test_swap(void)
 	     mapped(&a) / 1024);
 	kept = free_chunks(&a, spans, NR, 3);
 	group_reclaim(GROUP);
-	eq(g_validate(a.setup.id), 0, "C2 swap%s: freed and looked at by reclaim, all is valid", mode);
+	eq(g_validate(a.setup.id), 0, "C2 swap%s: freed and left by reclaim, all is valid",
+	   mode);
 	eq(counters(&a).chunks_idle, NR - kept, "C2 swap%s: swapped chunks stay idle", mode);
 	ok(g_scavenge(&a, 0, (NR - kept) * CHUNK) >= 0, "C2 swap%s: scavenged", mode);
 	/* Some of the test's own memory may have been swapped as well. */
