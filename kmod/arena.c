@@ -14,7 +14,8 @@
  *  - A call by the owner, or a fault in its mm, holds mm_users.  Death by the
  *    notifier comes when mm_users is 0, death by release when nobody is in a
  *    call: so owner's calls and faults need no lock against death.
- *  - debugfs readers are waited for; the worker is stopped.
+ *  - debugfs readers and scans of the shrinker are waited for; the worker is
+ *    stopped.
  *  - Everybody else (another mm's calls and polls, fdinfo) looks only at @dead
  *    and at what lives until release.
  *
@@ -25,7 +26,7 @@
  *   gca_arena.life_lock       dying; over i_mmap_rwsem, folio locks and the
  *                             list of arenas, under which it is only tried
  *     core lock               spinlock, never over anything that sleeps
- *       wait queue locks
+ *       the shrinker's list, wait queue locks
  * The notifier's release runs wherever the last mmput() does, possibly with
  * cgroup_mutex held: it must not take setup_lock, start_lock, an inode's or
  * any mmap_lock, and must not wait for anybody who does.
@@ -62,21 +63,6 @@ static void *gca_op_meta_alloc(void *host, size_t size)
 static void gca_op_meta_free(void *host, void *mem, size_t size)
 {
 	kvfree(mem);
-}
-
-static void gca_op_chunk_idle(void *host, struct gca_chunk *chunk)
-{
-	struct gca_arena *arena = host;
-
-	WRITE_ONCE(arena->idle_chunks, arena->idle_chunks + 1);
-}
-
-static void gca_op_chunk_busy(void *host, struct gca_chunk *chunk)
-{
-	struct gca_arena *arena = host;
-
-	WARN_ON_ONCE(!arena->idle_chunks);
-	WRITE_ONCE(arena->idle_chunks, arena->idle_chunks - 1);
 }
 
 static void gca_op_sweep_started(void *host)
@@ -134,8 +120,8 @@ static const struct gca_host_ops gca_ops = {
 	.meta_alloc = gca_op_meta_alloc,
 	.meta_free = gca_op_meta_free,
 	.meta_back = gca_meta_back,
-	.chunk_idle = gca_op_chunk_idle,
-	.chunk_busy = gca_op_chunk_busy,
+	.chunk_idle = gca_shrinker_add,
+	.chunk_busy = gca_shrinker_del,
 	.wake_worker = gca_worker_poke,
 	.sweep_done = gca_op_sweep_done,
 	.transit_wait = gca_op_transit_wait,
@@ -204,6 +190,7 @@ static void gca_arena_die(struct gca_arena *arena, bool owner_gone)
 		wake_up_poll(arena->events, EPOLLHUP | EPOLLERR);
 		gca_debugfs_remove(arena);
 		gca_worker_stop(arena);
+		gca_shrinker_quiesce(arena);
 		gca_core_destroy(arena->core);
 		arena->core = NULL;
 		gca_meta_empty(&arena->meta);
@@ -229,6 +216,15 @@ static const struct mmu_notifier_ops gca_arena_mm_ops = {
 };
 
 /**
+ * gca_arena_transit_init - initialise a queue for gca_host_ops.transit_wait
+ * @transit: an arena's, or one to tell lockdep about them
+ */
+void gca_arena_transit_init(wait_queue_head_t *transit)
+{
+	init_waitqueue_head(transit);
+}
+
+/**
  * gca_arena_create - set up an arena for the calling process
  * @heap_size: bytes
  * @classes: class table, checked by the core
@@ -252,7 +248,7 @@ int gca_arena_create(u64 heap_size, const struct gcarena_class *classes, u32 nr_
 	if (!arena)
 		return -ENOMEM;
 	mutex_init(&arena->life_lock);
-	init_waitqueue_head(&arena->transit);
+	gca_arena_transit_init(&arena->transit);
 	gca_worker_create(&arena->worker);
 	arena->events = events;
 	arena->heap_size = heap_size;

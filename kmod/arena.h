@@ -37,6 +37,7 @@ enum gca_region {
 	GCA_REGIONS
 };
 
+struct gca_idle;
 struct gca_meta_leaf;
 
 /**
@@ -110,8 +111,9 @@ struct gca_sweep_mark {
  * @worker: kernel thread
  * @events: the file's wait queue, for poll
  * @transit: where backing in progress is waited for
- * @idle_chunks: backed and wholly free, as told by the core, under its lock
+ * @idle_chunks: backed and wholly free, as told by the core
  * @sweep_mark: where the last sweep began
+ * @shrinkable: a scan may have met it: some chunk has been backed
  * @debugfs: directory
  */
 struct gca_arena {
@@ -129,7 +131,8 @@ struct gca_arena {
 	struct gca_worker worker;
 	wait_queue_head_t *events;
 	wait_queue_head_t transit;
-	u64 idle_chunks;
+	atomic_long_t idle_chunks;
+	bool shrinkable;
 	struct gca_sweep_mark sweep_mark;
 	struct dentry *debugfs;
 };
@@ -140,6 +143,7 @@ int gca_arena_create(u64 heap_size, const struct gcarena_class *classes, u32 nr_
 		     struct inode *inode, struct gca_arena **out);
 void gca_arena_destroy(struct gca_arena *arena);
 void gca_arena_each(void (*look)(struct gca_arena *arena, void *data), void *data);
+void gca_arena_transit_init(wait_queue_head_t *transit);
 
 /* backing.c */
 int gca_backing_init(void);
@@ -148,6 +152,7 @@ int gca_backing_create(struct gca_arena *arena);
 void gca_backing_empty(struct gca_arena *arena);
 int gca_backing_back(void *host, u32 page, u32 npages);
 u64 gca_backing_release(void *host, u32 page, u32 npages);
+u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept);
 int gca_backing_mmap(struct gca_arena *arena, struct vm_area_struct *vma);
 
 /* residency.c */
@@ -176,8 +181,19 @@ struct inode *gca_meta_inode(void);
 int gca_meta_create(struct gca_meta *meta, u64 heap_size, struct inode *inode);
 void gca_meta_empty(struct gca_meta *meta);
 long gca_meta_back(void *host, u32 chunk);
+struct gca_idle **gca_meta_idle(struct gca_meta *meta, u32 chunk);
 u64 gca_meta_region_size(const struct gca_arena *arena, enum gca_region region);
 int gca_meta_mmap(struct gca_arena *arena, enum gca_region region, struct vm_area_struct *vma);
+
+/* shrinker.c */
+int gca_shrinker_init(void);
+void gca_shrinker_exit(void);
+int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk);
+void gca_shrinker_forget(struct gca_arena *arena, u32 chunk);
+void gca_shrinker_free(struct gca_idle *idle);
+void gca_shrinker_add(void *host, struct gca_chunk *chunk);
+void gca_shrinker_del(void *host, struct gca_chunk *chunk);
+void gca_shrinker_quiesce(struct gca_arena *arena);
 
 /* worker.c */
 void gca_worker_create(struct gca_worker *worker);

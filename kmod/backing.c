@@ -6,9 +6,9 @@
  * the system has one.  Charging, swap, NUMA policy, GUP and migration are
  * shmem's; there is no page-table code here.
  *
- * Nothing here may be called with a lock held.  Populating allocates with
- * __GFP_FS and so may enter reclaim; releasing locks folios, and splitting one
- * allocates.
+ * Nothing here may be called with a lock held, and only gca_backing_reclaim()
+ * from within reclaim.  Populating allocates with __GFP_FS and so may enter
+ * reclaim; releasing locks folios, and splitting one allocates.
  *
  * The core's view of what is backed is a hint: the owner may fault a released
  * page back in or MADV_REMOVE a held one, and reclaim drops or swaps pages.
@@ -17,6 +17,7 @@
 #include <linux/err.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
+#include <linux/pagevec.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/xarray.h>
@@ -144,6 +145,11 @@ int gca_backing_back(void *host, u32 page, u32 npages)
 	int err = 0;
 
 	might_sleep();
+	if (npages == GCARENA_CHUNK_PAGES) {
+		err = gca_shrinker_prepare(arena, page / GCARENA_CHUNK_PAGES);
+		if (err)
+			return err;
+	}
 	while (index < end) {
 		struct folio *folio;
 
@@ -204,9 +210,91 @@ u64 gca_backing_release(void *host, u32 page, u32 npages)
 	unmap_mapping_range(mapping, start, len, 0);
 	shmem_truncate_range(inode, start, start + len - 1);
 	after = gca_backing_resident(mapping, first, last);
+	if (npages == GCARENA_CHUNK_PAGES)
+		gca_shrinker_forget(arena, page / GCARENA_CHUNK_PAGES);
 	bytes = before > after ? (u64)(before - after) << PAGE_SHIFT : 0;
 	trace_gcarena_scavenge(arena->id, page, npages, bytes);
 	return bytes;
+}
+
+/*
+ * Whether a folio in a free chunk may go: not while it is on its way to swap;
+ * not if it was locked, since reclaim keeps off such memory; not if it is pinned,
+ * as nothing would come free.
+ */
+static bool gca_backing_may_remove(struct folio *folio)
+{
+	return !folio_test_writeback(folio) && !folio_test_mlocked(folio) &&
+	       !folio_maybe_dma_pinned(folio);
+}
+
+/* Drop the folios in [first, last] that can be had without waiting. */
+static void gca_backing_remove(struct address_space *mapping, pgoff_t first, pgoff_t last)
+{
+	struct folio_batch batch;
+	unsigned int i;
+
+	folio_batch_init(&batch);
+	while (filemap_get_folios(mapping, &first, last, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++) {
+			struct folio *folio = batch.folios[i];
+
+			if (!folio_trylock(folio))
+				continue;
+			/* Unmaps it, and truncates as if the file ended there. */
+			if (folio->mapping == mapping && gca_backing_may_remove(folio))
+				generic_error_remove_folio(mapping, folio);
+			folio_unlock(folio);
+		}
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+}
+
+/* What is left of a chunk, in memory or swapped, as a map of arena pages. */
+static void gca_backing_left(struct address_space *mapping, pgoff_t first, u64 *left)
+{
+	unsigned long index = first;
+	u32 page;
+
+	if (!xa_find(&mapping->i_pages, &index, first + GCA_CHUNK_BASES - 1, XA_PRESENT))
+		return;
+	for (index = 0; index < GCA_CHUNK_BASES; index++) {
+		if (!xa_load(&mapping->i_pages, first + index))
+			continue;
+		page = index / GCA_PAGE_BASES;
+		left[page / 64] |= 1ULL << page % 64;
+	}
+}
+
+/**
+ * gca_backing_reclaim - give a wholly free chunk back, from within reclaim
+ * @arena: the arena
+ * @chunk: index; in transit, the caller's
+ * @kept: zeroes; gets a bit for each arena page of which something is left
+ *
+ * Does not wait for a folio's lock: whoever holds one may be waiting for memory,
+ * perhaps this task further up, in a fault or a split.  shmem_truncate_range()
+ * does in the end, and so is not for here; what was swapped out stays swapped.
+ * Takes i_mmap_rwsem and page table locks, as all of reclaim does.
+ *
+ * Return: bytes that came free.
+ */
+u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept)
+{
+	struct inode *inode = file_inode(arena->heap);
+	struct address_space *mapping = inode->i_mapping;
+	pgoff_t first = (pgoff_t)chunk * GCA_CHUNK_BASES;
+	pgoff_t last = first + GCA_CHUNK_BASES - 1;
+	unsigned long before, after;
+
+	before = gca_backing_resident(mapping, first, last);
+	gca_backing_remove(mapping, first, last);
+	after = gca_backing_resident(mapping, first, last);
+	gca_backing_left(mapping, first, kept);
+	/* Beyond the end there is no folio: only has shmem count its pages. */
+	shmem_truncate_range(inode, arena->heap_size, arena->heap_size + PAGE_SIZE - 1);
+	return before > after ? (u64)(before - after) << PAGE_SHIFT : 0;
 }
 
 /**

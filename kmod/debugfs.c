@@ -37,6 +37,7 @@ static const struct {
 	GCA_COUNTER(refill_backed), GCA_COUNTER(refill_failed), GCA_COUNTER(back_small),
 	GCA_COUNTER(returned_spans), GCA_COUNTER(scavenged_bytes), GCA_COUNTER(scavenge_broken),
 	GCA_COUNTER(worker_ns), GCA_COUNTER(worker_wakeups), GCA_COUNTER(cycles),
+	GCA_COUNTER(shrink_calls), GCA_COUNTER(shrink_bytes),
 };
 
 static void show_counters(struct seq_file *m, const struct gcarena_counters *counters)
@@ -159,7 +160,7 @@ static int stats_show(struct seq_file *m, void *unused)
 	/* Beside the core's own: what the mapping and the host have. */
 	seq_printf(m, "mapping_bytes: %llu\n", mapping_bytes(arena));
 	seq_printf(m, "host_meta_bytes: %ld\n", atomic_long_read(&arena->meta.bytes));
-	seq_printf(m, "host_chunks_idle: %llu\n", READ_ONCE(arena->idle_chunks));
+	seq_printf(m, "host_chunks_idle: %ld\n", atomic_long_read(&arena->idle_chunks));
 	show_spans_by_state(m, arena);
 	show_chunks(m, arena);
 	show_residency(m, arena);

@@ -175,7 +175,7 @@ static int gca_ioctl_features(struct file *file, const struct gca_call *call, vo
 	if (args->flags || args->reserved)
 		return -EINVAL;
 	*args = (struct gcarena_features) {
-		.features = GCARENA_FEATURE_RESIDENCY,
+		.features = GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER,
 		.heap_size_max = GCARENA_HEAP_SIZE_MAX,
 		.classes_max = GCARENA_CLASSES_MAX,
 		.batch_max = GCARENA_BATCH_MAX,

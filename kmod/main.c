@@ -31,6 +31,9 @@ static int __init gcarena_init(void)
 	err = gca_meta_init();
 	if (err)
 		goto out_backing;
+	err = gca_shrinker_init();
+	if (err)
+		goto out_meta;
 	gca_debugfs_init();
 	err = gca_device_init();
 	if (err)
@@ -39,6 +42,8 @@ static int __init gcarena_init(void)
 
 out_debugfs:
 	gca_debugfs_exit();
+	gca_shrinker_exit();
+out_meta:
 	gca_meta_exit();
 out_backing:
 	gca_backing_exit();
@@ -49,6 +54,7 @@ static void __exit gcarena_exit(void)
 {
 	gca_device_exit();
 	gca_debugfs_exit();
+	gca_shrinker_exit();
 	gca_meta_exit();
 	gca_backing_exit();
 }

@@ -36,9 +36,11 @@
  * struct gca_meta_leaf - the metadata pages of 512 chunks
  * @rows: one base page of the span table for each chunk
  * @bits: four base pages of each bitmap for each chunk
+ * @idle: entry of each chunk that is backed; the shrinker's
  */
 struct gca_meta_leaf {
 	void *rows[GCA_LEAF_CHUNKS];
+	struct gca_idle *idle[GCA_LEAF_CHUNKS];
 	void *bits[2][GCA_LEAF_CHUNKS * GCA_CHUNK_BITS];
 };
 
@@ -184,7 +186,7 @@ static void gca_meta_free_pages(void **slots, size_t nr)
  */
 void gca_meta_empty(struct gca_meta *meta)
 {
-	u32 i;
+	u32 i, k;
 
 	unmap_mapping_range(&meta->inode->i_data, 0, 0, 1);
 	for (i = 0; i < meta->nr_top; i++) {
@@ -192,6 +194,8 @@ void gca_meta_empty(struct gca_meta *meta)
 
 		if (!leaf)
 			continue;
+		for (k = 0; k < GCA_LEAF_CHUNKS; k++)
+			gca_shrinker_free(leaf->idle[k]);
 		gca_meta_free_pages(leaf->rows, ARRAY_SIZE(leaf->rows));
 		gca_meta_free_pages(leaf->bits[0], ARRAY_SIZE(leaf->bits[0]));
 		gca_meta_free_pages(leaf->bits[1], ARRAY_SIZE(leaf->bits[1]));
@@ -229,6 +233,22 @@ long gca_meta_back(void *host, u32 chunk)
 		    !gca_meta_page(meta, &leaf->bits[1][i], GCA_GFP_META))
 			return -ENOMEM;
 	return atomic_long_xchg(&meta->unreported, 0);
+}
+
+/**
+ * gca_meta_idle - where a chunk's entry for the shrinker is kept
+ * @meta: of an arena
+ * @chunk: a chunk that gca_meta_back() has seen
+ *
+ * Written by who has the chunk in transit, read under the core lock besides.
+ *
+ * Return: the place.
+ */
+struct gca_idle **gca_meta_idle(struct gca_meta *meta, u32 chunk)
+{
+	struct gca_meta_leaf *leaf = READ_ONCE(meta->top[chunk / GCA_LEAF_CHUNKS]);
+
+	return &leaf->idle[chunk % GCA_LEAF_CHUNKS];
 }
 
 /**

@@ -28,6 +28,17 @@ struct gca_chunk *gca_chunk_at(struct gca_core *core, u32 index)
 }
 
 /**
+ * gca_core_chunk_index - which chunk a descriptor describes
+ * @chunk: the descriptor
+ *
+ * Return: its index; no lock needed.
+ */
+u32 gca_core_chunk_index(const struct gca_chunk *chunk)
+{
+	return chunk->index;
+}
+
+/**
  * gca_record_at - the record of a page
  * @core: the arena
  * @page: any value
@@ -172,6 +183,12 @@ void gca_chunk_place(struct gca_core *core, struct gca_chunk *chunk)
 	}
 }
 
+static void idle_del(struct gca_core *core, struct gca_chunk *chunk)
+{
+	gca_map_clear(core->map_idle, chunk->index, 1);
+	core->counters.chunks_idle--;
+}
+
 /**
  * gca_chunk_unplace - take a chunk out of its place, before its maps change
  * @core: the arena, lock held
@@ -186,8 +203,7 @@ void gca_chunk_unplace(struct gca_core *core, struct gca_chunk *chunk)
 		bucket_del(core, chunk);
 		break;
 	case GCA_PLACE_IDLE:
-		gca_map_clear(core->map_idle, chunk->index, 1);
-		core->counters.chunks_idle--;
+		idle_del(core, chunk);
 		core->ops->chunk_busy(core->host, chunk);
 		break;
 	case GCA_PLACE_EMPTY:
@@ -209,6 +225,23 @@ void gca_chunk_begin_transit(struct gca_core *core, struct gca_chunk *chunk)
 {
 	GCA_ASSERT(!chunk->transit);
 	gca_chunk_unplace(core, chunk);
+	chunk->transit = true;
+	core->nr_transit++;
+}
+
+/**
+ * gca_chunk_isolate - begin the transit of a chunk that the host found idle
+ * @core: the arena, lock held
+ * @chunk: backed and wholly free
+ *
+ * As gca_chunk_begin_transit(), but without chunk_busy(): the host has the
+ * chunk in its hands and takes it off its list itself.
+ */
+void gca_chunk_isolate(struct gca_core *core, struct gca_chunk *chunk)
+{
+	GCA_ASSERT(chunk->place == GCA_PLACE_IDLE && !chunk->transit);
+	idle_del(core, chunk);
+	chunk->place = GCA_PLACE_NONE;
 	chunk->transit = true;
 	core->nr_transit++;
 }

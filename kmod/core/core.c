@@ -119,6 +119,15 @@ static void class_init(struct gca_class *cls, const struct gcarena_class *from)
 }
 
 /**
+ * gca_core_lock_init - initialise a core lock
+ * @lock: of a core, or one to tell the host's lock checker about core locks
+ */
+void gca_core_lock_init(gca_lock_t *lock)
+{
+	gca_lock_init(lock);
+}
+
+/**
  * gca_core_create - set an arena's core up
  * @ops: the host's operations, which outlive the core
  * @host: their argument
@@ -160,7 +169,7 @@ int gca_core_create(const struct gca_host_ops *ops, void *host, u64 heap_size,
 	core->nr_classes = nr_classes;
 	core->counters.meta_sys = sizeof(*core);
 	core->low_idle = core->nr_chunks;
-	gca_lock_init(&core->lock);
+	gca_core_lock_init(&core->lock);
 
 	core->leaves = meta_alloc(core, leaves_size(core));
 	core->map_idle = meta_alloc(core, chunk_map_size(core));

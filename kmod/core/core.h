@@ -44,7 +44,8 @@ enum gca_level {
  *	gca_host_row() and gca_host_line() never fail for it.  May sleep.
  *	Returns the bytes newly allocated or a negative errno.
  * @chunk_idle: @chunk became backed and wholly free.  Core lock held.
- * @chunk_busy: It stopped being so.  Core lock held.
+ * @chunk_busy: It stopped being so, but by gca_core_shrink_begin().  Core lock
+ *	held.
  * @wake_worker: There is work for gca_core_work().  Core lock held.
  * @sweep_done: The sweep became complete.  Core lock held.
  * @transit_wait: Sleep until gca_core_transit_sequence() differs from @sequence,
@@ -116,6 +117,19 @@ enum gca_work {
  * idle chunk above the retain goal.
  */
 enum gca_work gca_core_work(struct gca_core *core);
+
+/* Words of a bit map of a chunk's pages. */
+#define GCA_CHUNK_MAP_WORDS	(GCARENA_CHUNK_PAGES / 64)
+
+/* Reclaim, in any context that may not wait: release one idle chunk. */
+bool gca_core_shrink_begin(struct gca_core *core, u32 index);
+void gca_core_shrink_end(struct gca_core *core, u32 index, const u64 *kept, u64 bytes);
+
+/* The index of a chunk, for chunk_idle() and chunk_busy(). */
+u32 gca_core_chunk_index(const struct gca_chunk *chunk);
+
+/* Where all core locks are made: for the host's lock checker. */
+void gca_core_lock_init(gca_lock_t *lock);
 
 /* For the host's transit_wait(); no lock needed. */
 u32 gca_core_transit_sequence(struct gca_core *core);

@@ -230,6 +230,7 @@ int gca_chunk_create(struct gca_core *core, u32 index) __must_hold(&core->lock);
 void gca_chunk_place(struct gca_core *core, struct gca_chunk *chunk);
 void gca_chunk_unplace(struct gca_core *core, struct gca_chunk *chunk);
 void gca_chunk_begin_transit(struct gca_core *core, struct gca_chunk *chunk);
+void gca_chunk_isolate(struct gca_core *core, struct gca_chunk *chunk);
 void gca_chunk_end_transit(struct gca_core *core, struct gca_chunk *chunk);
 u32 gca_idle_lowest(struct gca_core *core);
 u32 gca_idle_highest(struct gca_core *core, u32 below);

@@ -7,10 +7,41 @@
  * or by "N bytes" where at least GCA_BREAK_PAGES of one go.  The worker never
  * breaks a chunk and never goes below the retain goal.
  *
+ * Reclaim takes wholly free chunks only, one at a time and chosen by the host,
+ * which does the releasing between gca_core_shrink_begin() and _end(): nothing
+ * here may wait or allocate on its behalf.
+ *
  * What is being released is in transit, so nothing of it can be given out.
  * Bytes reported are what the host says came free.
  */
 #include "core_internal.h"
+
+/* The pages @going of a chunk in transit have no backing any more. */
+static void note_released(struct gca_core *core, struct gca_chunk *chunk, const u64 *going)
+{
+	u32 npages = 0;
+	u32 i;
+
+	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++) {
+		npages += hweight64(going[i]);
+		chunk->released[i] |= going[i];
+		chunk->dirty[i] &= ~going[i];
+	}
+	if (!npages)
+		return;
+	chunk->nr_released += npages;
+	core->counters.heap_released += gca_page_bytes(npages);
+	if (chunk->nr_released == GCARENA_CHUNK_PAGES) {
+		core->counters.chunks_backed--;
+		if (chunk->small)
+			core->counters.chunks_small--;
+		chunk->small = false;
+	} else if (!chunk->small) {
+		chunk->small = true;
+		core->counters.chunks_small++;
+		core->counters.scavenge_broken++;
+	}
+}
 
 /*
  * Release what is free and backed of a chunk that is not in transit.  Drops the
@@ -24,14 +55,11 @@ static u64 release_free(struct gca_core *core, struct gca_chunk *chunk)
 	bool whole = chunk->nr_free == GCARENA_CHUNK_PAGES;
 	u64 bytes = 0;
 	u32 from = 0;
-	u32 npages = 0;
 	u32 i;
 
-	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++) {
+	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++)
 		going[i] = chunk->free[i] & ~chunk->released[i];
-		npages += hweight64(going[i]);
-	}
-	GCA_ASSERT(npages);
+	GCA_ASSERT(gca_map_count(going, 0, GCARENA_CHUNK_PAGES));
 	gca_chunk_begin_transit(core, chunk);
 	gca_unlock(&core->lock);
 	if (whole) {
@@ -47,23 +75,8 @@ static u64 release_free(struct gca_core *core, struct gca_chunk *chunk)
 	}
 	gca_lock(&core->lock);
 
-	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++) {
-		chunk->released[i] |= going[i];
-		chunk->dirty[i] &= ~going[i];
-	}
-	chunk->nr_released += npages;
-	core->counters.heap_released += gca_page_bytes(npages);
+	note_released(core, chunk, going);
 	core->counters.scavenged_bytes += bytes;
-	if (chunk->nr_released == GCARENA_CHUNK_PAGES) {
-		core->counters.chunks_backed--;
-		if (chunk->small)
-			core->counters.chunks_small--;
-		chunk->small = false;
-	} else if (!chunk->small) {
-		chunk->small = true;
-		core->counters.chunks_small++;
-		core->counters.scavenge_broken++;
-	}
 	gca_chunk_end_transit(core, chunk);
 	return bytes;
 }
@@ -180,4 +193,54 @@ bool gca_scavenge_retain(struct gca_core *core)
 		return false;
 	release_free(core, chunk);
 	return true;
+}
+
+/**
+ * gca_core_shrink_begin - reclaim wants a chunk: take it out of reach
+ * @core: the arena
+ * @index: of a chunk that chunk_idle() named and chunk_busy() did not since
+ *
+ * Never waits.  Called with the host's lock for its list of idle chunks held,
+ * which nests inside the core lock everywhere else: hence the trylock.
+ * chunk_busy() is not called; the host takes the chunk off its list.
+ *
+ * Return: true with the chunk in transit, the caller's to release until
+ * gca_core_shrink_end(); false if the core is busy.
+ */
+bool gca_core_shrink_begin(struct gca_core *core, u32 index)
+{
+	if (gca_trylock(&core->lock)) {
+		gca_chunk_isolate(core, gca_chunk_at(core, index));
+		gca_unlock(&core->lock);
+		return true;
+	}
+	return false;
+}
+
+/**
+ * gca_core_shrink_end - reclaim is done with a chunk
+ * @core: the arena
+ * @index: of the chunk, from gca_core_shrink_begin()
+ * @kept: bit map of pages that still have backing, with old contents or zeroes
+ * @bytes: what came free
+ *
+ * With pages kept the chunk is idle again, and chunk_idle() says so.
+ */
+void gca_core_shrink_end(struct gca_core *core, u32 index, const u64 *kept, u64 bytes)
+{
+	u64 going[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
+	struct gca_chunk *chunk;
+	u32 i;
+
+	gca_lock(&core->lock);
+	chunk = gca_chunk_at(core, index);
+	GCA_ASSERT(chunk->transit && chunk->nr_free == GCARENA_CHUNK_PAGES);
+	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++)
+		going[i] = ~(chunk->released[i] | kept[i]);
+	note_released(core, chunk, going);
+	core->counters.shrink_calls++;
+	core->counters.shrink_bytes += bytes;
+	gca_chunk_end_transit(core, chunk);
+	gca_publish(core);
+	gca_unlock(&core->lock);
 }

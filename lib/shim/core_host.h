@@ -137,6 +137,14 @@ static inline void gca_lock(gca_lock_t *lock)
 	lock->held = true;
 }
 
+static inline bool gca_trylock(gca_lock_t *lock)
+{
+	if (pthread_mutex_trylock(&lock->mutex))
+		return false;
+	lock->held = true;
+	return true;
+}
+
 static inline void gca_unlock(gca_lock_t *lock)
 {
 	lock->held = false;

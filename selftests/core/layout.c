@@ -153,6 +153,8 @@
 	FIELD(gcarena_counters, worker_ns) \
 	FIELD(gcarena_counters, worker_wakeups) \
 	FIELD(gcarena_counters, cycles) \
+	FIELD(gcarena_counters, shrink_calls) \
+	FIELD(gcarena_counters, shrink_bytes) \
 	STRUCT(gcarena_stats) \
 	FIELD(gcarena_stats, size) \
 	FIELD(gcarena_stats, flags) \

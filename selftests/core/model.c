@@ -425,6 +425,11 @@ static void check_counters_and_status(void)
 	if (stats.counters.scavenged_bytes != host.released)
 		wrong("scavenged_bytes is %llu, should be %llu", stats.counters.scavenged_bytes,
 		      host.released);
+	if (stats.counters.shrink_bytes != host.shrunk ||
+	    stats.counters.shrink_calls != host.shrinks)
+		wrong("shrink_bytes is %llu after %llu calls, should be %llu after %u",
+		      stats.counters.shrink_bytes, stats.counters.shrink_calls, host.shrunk,
+		      host.shrinks);
 	if (stats.generation != generation || stats.sweep_left != left ||
 	    stats.sweeping != !!left)
 		wrong("generation %u, sweeping %u, left %llu; should be %u, %llu left",
@@ -518,7 +523,7 @@ static bool give_back(const struct gcarena_span *e)
 
 static void spoil(struct gcarena_span *e)
 {
-	switch (below(6)) {
+	switch (below(7)) {
 	case 0:
 		e->page = chance(50) ? below(PAGES) : rnd();
 		break;
@@ -826,6 +831,19 @@ static void do_scavenge(void)
 	}
 }
 
+/* Reclaim takes any idle chunk, and gets all of it, some or nothing. */
+static void do_shrink(void)
+{
+	static const u32 keep[] = { 0, 0, 3, 60, 100 };
+	u32 chunk = below(CHUNKS);
+
+	if (!host.idle[chunk])
+		return;
+	if (!host_shrink(&host, chunk, keep[below(sizeof(keep) / sizeof(keep[0]))]))
+		wrong("shrink: the lock is held");
+	sync_spans(!depth);
+}
+
 static u64 backed_bytes(void)
 {
 	u64 count = 0;
@@ -906,6 +924,9 @@ static void hook(struct test_host *h, enum host_site site)
 	case 5:
 		do_start_sweep();
 		break;
+	case 6:
+		do_shrink();
+		break;
 	}
 	depth--;
 }
@@ -961,8 +982,10 @@ static void step(void)
 		do_assist();
 	else if (dice < 87)
 		do_scavenge();
-	else if (dice < 97)
+	else if (dice < 94)
 		do_work();
+	else if (dice < 97)
+		do_shrink();
 	else
 		do_policy();
 
@@ -997,6 +1020,7 @@ static u32 run(u64 seed, u32 operations)
 	if (gca_core_create(&host_ops, &host, (u64)CHUNKS * GCARENA_CHUNK_SIZE, classes, CLASSES,
 			    NULL, &core))
 		bail("no core");
+	host.core = core;
 	/* Start close to where the generation wraps, in every other run. */
 	if (seed % 2) {
 		generation = U32_MAX - 3;

@@ -51,6 +51,8 @@ struct test_host {
 	u32 done;
 	u32 wakes_transit;
 	u64 released;
+	u64 shrunk;			/* by host_shrink() */
+	u32 shrinks;
 	u64 meta_bytes;
 	u32 wrong;
 };
@@ -145,6 +147,47 @@ static u64 host_release(void *arg, u32 page, u32 npages)
 	host->small[chunk] = any;
 	host->released += bytes;
 	return bytes;
+}
+
+/* Reclaim, as the host does it: take up an idle chunk, keep some of its pages. */
+__attribute__((unused))
+static bool host_shrink(struct test_host *host, u32 chunk, u32 keep_percent)
+{
+	u32 first = chunk * GCARENA_CHUNK_PAGES;
+	u64 kept[GCA_CHUNK_MAP_WORDS] = {};
+	bool removed = false;
+	bool left = false;
+	u64 bytes = 0;
+	u32 i;
+
+	if (!host->idle[chunk])
+		host_wrong(host, "shrink: chunk %u is not idle", chunk);
+	if (!gca_core_shrink_begin(host->core, chunk))
+		return false;
+	host->idle[chunk] = false;
+	if (host->hook)
+		host->hook(host, SITE_RELEASE);
+	for (i = 0; i < GCARENA_CHUNK_PAGES; i++) {
+		if (host->in_use && host->in_use(host, first + i))
+			host_wrong(host, "shrink: page %u is in use", first + i);
+		if (!host->present[first + i])
+			continue;
+		if (keep_percent && host->random() % 100 < keep_percent) {
+			gca_map_set(kept, i, 1);
+			left = true;
+			continue;
+		}
+		host->present[first + i] = false;
+		host->dirty[first + i] = false;
+		bytes += GCARENA_PAGE_SIZE;
+		removed = true;
+	}
+	if (removed)
+		host->small[chunk] = left;
+	host->shrunk += bytes;
+	host->shrinks++;
+	gca_core_shrink_end(host->core, chunk, kept, bytes);
+	return true;
 }
 
 static void *host_meta_alloc(void *arg, size_t size)

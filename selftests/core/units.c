@@ -770,6 +770,51 @@ static void test_failures(void)
 	end("failures in runs");
 }
 
+/* Reclaim: chosen by the host, never waits, whole chunks only. */
+static void test_shrink(void)
+{
+	struct gcarena_counters before;
+	u64 kept[GCA_CHUNK_MAP_WORDS] = {};
+	struct gcarena_span span, again;
+
+	begin(4, NULL);
+	refill_into(&span, MANUAL, GCARENA_CHUNK_PAGES, 1);
+	give(&span, 0);
+	ok(host.idle[0], "shrink: an idle chunk");
+
+	gca_lock(&core->lock);
+	ok(!gca_core_shrink_begin(core, 0), "shrink: does not wait for the lock");
+	gca_unlock(&core->lock);
+	ok(host.idle[0] && counters().chunks_idle == 1, "shrink: and then changes nothing");
+
+	before = counters();
+	ok(gca_core_shrink_begin(core, 0), "shrink: begun");
+	ok(host.idle[0], "shrink: the host takes it off its list itself");
+	host.idle[0] = false;
+	refill_into(&again, MANUAL, GCARENA_CHUNK_PAGES, 1);
+	eq(again.page, GCARENA_CHUNK_PAGES, "shrink: nobody gets it meanwhile");
+	kept[0] = 1;
+	gca_core_shrink_end(core, 0, kept, GCARENA_CHUNK_SIZE - GCARENA_PAGE_SIZE);
+	ok(host.idle[0], "shrink: with a page kept it is idle again");
+	eq(counters().heap_released, GCARENA_CHUNK_SIZE - GCARENA_PAGE_SIZE,
+	   "shrink: the others are released");
+	eq(counters().shrink_bytes - before.shrink_bytes, GCARENA_CHUNK_SIZE - GCARENA_PAGE_SIZE,
+	   "shrink: bytes are counted");
+	eq(counters().shrink_calls - before.shrink_calls, 1, "shrink: so are calls");
+	eq(counters().scavenged_bytes, before.scavenged_bytes, "shrink: by no other counter");
+	eq(counters().chunks_small, before.chunks_small + 1, "shrink: what is left is small");
+	memset(host.present + 1, 0, GCARENA_CHUNK_PAGES - 1);
+	memset(host.dirty + 1, 0, GCARENA_CHUNK_PAGES - 1);
+	host.small[0] = true;
+
+	ok(host_shrink(&host, 0, 0), "shrink: once more");
+	eq(counters().heap_released, GCARENA_CHUNK_SIZE, "shrink: takes the rest");
+	eq(counters().chunks_backed, 1, "shrink: the chunk has no backing");
+	give(&again, 0);
+	refill_into(&span, MANUAL, GCARENA_CHUNK_PAGES, 1);
+	end("shrink");
+}
+
 static void test_generation_wraps(void)
 {
 	struct gcarena_span s[2];
@@ -885,6 +930,7 @@ int main(void)
 	test_worker();
 	test_transit();
 	test_failures();
+	test_shrink();
 	test_generation_wraps();
 	test_policy_and_status();
 	test_validator();

@@ -19,7 +19,8 @@
 	C(chunks_idle); C(swept_spans); C(swept_freed); C(refill_calls); C(refill_spans); \
 	C(refill_central); C(refill_swept); C(refill_fresh); C(refill_backed); \
 	C(refill_failed); C(back_small); C(returned_spans); C(scavenged_bytes); \
-	C(scavenge_broken); C(worker_ns); C(worker_wakeups); C(cycles)
+	C(scavenge_broken); C(worker_ns); C(worker_wakeups); C(cycles); \
+	C(shrink_calls); C(shrink_bytes)
 
 static const char * const files[] = {
 	"stats", "spans", "span_classes", "chunks", "scavenger",

@@ -200,7 +200,8 @@ static void test_features(int fd)
 	f.flags = 0;
 	f.reserved = 0;
 	eq(g_ioctl(fd, GCARENA_IOC_FEATURES, &f), 0, "features, before set-up");
-	ok(f.features & GCARENA_FEATURE_RESIDENCY, "features: residency");
+	eq(f.features, GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER,
+	   "the features that there are");
 	eq(f.heap_size_max, GCARENA_HEAP_SIZE_MAX, "heap_size_max");
 	eq(f.classes_max, GCARENA_CLASSES_MAX, "classes_max");
 	eq(f.batch_max, GCARENA_BATCH_MAX, "batch_max");

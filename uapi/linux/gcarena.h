@@ -281,6 +281,8 @@ struct gcarena_counters {
 	__u64 worker_ns;	/* CPU time of the worker */
 	__u64 worker_wakeups;
 	__u64 cycles;		/* sweeps started */
+	__u64 shrink_calls;	/* idle chunks that reclaim took up */
+	__u64 shrink_bytes;	/* that came free there */
 };
 
 struct gcarena_stats {
@@ -333,7 +335,7 @@ struct gcarena_status {
 #define GCARENA_SCAVENGE_SIZE_VER0	16
 #define GCARENA_POLICY_CALL_SIZE_VER0	16
 #define GCARENA_RESIDENCY_SIZE_VER0	32
-#define GCARENA_STATS_SIZE_VER0		248
+#define GCARENA_STATS_SIZE_VER0		264
 
 #define GCARENA_IOC_MAGIC	'G'
 #define GCARENA_IOC_FEATURES	_IOWR('G', 0x80, struct gcarena_features)

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The shrinker: chunks that are backed and wholly free go back to the system
+ * inside reclaim, global or of a memory cgroup, without the program running.
+ *
+ * One shrinker and one list for the module, by cgroup and node.  A chunk's
+ * entry is allocated when the chunk is backed, under the cgroup that is charged
+ * for it, and freed when it is released; it is on the list while the core says
+ * that the chunk is idle.
+ *
+ * A scan runs wherever somebody allocates, with whatever locks that holds.  So
+ * it must never wait for anybody who may himself be waiting for memory, and
+ * never take an arena apart:
+ *  - nothing without __GFP_FS, since such a caller may hold a file system's lock;
+ *  - the list's lock, inside which the core lock is only tried;
+ *  - then no lock but the core lock, in which nobody allocates, and what
+ *    gca_backing_reclaim() says.
+ *
+ * A scan is a read section of gca_scans.  An arena that dies is first marked
+ * dead, which scans then leave alone, and waits for those that may not have
+ * seen it; its entries go after that.
+ *
+ * Lock order: core lock, then the list's.  Documentation/locking.rst has all.
+ */
+#include <linux/list_lru.h>
+#include <linux/sched/mm.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+#include <linux/srcu.h>
+
+#include "arena.h"
+
+/*
+ * The shrinker counts base pages, so that its numbers compare with those of the
+ * LRU lists.  A scan is asked for at least half a chunk and takes a whole one:
+ * that way the half of all idle memory which each pass of reclaim asks for (see
+ * seeks) is rounded up to chunks, and a cgroup's only idle chunk goes too.
+ */
+#define GCA_SHRINK_BATCH	(GCA_CHUNK_BASES / 2)
+
+/*
+ * No I/O brings idle memory back and nobody misses what is in it, so half of it
+ * goes in every pass, before reclaim works its way to what is in use.
+ */
+#define GCA_SHRINK_SEEKS	0
+
+/* Entries looked at for one whose arena is not busy. */
+#define GCA_SHRINK_WALK		32
+
+/**
+ * struct gca_idle - a backed chunk's entry for the shrinker
+ * @link: in gca_idle_lru while the chunk is idle; changed under the arena's
+ *	core lock, or by who has the chunk in transit
+ * @arena: whose chunk
+ * @chunk: its index
+ */
+struct gca_idle {
+	struct list_head link;
+	struct gca_arena *arena;
+	u32 chunk;
+};
+
+static struct kmem_cache *gca_idle_cache;
+static struct list_lru gca_idle_lru;
+static struct shrinker *gca_shrinker;
+DEFINE_STATIC_SRCU(gca_scans);
+
+/**
+ * gca_shrinker_prepare - make the entry of a chunk about to be backed
+ * @arena: the caller's
+ * @chunk: index, of a chunk that has no backing
+ *
+ * Charged to the caller, as the chunk's memory is going to be.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk)
+{
+	struct gca_idle **slot = gca_meta_idle(&arena->meta, chunk);
+	struct gca_idle *idle;
+
+	if (WARN_ON_ONCE(*slot))
+		return 0;
+	idle = kmem_cache_alloc_lru(gca_idle_cache, &gca_idle_lru, GCA_GFP_META);
+	if (!idle)
+		return -ENOMEM;
+	idle->arena = arena;
+	idle->chunk = chunk;
+	*slot = idle;
+	WRITE_ONCE(arena->shrinkable, true);
+	return 0;
+}
+
+/**
+ * gca_shrinker_free - free an entry
+ * @idle: of a dying arena that no scan looks at any more, or on no list; or NULL
+ */
+void gca_shrinker_free(struct gca_idle *idle)
+{
+	if (!idle)
+		return;
+	list_lru_del_obj(&gca_idle_lru, &idle->link);
+	kmem_cache_free(gca_idle_cache, idle);
+}
+
+/**
+ * gca_shrinker_forget - a chunk has no backing any more
+ * @arena: the arena
+ * @chunk: index; in transit, so on no list
+ */
+void gca_shrinker_forget(struct gca_arena *arena, u32 chunk)
+{
+	struct gca_idle **slot = gca_meta_idle(&arena->meta, chunk);
+
+	WARN_ON_ONCE(*slot && !list_empty(&(*slot)->link));
+	gca_shrinker_free(*slot);
+	*slot = NULL;
+}
+
+/**
+ * gca_shrinker_add - a chunk became idle (core lock held)
+ * @host: the arena
+ * @chunk: its descriptor
+ */
+void gca_shrinker_add(void *host, struct gca_chunk *chunk)
+{
+	struct gca_arena *arena = host;
+	struct gca_idle *idle = *gca_meta_idle(&arena->meta, gca_core_chunk_index(chunk));
+
+	atomic_long_inc(&arena->idle_chunks);
+	if (!WARN_ON_ONCE(!idle))
+		list_lru_add_obj(&gca_idle_lru, &idle->link);
+}
+
+/**
+ * gca_shrinker_del - a chunk is idle no more (core lock held)
+ * @host: the arena
+ * @chunk: its descriptor
+ */
+void gca_shrinker_del(void *host, struct gca_chunk *chunk)
+{
+	struct gca_arena *arena = host;
+	struct gca_idle *idle = *gca_meta_idle(&arena->meta, gca_core_chunk_index(chunk));
+
+	WARN_ON_ONCE(atomic_long_dec_return(&arena->idle_chunks) < 0);
+	if (!WARN_ON_ONCE(!idle))
+		list_lru_del_obj(&gca_idle_lru, &idle->link);
+}
+
+/**
+ * gca_shrinker_quiesce - wait until no scan uses an arena, for good
+ * @arena: marked dead
+ *
+ * Scans do not wait for anybody, so this takes no longer than releasing a chunk.
+ */
+void gca_shrinker_quiesce(struct gca_arena *arena)
+{
+	WARN_ON_ONCE(!arena->dead);
+	if (READ_ONCE(arena->shrinkable))
+		synchronize_srcu_expedited(&gca_scans);
+}
+
+/* The list's lock is held, which keeps the entry and so its arena. */
+static enum lru_status gca_shrinker_isolate(struct list_head *item, struct list_lru_one *list,
+					    spinlock_t *lock, void *arg)
+{
+	struct gca_idle *idle = container_of(item, struct gca_idle, link);
+	struct gca_arena *arena = idle->arena;
+	struct gca_idle **found = arg;
+
+	if (*found)
+		return LRU_STOP;
+	/* Pairs with gca_shrinker_quiesce(): seen, or waited for. */
+	if (READ_ONCE(arena->dead))
+		return LRU_SKIP;
+	if (!gca_core_shrink_begin(arena->core, idle->chunk))
+		return LRU_ROTATE;
+	list_lru_isolate(list, item);
+	atomic_long_dec(&arena->idle_chunks);
+	*found = idle;
+	return LRU_REMOVED;
+}
+
+/* Release a chunk in transit: base pages that came free. */
+static unsigned long gca_shrinker_release(struct gca_idle *idle)
+{
+	u64 kept[GCA_CHUNK_MAP_WORDS] = {};
+	struct gca_arena *arena = idle->arena;
+	u32 chunk = idle->chunk;
+	u64 bytes;
+
+	bytes = gca_backing_reclaim(arena, chunk, kept);
+	if (!memchr_inv(kept, 0, sizeof(kept)))
+		gca_shrinker_forget(arena, chunk);
+	gca_core_shrink_end(arena->core, chunk, kept, bytes);
+	return bytes >> PAGE_SHIFT;
+}
+
+static unsigned long gca_shrinker_count(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	unsigned long idle = list_lru_shrink_count(&gca_idle_lru, sc);
+
+	return idle ? idle * GCA_CHUNK_BASES : SHRINK_EMPTY;
+}
+
+static unsigned long gca_shrinker_scan(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	unsigned long walk = GCA_SHRINK_WALK;
+	unsigned long freed = SHRINK_STOP;
+	struct gca_idle *idle = NULL;
+	int reader;
+
+	/* Folio locks may be held nonetheless; see gca_backing_reclaim(). */
+	if (!(sc->gfp_mask & __GFP_FS))
+		return SHRINK_STOP;
+
+	reader = srcu_read_lock(&gca_scans);
+	list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &idle, &walk);
+	if (idle) {
+		freed = gca_shrinker_release(idle);
+		sc->nr_scanned = GCA_CHUNK_BASES;
+	}
+	srcu_read_unlock(&gca_scans, reader);
+	return freed;
+}
+
+/*
+ * Tell lockdep what a scan takes, so that it reports an allocation under one of
+ * these locks, or one of them around an arena's death, when it first happens and
+ * not when memory is short at that very moment.
+ */
+static void __init gca_shrinker_prime(void)
+{
+	wait_queue_head_t transit;
+	gca_lock_t core;
+	int reader;
+
+	if (!IS_ENABLED(CONFIG_LOCKDEP))
+		return;
+	gca_core_lock_init(&core);
+	gca_arena_transit_init(&transit);
+
+	fs_reclaim_acquire(GFP_KERNEL);
+	reader = srcu_read_lock(&gca_scans);
+	gca_lock(&core);
+	wake_up_all(&transit);
+	gca_unlock(&core);
+	srcu_read_unlock(&gca_scans, reader);
+	fs_reclaim_release(GFP_KERNEL);
+}
+
+static void gca_idle_ctor(void *mem)
+{
+	struct gca_idle *idle = mem;
+
+	INIT_LIST_HEAD(&idle->link);
+}
+
+/**
+ * gca_shrinker_init - begin to take part in reclaim
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init gca_shrinker_init(void)
+{
+	int err = -ENOMEM;
+
+	gca_shrinker_prime();
+	gca_idle_cache = kmem_cache_create("gcarena_idle", sizeof(struct gca_idle), 0,
+					   SLAB_ACCOUNT, gca_idle_ctor);
+	if (!gca_idle_cache)
+		return err;
+	gca_shrinker = shrinker_alloc(SHRINKER_MEMCG_AWARE | SHRINKER_NUMA_AWARE, "gcarena");
+	if (!gca_shrinker)
+		goto out_cache;
+	err = list_lru_init_memcg(&gca_idle_lru, gca_shrinker);
+	if (err)
+		goto out_shrinker;
+
+	gca_shrinker->count_objects = gca_shrinker_count;
+	gca_shrinker->scan_objects = gca_shrinker_scan;
+	gca_shrinker->batch = GCA_SHRINK_BATCH;
+	gca_shrinker->seeks = GCA_SHRINK_SEEKS;
+	shrinker_register(gca_shrinker);
+	return 0;
+
+out_shrinker:
+	shrinker_free(gca_shrinker);
+out_cache:
+	kmem_cache_destroy(gca_idle_cache);
+	return err;
+}
+
+/**
+ * gca_shrinker_exit - the counterpart, all arenas being gone
+ */
+void gca_shrinker_exit(void)
+{
+	/* Waits for scans; there is nothing left for them to find. */
+	shrinker_free(gca_shrinker);
+	list_lru_destroy(&gca_idle_lru);
+	kmem_cache_destroy(gca_idle_cache);
+}
