@@ -9,10 +9,8 @@
  * whose module selftests/vm/run --module brd brings.
  */
 #include <stdlib.h>
-#include <sys/swap.h>
-#include <sys/syscall.h>
 
-#include "guest.h"
+#include "swap_device.h"
 
 #define SIZE		(32 * MIB)
 #define PAGES		(SIZE / PAGE)
@@ -22,9 +20,6 @@
 #define SCATTERED	300
 
 #define SHMEM_ENABLED	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
-#define BRD		"/lib/modules/brd.ko"
-#define SWAP_DEVICE	"/dev/ram0"
-#define SWAP_BYTES	(64 * MIB)
 
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT	21
@@ -246,40 +241,6 @@ static void test_proc(struct arena *a)
 	g_scavenge(a, GCARENA_SCAVENGE_ALL, 0);
 }
 
-/* 0, or why there is no swap here. */
-static const char *swap_on(void)
-{
-	char options[64];
-	union {
-		char bytes[BASE_PAGE];
-		struct {
-			char boot[1024];
-			uint32_t version, last_page, nr_bad;
-		} info;
-	} header;
-	int fd = open(BRD, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return "C6 swapped: no " BRD " in this guest";
-	snprintf(options, sizeof(options), "rd_nr=1 rd_size=%lu", SWAP_BYTES / 1024);
-	if (syscall(SYS_finit_module, fd, options, 0) && errno != EEXIST) {
-		close(fd);
-		return "C6 swapped: " BRD " does not load";
-	}
-	close(fd);
-	if (!g_wait_for(g_exists(SWAP_DEVICE), 5000))
-		return "C6 swapped: no " SWAP_DEVICE;
-	memset(&header, 0, sizeof(header));
-	header.info.version = 1;
-	header.info.last_page = SWAP_BYTES / BASE_PAGE - 1;
-	memcpy(header.bytes + BASE_PAGE - 10, "SWAPSPACE2", 10);
-	fd = open(SWAP_DEVICE, O_WRONLY | O_SYNC);
-	if (fd < 0 || write(fd, &header, sizeof(header)) != sizeof(header))
-		bail("%s: %s", SWAP_DEVICE, strerror(errno));
-	close(fd);
-	return swapon(SWAP_DEVICE, 0) ? "C6 swapped: swapon fails" : NULL;
-}
-
 static bool all_in_state(uint32_t page, uint32_t npages, unsigned int state)
 {
 	for (uint32_t i = page; i < page + npages; i++)
@@ -304,12 +265,11 @@ static bool page_out(struct arena *a, uint32_t page, uint32_t npages)
 
 static void test_swap(struct arena *a)
 {
-	const char *missing = swap_on();
 	struct gcarena_span span;
 	char *at;
 
-	if (missing) {
-		skip(1, missing);
+	if (!swap_on()) {
+		skip(1, "C6 swapped: no " SWAP_MODULE " in this guest");
 		return;
 	}
 	eq(g_refill(a, C_LARGE, 2 * 256, &span, 1), 1, "C6 two chunks");
@@ -348,8 +308,7 @@ static void test_swap(struct arena *a)
 	expect(0, PAGES, GCARENA_RES_RELEASED, 0);
 	ok(as_expected(a, PAGES), "C6 scavenged from swap: released");
 	eq(g_smaps(a->heap, "Swap"), 0, "C6 and out of swap");
-	eq(swapoff(SWAP_DEVICE), 0, "swapoff");
-	syscall(SYS_delete_module, "brd", O_NONBLOCK);
+	swap_off();
 }
 
 /* Pages all over 4 GiB, walked with much room and with little. */

@@ -17,10 +17,8 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <stdatomic.h>
-#include <sys/swap.h>
-#include <sys/syscall.h>
 
-#include "guest.h"
+#include "swap_device.h"
 
 #define CGROUP		"/sys/fs/cgroup"
 #define GROUP		CGROUP "/gcarena-shrink"
@@ -28,9 +26,6 @@
 #define LRU_GEN		"/sys/kernel/mm/lru_gen/enabled"
 #define SHMEM_ENABLED	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 #define DROP_CACHES	"/proc/sys/vm/drop_caches"
-/* A RAM disk is not charged to the cgroup, as a file on tmpfs would be. */
-#define SWAP_MODULE	"/lib/modules/brd.ko"
-#define SWAP_DEVICE	"/dev/ram0"
 
 #define SIZE		(256 * MIB)
 #define CHUNK_WORDS	(CHUNK / sizeof(uint64_t))
@@ -576,21 +571,6 @@ static void run_cell(const char *lru_gen, const char *shmem, const char *name)
 
 /* With swap: what was swapped out stays as it is until it is released. */
 
-static bool swap_on(void)
-{
-	int fd = open(SWAP_MODULE, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return false;
-	if (syscall(SYS_finit_module, fd, "rd_nr=1 rd_size=131072", 0) && errno != EEXIST)
-		bail("%s: %s", SWAP_MODULE, strerror(errno));
-	close(fd);
-	if (!g_wait_for(g_exists(SWAP_DEVICE), 2000) || system("mkswap " SWAP_DEVICE) ||
-	    swapon(SWAP_DEVICE, 0))
-		bail("no swap on %s", SWAP_DEVICE);
-	return true;
-}
-
 static long swapped(void)
 {
 	char text[32] = "";
@@ -655,8 +635,7 @@ static void run_swap_cells(const char *shmem)
 	mode = ", small, swap";
 	choose(SHMEM_ENABLED, "deny");
 	test_swap();
-	if (swapoff(SWAP_DEVICE))
-		bail("swapoff: %s", strerror(errno));
+	swap_off();
 }
 
 static void test_feature(void)

@@ -4,10 +4,9 @@
  * in a cgroup that holds half of them, the rest going to swap and back, while
  * khugepaged is as busy as it can be.
  *
- * Needs swap, which the plain guest does not have: with zram.ko and its
- * dependencies (--add) a wrapper can make some.
+ * Needs swap: see swap_device.h.
  */
-#include "guest.h"
+#include "swap_device.h"
 
 #define GROUP		"/sys/fs/cgroup/gcarena-swap"
 #define LIMIT		"25165824"
@@ -57,19 +56,6 @@ static void khugepaged_sleep(const char *scan, const char *alloc)
 	g_write_file(KHUGEPAGED "alloc_sleep_millisecs", alloc);
 }
 
-static bool have_swap(void)
-{
-	FILE *f = fopen("/proc/swaps", "r");
-	char line[256];
-	int lines = 0;
-
-	while (f && fgets(line, sizeof(line), f))
-		lines++;
-	if (f)
-		fclose(f);
-	return lines > 1;
-}
-
 int main(void)
 {
 	struct gcarena_span s[NR_SPANS];
@@ -79,8 +65,8 @@ int main(void)
 	struct arena a;
 	long swapped;
 
-	if (!have_swap())
-		skip_all("no swap in this guest");
+	if (!swap_on())
+		skip_all("no " SWAP_MODULE " in this guest");
 	mkdir(GROUP, 0755);
 	if (g_write_file(GROUP "/memory.max", LIMIT) ||
 	    g_write_file(GROUP "/cgroup.procs", "0"))
@@ -118,5 +104,6 @@ int main(void)
 	khugepaged_sleep("10000", "60000");
 	g_write_file("/sys/fs/cgroup/cgroup.procs", "0");
 	rmdir(GROUP);
+	swap_off();
 	return tap_done();
 }
