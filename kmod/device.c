@@ -107,18 +107,6 @@ static int gca_copy_out(const struct gca_call *call, void *src, u32 ksize)
 
 /* Policy. */
 
-static int gca_policy_check(const struct gcarena_policy *policy)
-{
-	if (policy->flags || policy->reserved ||
-	    memchr_inv(policy->reserved2, 0, sizeof(policy->reserved2)))
-		return -EINVAL;
-	/* Fields of features that GCARENA_IOC_FEATURES does not name. */
-	if (policy->reserve_chunks || policy->watermark_high || policy->watermark_max ||
-	    policy->watermark_low || policy->node)
-		return -EOPNOTSUPP;
-	return gca_core_check_policy(policy);
-}
-
 static int gca_policy_copy_in(struct gcarena_policy *policy, u64 addr)
 {
 	u32 usize;
@@ -129,7 +117,7 @@ static int gca_policy_copy_in(struct gcarena_policy *policy, u64 addr)
 	if (err)
 		return err;
 	policy->size = sizeof(*policy);
-	return gca_policy_check(policy);
+	return gca_core_check_policy(policy);
 }
 
 static int gca_ioctl_policy(struct file *file, const struct gca_call *call, void *data)
