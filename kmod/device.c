@@ -311,22 +311,6 @@ static void gca_refill_undo(struct gca_arena *arena, const struct gcarena_span *
 	WARN_ON_ONCE(nr && gca_core_return(arena->core, ready, nr, &taken));
 }
 
-/*
- * A large span could not be backed to its end.  What had been is free and
- * idle now: not for others to run out of memory beside.
- */
-static void gca_refill_relent(struct gca_arena *arena, u32 npages)
-{
-	struct gcarena_scavenge args = {};
-	struct gcarena_stats stats = {};
-
-	gca_core_stats(arena->core, &stats);
-	args.bytes = min((u64)npages << GCARENA_PAGE_SHIFT,
-			 stats.counters.chunks_idle << GCARENA_CHUNK_SHIFT);
-	if (args.bytes)
-		gca_core_scavenge(arena->core, &args);
-}
-
 static int gca_refill_run(struct gca_arena *arena, const struct gca_call *call,
 			  struct gcarena_refill *args, const struct gca_spans *spent,
 			  struct gca_spans *ready)
@@ -338,8 +322,6 @@ static int gca_refill_run(struct gca_arena *arena, const struct gca_call *call,
 	err = gca_core_refill(arena->core, args, spent->list, ready->list);
 	filled = err ? 0 : args->nr_ready;
 	args->nr_ready = filled;
-	if (err && args->npages > GCARENA_CHUNK_PAGES && (err == -ENOMEM || err == -EINTR))
-		gca_refill_relent(arena, args->npages);
 
 	fault = filled && copy_to_user(out, ready->list, filled * sizeof(*ready->list)) ?
 		-EFAULT : 0;
