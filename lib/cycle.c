@@ -204,6 +204,7 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	world_stop(heap, self);
 	stopped = now_ns();
 	cpu = thread_cpu_ns();
+	special_begin(heap);
 	tables_trim(heap, false);
 	verify_table(heap);
 	shadow_check(heap);
@@ -417,6 +418,7 @@ size_t gca_release(struct gca_mutator *mutator)
 		mark_close(heap);
 	world_start(heap, mutator);
 	world_unlock(heap);
+	manual_trim(heap, true);
 	if (cycle_scavenge_all(mutator, &released))
 		return 0;
 	return released;

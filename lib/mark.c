@@ -45,6 +45,8 @@ struct marker {
 	uint64_t *mark_bits;
 	struct mark_stack *stack;
 	struct mark_result *result;
+	void (*watch)(void *arg, uintptr_t object);
+	void *watch_arg;
 	uint32_t ring_at;
 	uintptr_t ring[RING];	/* pointers found, not yet looked at; 0: none */
 };
@@ -97,6 +99,8 @@ static void mark_object(struct marker *marker, const struct object *object)
 		return;
 	marker->result->bytes += object->size;
 	marker->result->objects++;
+	if (unlikely(marker->watch))
+		marker->watch(marker->watch_arg, object->base);
 	if (span_classes[object->span_class].flavour != GCA_FLAVOUR_NOSCAN)
 		push(marker, object->granule, object->span_class);
 }
@@ -317,6 +321,34 @@ static void rescan(struct marker *marker)
 	}
 }
 
+/**
+ * mark_drain - mark all that is grey to the marker, and what that reaches
+ * @visitor: the marker's
+ */
+void mark_drain(struct gca_visitor *visitor)
+{
+	struct marker *marker = (struct marker *)visitor;
+
+	drain(marker);
+	/* Each walk marks something new or overflows no more. */
+	while (marker->stack->overflow)
+		rescan(marker);
+}
+
+/**
+ * mark_watch - be told of each object that this marker marks
+ * @visitor: the marker's
+ * @fn: whom to tell, before the object is scanned; must not mark; NULL: nobody
+ * @arg: for it
+ */
+void mark_watch(struct gca_visitor *visitor, void (*fn)(void *arg, uintptr_t object), void *arg)
+{
+	struct marker *marker = (struct marker *)visitor;
+
+	marker->watch = fn;
+	marker->watch_arg = arg;
+}
+
 static void stack_drop(struct mark_stack *stack)
 {
 	table_unmap(stack->entries, stack->max * sizeof(*stack->entries));
@@ -489,6 +521,17 @@ static void mark_ranges(struct marker *marker, struct mark_result *result)
 	}
 }
 
+/* Until a round finds nothing, and no ephemeron owes anything. */
+static void mark_until_done(struct marker *marker)
+{
+	struct gca_heap *heap = marker->heap;
+
+	do {
+		while (take_grey(heap, marker->stack) || marker->stack->overflow)
+			mark_drain(&marker->visitor);
+	} while (ephemerons_mark(heap, &marker->visitor) || !round_found_nothing(heap));
+}
+
 /**
  * mark_beside - mark what can be reached, while the program runs
  * @heap: the heap, marking on, every mutator scanned
@@ -502,13 +545,16 @@ void mark_beside(struct gca_heap *heap, struct mark_result *result)
 	gca_assert(!stack->nr);
 	stack->overflow = false;
 	mark_ranges(&marker, result);
-	do {
-		while (take_grey(heap, stack) || stack->overflow) {
-			drain(&marker);
-			while (stack->overflow)
-				rescan(&marker);
-		}
-	} while (!round_found_nothing(heap));
+	special_visit_roots(heap, &marker.visitor);
+	mark_drain(&marker.visitor);
+	mark_until_done(&marker);
+	if (special_wants_gate(heap)) {
+		weak_gate_close(heap);
+		mark_until_done(&marker);
+		gca_stage(heap, GCA_STAGE_GATED);
+		special_end(heap, &marker.visitor);
+		weak_gate_open(heap);
+	}
 	result->bytes += heap->grey_result.bytes;
 	result->objects += heap->grey_result.objects;
 	memset(&heap->grey_result, 0, sizeof(heap->grey_result));
@@ -538,10 +584,10 @@ void mark_heap(struct gca_heap *heap, struct mark_result *result)
 	gca_assert(!stack->nr);
 	stack->overflow = false;
 	roots_visit(heap, &marker.visitor);
-	drain(&marker);
-	/* Each walk marks something new or overflows no more. */
-	while (stack->overflow)
-		rescan(&marker);
+	mark_drain(&marker.visitor);
+	while (ephemerons_mark(heap, &marker.visitor))
+		;
+	special_end(heap, &marker.visitor);
 	if (stack->max * sizeof(*stack->entries) > STACK_KEEP)
 		stack_drop(stack);
 }
