@@ -17,7 +17,6 @@
  */
 #include "internal.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 /* Finalizers are the program's code. */
@@ -308,25 +307,6 @@ static void *finalizer_thread(void *arg)
 	return NULL;
 }
 
-/* The program's signals are not for this thread. */
-static int create_thread(struct special *special, struct start *start)
-{
-	sigset_t all, before;
-	pthread_attr_t attr;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_attr_init(&attr);
-	if (!error) {
-		pthread_attr_setstacksize(&attr, FINALIZER_STACK);
-		error = pthread_create(&special->thread, &attr, finalizer_thread, start);
-		pthread_attr_destroy(&attr);
-	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -error;
-}
-
 /**
  * gca_finalizer_thread - have a thread of the heap's call finalizers
  * @heap: the heap; gca_close() ends the thread
@@ -348,7 +328,7 @@ int gca_finalizer_thread(struct gca_heap *heap)
 	pthread_mutex_unlock(&special->lock);
 	if (error)
 		return error_set(error, "the heap has a finalizer thread already");
-	error = create_thread(special, &start);
+	error = -thread_start(&special->thread, FINALIZER_STACK, finalizer_thread, &start);
 	if (!error) {
 		blocked_enter(self);
 		pthread_mutex_lock(&special->lock);

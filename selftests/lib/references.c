@@ -383,6 +383,7 @@ static struct {
 	uint32_t stage;
 	uint32_t there;
 	uint32_t go;
+	uint32_t over;
 	uint32_t result;	/* 1: the load returned NULL; 2: an object */
 } gate;
 
@@ -408,6 +409,11 @@ static void *load_weakly(void *arg)
 	if (node)
 		gca_store(m, &roots[1], node);
 	__atomic_store_n(&gate.result, node ? 2 : 1, __ATOMIC_RELEASE);
+	/* Nothing that it has shaded is handed over before the end. */
+	while (!__atomic_load_n(&gate.over, __ATOMIC_ACQUIRE)) {
+		gca_safepoint(m);
+		sched_yield();
+	}
 	gca_detach(m);
 	return NULL;
 }
@@ -450,6 +456,7 @@ static void test_gate(bool fault)
 	__atomic_store_n(&gate.go, 1, __ATOMIC_RELEASE);
 	gca_blocking_end(m);
 	concurrent_wait(m, cycle, UINT64_MAX);
+	__atomic_store_n(&gate.over, 1, __ATOMIC_RELEASE);
 	gca_blocking_begin(m);
 	pthread_join(thread, NULL);
 	gca_blocking_end(m);
