@@ -12,8 +12,9 @@
  * chain only the head is ready.  Objects on a cycle of references are never.
  *
  * The list is changed by mutators and by a cycle, under special.lock; entries move and
- * go only in finalizers_find(): one taken back before has object 0.  The queue is published after everything that a ready
- * object reaches is marked: who takes it from there holds nothing unmarked.
+ * go only in finalizers_find(): one taken back before has object 0.  The queue is
+ * published after everything that a ready object reaches is marked: who takes it from
+ * there holds nothing unmarked.
  */
 #include "internal.h"
 

@@ -84,7 +84,8 @@ static void test_handles(struct gca_mutator *m)
 	eq(live_objects(m), count / 2, "a handle is used again");
 	eq(gca_handle_free(m, again), 0, "a handle ends");
 	eq(gca_handle_free(m, again), -EINVAL, "once");
-	eq(gca_handle_free(m, (struct gca_handle *)((char *)again + 1)), -EINVAL, "not in its middle");
+	eq(gca_handle_free(m, (struct gca_handle *)((char *)again + 1)), -EINVAL,
+	   "not in its middle");
 	eq(gca_handle_free(m, (struct gca_handle *)handles), -EINVAL, "what is none is refused");
 	eq(gca_handle_free(m, NULL), 0, "NULL is no mistake");
 	for (size_t i = 1; i < count; i += 2)
@@ -125,8 +126,8 @@ static void test_pins(struct gca_mutator *m)
 
 static void test_pool(struct gca_mutator *m)
 {
-	struct gca_pool *pool = gca_pool_new(gca_heap_of(m));
 	GCA_FRAME(m, f, struct node *node);
+	struct gca_pool *pool = gca_pool_new(gca_heap_of(m));
 
 	ok(pool && !gca_pool_get(m, pool), "a new pool has nothing");
 	gca_pool_put(m, pool, node_new(m, 1));

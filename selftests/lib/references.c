@@ -189,7 +189,7 @@ static void shuffled_chain(struct gca_mutator *m)
 	f.head = NULL;
 	collect(m);
 	for (i = 0, found = 0; i < count; i++)
-		found += gca_ephemeron_key(m, (void *)gca_load(&f.boxes[i])) != NULL;
+		found += !!gca_ephemeron_key(m, (void *)gca_load(&f.boxes[i]));
 	eq(found, 0, "and none when it does not");
 	free(order);
 }
@@ -232,7 +232,7 @@ static void resurrect(struct gca_mutator *m, void *object, void *arg)
 }
 
 /* a refers to b refers to c. */
-static void three(struct gca_mutator *m, unsigned int flags)
+static void chain_of_three(struct gca_mutator *m, unsigned int flags)
 {
 	GCA_FRAME(m, f, struct node *a; struct node *b; struct node *c);
 
@@ -285,7 +285,7 @@ static void test_finalizers(struct gca_mutator *m)
 	GCA_FRAME(m, f, struct node *node);
 
 	memset(&called, 0, sizeof(called));
-	three(m, GCA_FINALIZE_ORDERED);
+	chain_of_three(m, GCA_FINALIZE_ORDERED);
 	eq(collect_and_run(m), 1, "of a chain the head is ready alone");
 	eq(called.keys[0], 1, "it is the one that refers");
 	eq(collect_and_run(m), 1, "then the next");
@@ -296,7 +296,7 @@ static void test_finalizers(struct gca_mutator *m)
 	eq(live_objects(m), 0, "and all are gone");
 
 	memset(&called, 0, sizeof(called));
-	three(m, GCA_FINALIZE_UNORDERED);
+	chain_of_three(m, GCA_FINALIZE_UNORDERED);
 	eq(collect_and_run(m), 3, "unordered ones are ready together");
 	eq(live_objects(m), 0, "and gone after one more cycle");
 
@@ -603,7 +603,9 @@ static void test_threads(enum gca_mode mode)
 	unsigned int i;
 
 	stop = 0;
-	loads = nulls = wrong = 0;
+	loads = 0;
+	nulls = 0;
+	wrong = 0;
 	if (gca_root_add(heap, cells, sizeof(cells)) || gca_root_add(heap, held, sizeof(held)))
 		bail("roots: %s", gca_error());
 	for (i = 0; i < 3; i++)
