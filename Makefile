@@ -60,6 +60,13 @@ module-dir:
 		exit 1; fi
 	@scripts/link-module-sources $(MODDIR) Kbuild kmod uapi
 
+# KUnit suites; KDIR is a debug kernel's (scripts/debug-kernel --kdir).
+KUNIT	 = $(B)/kunit/$(KREL)
+.PHONY: kunit
+kunit:
+	@scripts/link-module-sources $(KUNIT) kmod uapi selftests/core selftests/kunit
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(KUNIT)/selftests/kunit modules
+
 # What misbehaves on demand, for the test of the guest runner.
 CANARY	 = $(B)/canary/$(KREL)
 .PHONY: canary
@@ -197,7 +204,7 @@ $(B)/samples/depgraph-malloc: $(DEPGRAPH_ORACLE)
 CORE_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/core/*.c))
 LIB_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/lib/*.c))
 ASAN_TESTS	:= $(LIB_TESTS:$(B)/%=$(B)/asan/%)
-GUEST_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/guest/*.c))
+GUEST_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/guest/*.c selftests/guest-debug/*.c))
 
 TEST_LINK	 = $(CC) $(LIB_CPPFLAGS) -Iselftests $(LIB_CFLAGS) -MF $@.d
 
@@ -228,9 +235,9 @@ $(B)/asan/selftests/lib/%: selftests/lib/%.c $(B)/asan/libgcarena.a
 	$(TEST_LINK) $(ASAN_CFLAGS) -o $@ $< $(B)/asan/libgcarena.a $(LIB_LDLIBS)
 
 # Nothing but the contract: no library between the test and the kernel.
-$(B)/selftests/guest/%: selftests/guest/%.c
+$(GUEST_TESTS): $(B)/%: %.c
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE -Iuapi -Iselftests $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
+	$(CC) -D_GNU_SOURCE -Iuapi -Iselftests -Iselftests/guest $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
 
 # ------------------------------------------------------------------ bench
 
