@@ -214,10 +214,10 @@ tests-host: $(CORE_TESTS) $(LIB_TESTS) $(ASAN_TESTS) $(SAMPLE_TESTS)
 tests-guest: $(GUEST_TESTS) $(LIB_TESTS)
 
 # Install what is missing, build, run everything through prove: scripts/check.
-.PHONY: check check-host check-guest check-long
+.PHONY: check check-host check-guest check-debug check-kunit check-long
 check:
 	@MAKE=$(MAKE) B=$(B) scripts/check all
-check-host check-guest check-long: check-%:
+check-host check-guest check-debug check-kunit check-long: check-%:
 	@MAKE=$(MAKE) B=$(B) scripts/check $*
 
 -include $(wildcard selftests/core/Makefile.inc)
