@@ -149,17 +149,27 @@ struct gca_cache {
 	uintptr_t end;		/* end of the run of free slots */
 	uint32_t elem;		/* bytes from slot to slot */
 	uint32_t needs_zero;	/* slots may hold old data */
+	uintptr_t reserved;
+};
+
+enum {
+	GCA_BARRIER_OFF,	/* a store is a store */
+	GCA_BARRIER_MARK,	/* marking: it shades by the inline path */
+	GCA_BARRIER_SLOW,	/* it takes the slow path; or both of them */
 };
 
 struct gca_mutator_abi {
 	uint32_t poll;		/* non-zero: gca_safepoint_slow() */
-	uint32_t barrier;	/* non-zero: stores take the slow path */
+	uint32_t barrier;	/* GCA_BARRIER_* */
 	uintptr_t heap_base;
 	uint64_t *alloc_bits;	/* bitmap[generation & 1]: one bit a granule */
 	uint64_t *pointer_bits;	/* one bit a word, for GCA_FLAVOUR_PRECISE */
 	struct gca_cache *cache; /* by span class; empty ones while allocation
 				  * must take the slow path
 				  */
+	const uint16_t *noscan_class; /* span class of bytes, by (size + 16) / 16 */
+	uintptr_t *shades;	/* where the next shaded word goes */
+	uintptr_t *shades_end;	/* there is room for two below it */
 	uintptr_t reserved[2];
 };
 
@@ -183,6 +193,8 @@ struct gca_kind {
 	uint32_t id;
 	uint32_t flavour;	/* of objects up to GCA_INLINE_MAX */
 	uint32_t inline_ok;	/* the inline path may serve size == @size */
+	uint32_t cache_offset;	/* of the cache for @size, in bytes; 0: an empty one */
+	uint32_t reserved;
 };
 
 /* ----------------------------------------------------------------- kinds */
@@ -208,6 +220,7 @@ typedef void (*gca_trace_fn)(const void *object, size_t size, struct gca_visitor
  * @runs: pointer slots of the fixed part, ended by a run of count 0
  * @trace: instead of @runs and @tail, or NULL
  * @kind: set by gca_kind_register()
+ * @flags: GCA_LAYOUT_*
  */
 struct gca_layout {
 	const char *name;
@@ -216,7 +229,13 @@ struct gca_layout {
 	const struct gca_run *runs;
 	gca_trace_fn trace;
 	const struct gca_kind *kind;
+	uint32_t flags;
 };
+
+/* No pointer one past the end of such an object is ever the only one to it, as
+ * a loop over an array at its end may leave: it may fill its slot to the brim.
+ */
+#define GCA_LAYOUT_EXACT	0x1u
 
 /* Kinds are the process's, not one heap's.  Never NULL: when a layout is bad or
  * there are 65535 kinds already, a kind from which every allocation fails.
@@ -292,6 +311,19 @@ typedef GCA_REF(void) gca_ref;
 #define GCA_CHECK_RAW_(type, name)
 #define GCA_CHECK_(sort, ...)		GCA_CHECK_##sort##_(__VA_ARGS__)
 
+/* An array at the end, of fields or inside of one, is what a loop runs over. */
+#define GCA_LOOPED_(type, name, length)						\
+	+ (offsetof(gca_self_, name) + sizeof(type) * (length) == sizeof(gca_self_))
+#define GCA_END_REF_(type, name)
+#define GCA_END_REFS_(type, name, n)	GCA_LOOPED_(void *, name, n)
+#define GCA_END_TAIL_(type, name)	+ 1
+#define GCA_END_VAL_(type, name)						\
+	+ (sizeof(type) > sizeof(void *) &&					\
+	   offsetof(gca_self_, name) + sizeof(type) == sizeof(gca_self_))
+#define GCA_END_VALS_(type, name, n)	GCA_LOOPED_(type, name, n)
+#define GCA_END_RAW_(type, name)
+#define GCA_END_(sort, ...)		GCA_END_##sort##_(__VA_ARGS__)
+
 #define GCA_STRUCT(tag, FIELDS)							\
 	struct tag { FIELDS(GCA_FIELD_) };					\
 	FIELDS(GCA_CHECK_)							\
@@ -303,7 +335,8 @@ typedef GCA_REF(void) gca_ref;
 		static struct gca_layout layout = {				\
 			#tag, sizeof(struct tag),				\
 			(uint32_t)(GCA_NO_TAIL FIELDS(GCA_TAIL_)),		\
-			runs, NULL, NULL };					\
+			runs, NULL, NULL,					\
+			(0 FIELDS(GCA_END_)) ? 0 : GCA_LAYOUT_EXACT };		\
 		return &layout;							\
 	}									\
 	struct tag
@@ -316,7 +349,7 @@ typedef GCA_REF(void) gca_ref;
 		static const struct gca_run runs[] = { { 0, 0 } };		\
 		static struct gca_layout layout = {				\
 			#tag, sizeof(struct tag), GCA_NO_TAIL,			\
-			runs, callback, NULL };					\
+			runs, callback, NULL, 0 };				\
 		return &layout;							\
 	}									\
 	struct tag
@@ -333,11 +366,36 @@ GCA_API void gca_visit_value(struct gca_visitor *visitor, const void *object);
 
 GCA_API void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind,
 			     size_t size);
+/* The same of bytes that need not be zero. */
+GCA_API void *gca_alloc_raw_slow(struct gca_mutator *mutator, size_t size);
 
 /* By the only writer of the word, which a marker may be reading. */
 GCA_ALWAYS_INLINE_ void gca_bits_or_(uint64_t *word, uint64_t bits)
 {
 	__atomic_store_n(word, *word | bits, __ATOMIC_RELAXED);
+}
+
+/* The slot is zero and its layout written: its alloc bit, with release.  While a
+ * span is held only its holder writes its alloc bits.
+ */
+GCA_ALWAYS_INLINE_ void gca_publish_(struct gca_mutator_abi *abi, uint64_t granule)
+{
+	__atomic_store_n(&abi->alloc_bits[granule >> 6],
+			 abi->alloc_bits[granule >> 6] | 1ULL << (granule & 63),
+			 __ATOMIC_RELEASE);
+}
+
+/* The pointer bits of a slot; those of a free one are clear. */
+GCA_ALWAYS_INLINE_ void gca_set_layout_(struct gca_mutator_abi *abi, uint64_t granule,
+					uint64_t mask, size_t size)
+{
+	uint64_t word = granule << 1;
+	unsigned int shift = word & 63;
+
+	gca_bits_or_(&abi->pointer_bits[word >> 6], mask << shift);
+	/* Two words never cross: they are aligned to two. */
+	if (size > 2 * sizeof(void *) && shift && mask >> (64 - shift))
+		gca_bits_or_(&abi->pointer_bits[(word >> 6) + 1], mask >> (64 - shift));
 }
 
 /**
@@ -369,40 +427,79 @@ GCA_ALWAYS_INLINE_ void *gca_alloc(struct gca_mutator *mutator, const struct gca
 	if (!GCA_LIKELY_(slot < cache->end))
 		return gca_alloc_slow(mutator, kind, size);
 	cache->cur = slot + cache->elem;
+	/* Only of slots without pointers: others were zeroed with their run. */
 	if (cache->needs_zero)
-		memset((void *)slot, 0, cache->elem);
+		memset((void *)slot, 0, size);
 	granule = (slot - abi->heap_base) >> 4;
-	if (kind->flavour == GCA_FLAVOUR_PRECISE) {
-		/* The slot's words; bits of a free slot are clear. */
-		uint64_t word = granule << 1;
-		unsigned int shift = word & 63;
-
-		gca_bits_or_(&abi->pointer_bits[word >> 6], kind->pointer_mask << shift);
-		if (shift && cache->elem > (64 - shift) * 8)
-			gca_bits_or_(&abi->pointer_bits[(word >> 6) + 1],
-				     kind->pointer_mask >> (64 - shift));
-	}
-	/* Publication: zero, layout, then the alloc bit with release.  While a
-	 * span is held only its holder writes its alloc bits.
-	 */
-	__atomic_store_n(&abi->alloc_bits[granule >> 6],
-			 abi->alloc_bits[granule >> 6] | 1ULL << (granule & 63),
-			 __ATOMIC_RELEASE);
+	if (kind->pointer_mask)
+		gca_set_layout_(abi, granule, kind->pointer_mask, size);
+	gca_publish_(abi, granule);
 	return (void *)slot;
+}
+
+/* The same of @size == @kind->size, a constant. */
+GCA_ALWAYS_INLINE_ void *gca_alloc_fixed_(struct gca_mutator *mutator,
+					  const struct gca_kind *kind, size_t size)
+{
+	struct gca_mutator_abi *abi = GCA_MUTATOR_(mutator);
+	struct gca_cache *cache = (struct gca_cache *)(void *)
+				  ((char *)abi->cache + kind->cache_offset);
+	uintptr_t slot = cache->cur;
+	uint64_t granule;
+
+	if (!GCA_LIKELY_(slot < cache->end))
+		return gca_alloc_slow(mutator, kind, size);
+	cache->cur = slot + cache->elem;
+	if (cache->needs_zero)
+		memset((void *)slot, 0, size);
+	granule = (slot - abi->heap_base) >> 4;
+	if (kind->pointer_mask)
+		gca_set_layout_(abi, granule, kind->pointer_mask, size);
+	gca_publish_(abi, granule);
+	return (void *)slot;
+}
+
+/* @size bytes without pointers, zeroed or as they come. */
+GCA_ALWAYS_INLINE_ void *gca_alloc_bytes_(struct gca_mutator *mutator, size_t size, bool zeroed)
+{
+	struct gca_mutator_abi *abi = GCA_MUTATOR_(mutator);
+	struct gca_cache *cache;
+	uintptr_t slot;
+
+	if (!GCA_LIKELY_(size - 1 < GCA_INLINE_MAX))
+		goto slow;
+	cache = &abi->cache[abi->noscan_class[(size + 16) >> 4]];
+	slot = cache->cur;
+	if (!GCA_LIKELY_(slot < cache->end))
+		goto slow;
+	cache->cur = slot + cache->elem;
+	if (zeroed && cache->needs_zero)
+		memset((void *)slot, 0, size);
+	gca_publish_(abi, (slot - abi->heap_base) >> 4);
+	return (void *)slot;
+slow:
+	return zeroed ? gca_alloc_slow(mutator, gca_kind_noscan(), size) :
+			gca_alloc_raw_slow(mutator, size);
 }
 
 /* A new struct @tag. */
 #define gca_new(mutator, tag) \
-	((struct tag *)gca_alloc((mutator), GCA_KIND(tag), sizeof(struct tag)))
+	((struct tag *)gca_alloc_fixed_((mutator), GCA_KIND(tag), sizeof(struct tag)))
 /* With @n elements of its TAIL. */
 #define gca_new_tail(mutator, tag, n) \
 	((struct tag *)gca_alloc_tail_((mutator), GCA_KIND(tag), sizeof(struct tag), (n)))
+/* @n of them in a row, in one object that any pointer into keeps. */
+#define gca_new_array(mutator, tag, n) \
+	((struct tag *)gca_alloc_array_((mutator), GCA_KIND(tag), (n)))
 /* An array of @n null pointers. */
 #define gca_new_refs(mutator, n) \
 	((gca_ref *)gca_alloc_tail_((mutator), gca_kind_refs(), 0, (n)))
 /* @size bytes without pointers. */
 #define gca_new_bytes(mutator, size) \
-	gca_alloc((mutator), gca_kind_noscan(), (size))
+	gca_alloc_bytes_((mutator), (size), true)
+/* The same, not zeroed: they hold what was there before. */
+#define gca_new_bytes_raw(mutator, size) \
+	gca_alloc_bytes_((mutator), (size), false)
 
 GCA_API void *gca_alloc_tail_(struct gca_mutator *mutator, const struct gca_kind *kind,
 			      size_t size, size_t count);
