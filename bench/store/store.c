@@ -21,6 +21,7 @@ struct brake {
 	long unused;
 };
 
+
 static sem_t reached, done;
 static int waits;
 

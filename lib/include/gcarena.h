@@ -508,6 +508,40 @@ slow:
 
 GCA_API void *gca_alloc_tail_(struct gca_mutator *mutator, const struct gca_kind *kind,
 			      size_t size, size_t count);
+GCA_API void *gca_alloc_array_(struct gca_mutator *mutator, const struct gca_kind *kind,
+			       size_t count);
+
+/* As gca_alloc(), aligned to @align bytes: a power of two up to 8192. */
+GCA_API void *gca_alloc_aligned(struct gca_mutator *mutator, const struct gca_kind *kind,
+				size_t size, size_t align);
+
+/* As gca_new_bytes(), for up to 15 bytes, several of which share 16: aligned only to
+ * the power of two, up to 8, that divides @size, and alive while any of them is.
+ */
+GCA_API void *gca_new_tiny(struct gca_mutator *mutator, size_t size);
+
+/* A copy of @string, of @length bytes at most for the second; without pointers. */
+GCA_API char *gca_strdup(struct gca_mutator *mutator, const char *string);
+GCA_API char *gca_strndup(struct gca_mutator *mutator, const char *string, size_t length);
+
+/* An object of @kind with @object's contents, as far as both reach, @object itself
+ * where that will do; what is new of it is zero.  @old_size is what it was
+ * allocated with.  @object may be NULL.  NULL: as gca_alloc(), @object is as it was.
+ */
+GCA_API void *gca_realloc(struct gca_mutator *mutator, const struct gca_kind *kind, void *object,
+			  size_t old_size, size_t size);
+
+/*
+ * gca_free - say that nobody will use @object again
+ *
+ * Never needed.  Its memory is used again at once if it is the last that this
+ * mutator allocated of its size, or else when its span is next refilled; while
+ * marking is on, and for objects in spans that this mutator does not hold, the
+ * collector finds it.  With GCARENA_DEBUG=poison=1 or shadow=1 a pointer that is no
+ * object's, or one freed already, is reported.  Returns whether the memory came
+ * free now.  @object may be NULL.
+ */
+GCA_API bool gca_free(struct gca_mutator *mutator, void *object);
 
 /* ---------------------------------------------------------------- stores */
 
@@ -528,13 +562,32 @@ GCA_API void gca_init_slow(struct gca_mutator *mutator, gca_word_ *slot, void *v
 GCA_API void *gca_exchange_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value);
 GCA_API bool gca_cas_slow(struct gca_mutator *mutator, gca_word_ *slot, void *expected,
 			  void *desired);
+GCA_API void gca_shade_flush(struct gca_mutator *mutator);
 
+/* While marking a store only notes two words, what it overwrites and what it
+ * writes: what they are is looked at when the buffer is full.
+ */
 GCA_ALWAYS_INLINE_ void gca_store_(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
-	if (GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
+	struct gca_mutator_abi *abi = GCA_MUTATOR_(mutator);
+	uintptr_t *shades;
+
+	if (GCA_LIKELY_(!abi->barrier)) {
 		__atomic_store_n(slot, value, __ATOMIC_RELEASE);
-	else
+		return;
+	}
+	if (abi->barrier != GCA_BARRIER_MARK) {
 		gca_store_slow(mutator, slot, value);
+		return;
+	}
+	shades = abi->shades;
+	shades[0] = (uintptr_t)__atomic_load_n(slot, __ATOMIC_RELAXED);
+	shades[1] = (uintptr_t)value;
+	shades += 2;
+	abi->shades = shades;
+	__atomic_store_n(slot, value, __ATOMIC_RELEASE);
+	if (!GCA_LIKELY_(shades < abi->shades_end))
+		gca_shade_flush(mutator);
 }
 
 GCA_ALWAYS_INLINE_ void gca_init_(struct gca_mutator *mutator, gca_word_ *slot, void *value)
@@ -597,9 +650,52 @@ GCA_ALWAYS_INLINE_ bool gca_cas_(struct gca_mutator *mutator, gca_word_ *slot, v
 /* Bulk forms over arrays of slots: @count slots, overlap allowed; each slot is
  * stored whole, in no stated order.
  */
-GCA_API void gca_copy_slots(struct gca_mutator *mutator, void *dst, const void *src,
-			    size_t count);
-GCA_API void gca_clear_slots(struct gca_mutator *mutator, void *dst, size_t count);
+GCA_API void gca_copy_slots_slow(struct gca_mutator *mutator, gca_word_ *dst,
+				 const gca_word_ *src, size_t count);
+GCA_API void gca_clear_slots_slow(struct gca_mutator *mutator, gca_word_ *dst, size_t count);
+
+GCA_ALWAYS_INLINE_ void gca_copy_slots(struct gca_mutator *mutator, void *dst, const void *src,
+				       size_t count)
+{
+	const gca_word_ *from = (const gca_word_ *)src;
+	gca_word_ *to = (gca_word_ *)dst;
+	size_t i;
+
+	if (!GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
+		gca_copy_slots_slow(mutator, to, from, count);
+	else if ((uintptr_t)to - (uintptr_t)from >= count * sizeof(*to))
+		for (i = 0; i < count; i++)
+			__atomic_store_n(&to[i], __atomic_load_n(&from[i], __ATOMIC_ACQUIRE),
+					 __ATOMIC_RELEASE);
+	else
+		for (i = count; i-- > 0;)
+			__atomic_store_n(&to[i], __atomic_load_n(&from[i], __ATOMIC_ACQUIRE),
+					 __ATOMIC_RELEASE);
+}
+
+GCA_ALWAYS_INLINE_ void gca_clear_slots(struct gca_mutator *mutator, void *dst, size_t count)
+{
+	gca_word_ *to = (gca_word_ *)dst;
+	size_t i;
+
+	if (!GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
+		gca_clear_slots_slow(mutator, to, count);
+	else
+		for (i = 0; i < count; i++)
+			__atomic_store_n(&to[i], (void *)0, __ATOMIC_RELAXED);
+}
+
+/* @n structures of GCA_STRUCT @tag from @src to @dst, data and pointers, as memmove()
+ * would; not their tails.  Neither may be in another thread's hands meanwhile, but
+ * for what loads whole pointers.
+ */
+#define gca_copy_structs(mutator, tag, dst, src, n) do {			\
+	struct tag *gca_to_ = (dst);						\
+	const struct tag *gca_from_ = (src);					\
+	gca_copy_structs_((mutator), GCA_KIND(tag), gca_to_, gca_from_, (n));	\
+} while (0)
+GCA_API void gca_copy_structs_(struct gca_mutator *mutator, const struct gca_kind *kind,
+			       void *dst, const void *src, size_t n);
 
 #define gca_copy_refs(mutator, dst, src, count) do {				\
 	_Static_assert(sizeof(*(dst)) == sizeof(void *), "dst: an array of REF"); \
@@ -610,6 +706,12 @@ GCA_API void gca_clear_slots(struct gca_mutator *mutator, void *dst, size_t coun
 	(void)sizeof((dst)->gca_raw);						\
 	gca_clear_slots((mutator), (dst), (count));				\
 } while (0)
+/* Copies, then clears what of @src is not in @dst: the slots have moved. */
+#define gca_move_refs(mutator, dst, src, count) do {				\
+	(void)sizeof((dst)->gca_raw == (src)->gca_raw);				\
+	gca_move_slots((mutator), (dst), (src), (count));			\
+} while (0)
+GCA_API void gca_move_slots(struct gca_mutator *mutator, void *dst, void *src, size_t count);
 
 /* ----------------------------------------------------------------- roots */
 
