@@ -33,13 +33,36 @@ static void shade_new(struct gca_mutator *mutator, void *value)
 		shade(mutator, value);
 }
 
+/* Drops from the buffer what needs no marking: most of it, late in a cycle. */
+static size_t drop_marked(struct gca_mutator *mutator)
+{
+	const uint64_t *bits = mutator->mark_bits;
+	uintptr_t *kept = mutator->shades, *word;
+
+	for (word = mutator->shades; word < mutator->abi.shades; word++) {
+		uintptr_t offset = *word - mutator->abi.heap_base;
+
+		if (offset >= mutator->heap->size)
+			continue;
+		if (__atomic_load_n(&bits[offset >> (GCARENA_GRANULE_SHIFT + 6)],
+				    __ATOMIC_RELAXED) >>
+		    (offset >> GCARENA_GRANULE_SHIFT & 63) & 1)
+			continue;
+		*kept++ = *word;
+	}
+	mutator->abi.shades = kept;
+	return (size_t)(kept - mutator->shades);
+}
+
 /**
- * gca_shade_flush - mark what the barrier has noted
+ * gca_shade_flush - make room for what the barrier notes
  * @mutator: the calling thread's; its buffer has no room for two words more
  */
 void gca_shade_flush(struct gca_mutator *mutator)
 {
-	mark_shade_flush(mutator);
+	/* A flush has its price too: not for a few words. */
+	if (drop_marked(mutator) > SHADES_MAX / 2)
+		mark_shade_flush(mutator);
 }
 
 /**
