@@ -295,7 +295,7 @@ bool gca_free(struct gca_mutator *mutator, void *pointer)
 	if (!known || object.base != (uintptr_t)pointer ||
 	    !bit_test(mutator->abi.alloc_bits, object.granule)) {
 		if (checks)
-			gca_report(heap, "gca_free: %p is no object, or was freed already",
+			gca_report(heap, "free of %p, which is no object or was freed already",
 				   pointer);
 		return false;
 	}

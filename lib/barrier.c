@@ -4,8 +4,9 @@
  *
  * abi.barrier is set while a store has more to do than to store: while marking is
  * on, and in a heap with GCARENA_DEBUG=shadow=1, where slot and shadow change under
- * one lock.  The inline forms then come here, but for gca_store() while marking.  A store here has the ordering of the
- * inline one, release, so that whoever loads the pointer sees the object complete.
+ * one lock.  The inline forms then come here, but for gca_store() while marking.  A
+ * store here has the ordering of the inline one, release, so that whoever loads the
+ * pointer sees the object complete.
  *
  * While marking is on a store shades what it overwrites (the deletion half, without
  * which a scanned stack could hold what was cut off from the unmarked graph) and
@@ -63,6 +64,17 @@ void gca_shade_flush(struct gca_mutator *mutator)
 	/* A flush has its price too: not for a few words. */
 	if (drop_marked(mutator) > SHADES_MAX / 2)
 		mark_shade_flush(mutator);
+}
+
+/**
+ * barrier_shade - keep what a place of the library's own holds, or held
+ * @mutator: the calling thread's
+ * @value: an object, or NULL
+ */
+void barrier_shade(struct gca_mutator *mutator, void *value)
+{
+	if (mutator->mark_bits)
+		shade(mutator, value);
 }
 
 /**

@@ -26,6 +26,7 @@
 #include "gcarena.h"
 #include "debug.h"
 #include "fault.h"
+#include "special.h"
 
 _Static_assert(sizeof(void *) == 8, "libgcarena needs 64-bit pointers");
 
@@ -346,6 +347,10 @@ void alloc_turn_black(struct gca_mutator *mutator);
 void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation);
 /* The same, counting only: runs stay open.  Owner. */
 void alloc_count(struct gca_mutator *mutator);
+/* A manual span of so many pages: 0, or a negative errno with gca_error() set.  A
+ * safepoint.
+ */
+int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_span *span);
 /* Returns @mutator's spent spans. */
 void alloc_return_spent(struct gca_mutator *mutator);
 
@@ -492,6 +497,18 @@ static inline void mark_shade(struct gca_mutator *mutator, uintptr_t word)
 		mark_shade_flush(mutator);
 }
 
+/* For whoever has the marker's visitor: marks until nothing that it knows is grey. */
+void mark_drain(struct gca_visitor *visitor);
+/* Calls @fn for each object that it marks from now on; NULL: no more. */
+void mark_watch(struct gca_visitor *visitor, void (*fn)(void *arg, uintptr_t object), void *arg);
+
+/* ------------------------------------------------------------- barrier.c */
+
+/* Owner, no safepoint since or before the change: @value comes into a place that is
+ * no slot, or leaves it.
+ */
+void barrier_shade(struct gca_mutator *mutator, void *value);
+
 /* --------------------------------------------------------------- cycle.c */
 
 /* Owner, running: collects when the heap has reached its goal, or would with
@@ -632,6 +649,8 @@ struct gca_heap {
 	void *shadow;
 	void *verify;
 	void *poison;
+
+	struct special special;
 
 	/* heap.c: the process's heaps, for fork */
 	struct gca_heap *next_heap;
@@ -801,6 +820,9 @@ static inline bool object_at(const struct gca_heap *heap, uintptr_t address,
 	object->granule = granule_of(heap, object->base);
 	return true;
 }
+
+/* What reports and the heap walk call the kind of @object; never NULL. */
+const char *object_kind_name(const struct gca_heap *heap, const struct object *object);
 
 /* Of class LARGE_SCAN: a part of an object, and whether one can be had. */
 bool object_splits(const struct gca_heap *heap, const struct object *object);

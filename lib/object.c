@@ -146,6 +146,27 @@ void object_visit_part(struct gca_heap *heap, const struct object *object, uintp
 }
 
 /**
+ * object_kind_name - what the kind of an object is called
+ * @heap: the heap
+ * @object: one that is allocated
+ *
+ * Return: the name of its layout if it has a kind id, else of its flavour.
+ */
+const char *object_kind_name(const struct gca_heap *heap, const struct object *object)
+{
+	static const char * const flavours[] = { "bytes", "precise", "conservative", "kinded" };
+	uint32_t flavour = span_classes[object->span_class].flavour;
+	const struct kind *kind;
+
+	if (object->span_class == CLASS_LARGE_NOSCAN)
+		return flavours[GCA_FLAVOUR_NOSCAN];
+	if (flavour != GCA_FLAVOUR_KINDED)
+		return flavours[flavour];
+	kind = kind_by_id(heap->kind_ids[(object->base - heap->base) >> CELL_SHIFT]);
+	return kind && kind->name ? kind->name : "unknown kind";
+}
+
+/**
  * object_visit - show the pointers of an object to @visitor
  * @heap: the heap
  * @object: one that is allocated
