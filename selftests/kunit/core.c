@@ -77,6 +77,7 @@ static struct kunit_suite core_suite = {
 	.name = "gcarena_core",
 	.test_cases = core_cases,
 };
+
 kunit_test_suite(core_suite);
 
 MODULE_DESCRIPTION("KUnit: the span core of gcarena");

@@ -249,6 +249,7 @@ static void meta_slots(struct kunit *test)
 	static const u32 chunks[] = { 0, 1, 511, 512, 1023, 1024, LINUX_CHUNKS - 1 };
 	struct gca_arena *arena = linux_arena(test);
 	u32 i, page, at, wrong = 0;
+	struct gcarena_row *row;
 	unsigned int which;
 
 	for (i = 0; i < ARRAY_SIZE(chunks); i++)
@@ -263,8 +264,9 @@ static void meta_slots(struct kunit *test)
 				memset64(gca_host_line(arena, which, page),
 					 (u64)page << 1 | which, GCARENA_LINE_WORDS);
 			}
-			wrong += gca_host_row(arena, page)->word0 || gca_host_row(arena, page)->word1;
-			gca_host_row(arena, page)->word0 = page;
+			row = gca_host_row(arena, page);
+			wrong += row->word0 || row->word1;
+			row->word0 = page;
 		}
 	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "everything is zero at first, and nobody's twice");
 	for (i = 0; i < ARRAY_SIZE(chunks); i++)

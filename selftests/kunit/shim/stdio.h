@@ -6,7 +6,7 @@
 #include <linux/printk.h>
 
 #define stdout			NULL
-#define printf(...)		printk(KERN_CONT __VA_ARGS__)
+#define printf(...)		pr_info(__VA_ARGS__)
 #define vprintf(format, ap)	vprintk(format, ap)
 #define fflush(file)		((void)(file))
 

@@ -19,8 +19,7 @@
 
 static char *fault = "";
 module_param(fault, charp, 0);
-MODULE_PARM_DESC(fault, "warn, bug, null, list, hung, lockup; for a debug kernel uaf, oob, inversion, "
-		 "atomic, shift, leak; for KCSAN race; or count, which is none");
+MODULE_PARM_DESC(fault, "a name in canary_faults; count is none, race is for KCSAN");
 
 /* Seconds; canary.t sets the kernel's own limits well below. */
 #define CANARY_HUNG	5
