@@ -151,7 +151,7 @@ void gca_backing_exit(void);
 int gca_backing_create(struct gca_arena *arena);
 void gca_backing_empty(struct gca_arena *arena);
 int gca_backing_back(void *host, u32 page, u32 npages);
-u64 gca_backing_release(void *host, u32 page, u32 npages);
+u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept);
 u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept);
 int gca_backing_mmap(struct gca_arena *arena, struct vm_area_struct *vma);
 
