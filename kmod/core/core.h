@@ -43,7 +43,8 @@ enum gca_level {
  *	Returns 0 (huge), 1 (backed by small pages) or a negative errno, after
  *	which nothing of the range is backed.
  * @release: Give the halves of pages in map @going, all of @chunk, back to the
- *	system: in one go, so that the host unmaps and flushes once.  May sleep;
+ *	system: in one go, so that the host unmaps and flushes once.  A chunk
+ *	that is wholly free is named whole, with what is not backed.  May sleep;
  *	called without the core lock, the chunk in transit.  They read as zero
  *	when they are next backed, but for those that it puts into @kept (zeroes
  *	before): these still have backing and their old contents.  Returns the

@@ -60,7 +60,9 @@ static u64 release_free(struct gca_core *core, struct gca_chunk *chunk)
 	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++)
 		going[i] = chunk->free[i] & ~chunk->released[i];
 	GCA_ASSERT(gca_map_count(going, 0, GCARENA_CHUNK_PAGES));
-	gca_map_double(halves, going, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
+	/* Whole: the host gets all of it, and forgets the chunk. */
+	gca_map_double(halves, chunk->nr_free == GCARENA_CHUNK_PAGES ? chunk->free : going,
+		       GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
 	gca_chunk_begin_transit(core, chunk);
 	gca_unlock(&core->lock);
 	bytes = core->ops->release(core->host, chunk->index, halves, kept);
