@@ -23,6 +23,7 @@
 #include <linux/xarray.h>
 
 #include "arena.h"
+#include "compat.h"
 #include "core/bits.h"
 #include "trace.h"
 
@@ -30,6 +31,14 @@
  * a limit is to show as -ENOMEM from refill.
  */
 #define GCA_GFP_HEAP	(GFP_HIGHUSER_MOVABLE | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
+/*
+ * Base pages in use between two that go, up to which both are unmapped at once.  A
+ * page that is unmapped costs 600 instructions for that and 2,300 for the fault
+ * that maps it again (a sixteenth of one if it is read first); unmapping twice
+ * costs 2,000 and a TLB flush, which on several CPUs is an interrupt to each.
+ */
+#define GCA_UNMAP_GAP	2
 
 static struct vfsmount *gca_mount;
 
@@ -101,12 +110,18 @@ void gca_backing_empty(struct gca_arena *arena)
 	shmem_truncate_range(inode, 0, (loff_t)-1);
 }
 
-/*
- * Have shmem count its pages after folios left the page cache behind its back: it
- * does when it truncates, and a byte past the end is nothing to truncate.
+/**
+ * gca_backing_recount - have shmem count its pages, after releases
+ * @arena: the arena
+ *
+ * Folios left the page cache behind its back.  It counts when it truncates, and a
+ * byte past the end is nothing to truncate.
  */
-static void gca_backing_recount(struct gca_arena *arena)
+void gca_backing_recount(struct gca_arena *arena)
 {
+	if (!READ_ONCE(arena->recount))
+		return;
+	WRITE_ONCE(arena->recount, false);
 	shmem_truncate_range(file_inode(arena->heap), arena->heap_size, arena->heap_size);
 }
 
@@ -139,7 +154,7 @@ static struct folio *gca_backing_huge(struct address_space *mapping, pgoff_t fir
 {
 	struct folio *folio = filemap_get_folio(mapping, first);
 
-	if (IS_ERR(folio))
+	if (IS_ERR_OR_NULL(folio))
 		return NULL;
 	if (folio_test_pmd_mappable(folio))
 		return folio;
@@ -148,22 +163,29 @@ static struct folio *gca_backing_huge(struct address_space *mapping, pgoff_t fir
 }
 
 /*
- * Split a chunk's huge folio, if it has one, for which shmem has to be told that
- * a part of it goes: a byte, as it zeroes that part first, and at @at because
- * what is there goes anyway.  Not one that is pinned: it could not be split, and
- * belongs to I/O.
+ * Split the chunk's huge folio, unmapped, of which a part goes at @at.  shmem has
+ * to be told that a part goes: a byte, since it zeroes that part first.
  */
-static void gca_backing_split(struct inode *inode, pgoff_t first, pgoff_t at)
+static void gca_backing_split(struct inode *inode, pgoff_t at)
 {
-	struct folio *folio = gca_backing_huge(inode->i_mapping, first);
-	bool pinned;
+	shmem_truncate_range(inode, (loff_t)at << PAGE_SHIFT, (loff_t)at << PAGE_SHIFT);
+}
 
-	if (!folio)
-		return;
-	pinned = folio_maybe_dma_pinned(folio);
-	folio_put(folio);
-	if (!pinned)
-		shmem_truncate_range(inode, (loff_t)at << PAGE_SHIFT, (loff_t)at << PAGE_SHIFT);
+/*
+ * The end of what is unmapped and looked up at once from @from on: runs of @going
+ * and what is in use between them, where that is worth it.
+ */
+static u32 gca_backing_stretch(const u64 *going, u32 from)
+{
+	u32 end = gca_map_next_clear(going, GCA_CHUNK_BASES, from);
+
+	for (;;) {
+		u32 next = gca_map_next(going, GCA_CHUNK_BASES, end);
+
+		if (next >= GCA_CHUNK_BASES || next - end > GCA_UNMAP_GAP)
+			return end;
+		end = gca_map_next_clear(going, GCA_CHUNK_BASES, next);
+	}
 }
 
 /* Whether all of a folio of a chunk at @first is in the map @going. */
@@ -190,21 +212,20 @@ static void gca_backing_keep(struct folio *folio, pgoff_t first, const u64 *goin
 }
 
 /*
- * Drop what is in memory of the map @going, of a chunk at @first, of which @lo is
- * the first and @hi the last.  Waits for locks.  Base pages that left the mapping.
+ * Drop what is in memory of the map @going in [@lo, @hi) of a chunk at @first.
+ * Waits for locks.  Base pages that left the mapping.
  */
 static unsigned long gca_backing_drop(struct address_space *mapping, pgoff_t first, u32 lo, u32 hi,
-				      const u64 *going, u64 *kept)
+				      const u64 *going, u64 *kept, struct folio_batch *batch)
 {
 	pgoff_t index = first + lo;
-	struct folio_batch batch;
 	unsigned long count = 0;
 	unsigned int i;
 
-	folio_batch_init(&batch);
-	while (filemap_get_folios(mapping, &index, first + hi, &batch)) {
-		for (i = 0; i < folio_batch_count(&batch); i++) {
-			struct folio *folio = batch.folios[i];
+	while (index < first + hi &&
+	       filemap_get_folios(mapping, &index, first + hi - 1, batch)) {
+		for (i = 0; i < folio_batch_count(batch); i++) {
+			struct folio *folio = batch->folios[i];
 
 			if (!gca_backing_goes(folio, first, going)) {
 				if (folio_test_large(folio))
@@ -218,7 +239,7 @@ static unsigned long gca_backing_drop(struct address_space *mapping, pgoff_t fir
 				count += folio_nr_pages(folio);
 			folio_unlock(folio);
 		}
-		folio_batch_release(&batch);
+		folio_batch_release(batch);
 		cond_resched();
 	}
 	return count;
@@ -247,11 +268,10 @@ static void gca_backing_drop_swapped(struct inode *inode, pgoff_t first, const u
  * @going: bit map of base pages, at least one
  * @kept: zeroes; gets a bit for each of them that stays as it was
  *
- * One unmapping, from the first to the last of them, and so one TLB flush: what is
- * in use between them is mapped again by faults.  A part of a huge page splits it;
- * if that cannot be, as somebody holds a reference, all of it is kept.  A base page
- * that somebody has pinned leaves the file and is free when it is unpinned; whoever
- * gets the address next gets other memory.
+ * A part of a huge page splits it; if that cannot be, as somebody holds a reference,
+ * all of it is kept.  A base page that somebody has pinned leaves the file and is
+ * free when it is unpinned; whoever gets the address next gets other memory.
+ * gca_backing_recount() is to follow, once for all that a call releases.
  *
  * Return: bytes that came free.
  */
@@ -260,25 +280,43 @@ u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept)
 	struct gca_arena *arena = host;
 	struct inode *inode = file_inode(arena->heap);
 	struct address_space *mapping = inode->i_mapping;
-	u32 lo = gca_map_next(going, GCA_CHUNK_BASES, 0);
-	u32 hi = gca_map_last(going, GCA_CHUNK_BASES);
-	u32 nr = gca_map_count(going, 0, GCA_CHUNK_BASES);
 	pgoff_t first = (pgoff_t)chunk * GCA_CHUNK_BASES;
-	u64 bytes;
+	u32 nr = gca_map_count(going, 0, GCA_CHUNK_BASES);
+	u32 from = gca_map_next(going, GCA_CHUNK_BASES, 0);
+	u32 page = (first + from) / GCA_PAGE_BASES;
+	struct folio *huge = gca_backing_huge(mapping, first);
+	struct folio_batch batch;
+	u64 bytes = 0;
 
 	might_sleep();
-	unmap_mapping_range(mapping, (loff_t)(first + lo) << PAGE_SHIFT,
-			    (loff_t)(hi - lo + 1) << PAGE_SHIFT, 0);
-	if (nr < GCA_CHUNK_BASES)
-		gca_backing_split(inode, first, first + lo);
-	bytes = (u64)gca_backing_drop(mapping, first, lo, hi, going, kept) << PAGE_SHIFT;
+	folio_batch_init(&batch);
+	if (huge) {
+		/* A part of a PMD cannot stay mapped.  One that is pinned could not
+		 * be split, and belongs to I/O.
+		 */
+		bool split = nr < GCA_CHUNK_BASES && !folio_maybe_dma_pinned(huge);
+
+		folio_put(huge);
+		unmap_mapping_range(mapping, (loff_t)first << PAGE_SHIFT, GCARENA_CHUNK_SIZE, 0);
+		if (split)
+			gca_backing_split(inode, first + from);
+	}
+	while (from < GCA_CHUNK_BASES) {
+		u32 end = gca_backing_stretch(going, from);
+
+		if (!huge)
+			unmap_mapping_range(mapping, (loff_t)(first + from) << PAGE_SHIFT,
+					    (loff_t)(end - from) << PAGE_SHIFT, 0);
+		bytes += (u64)gca_backing_drop(mapping, first, from, end, going, kept, &batch)
+			<< PAGE_SHIFT;
+		from = gca_map_next(going, GCA_CHUNK_BASES, end);
+	}
 	if (READ_ONCE(SHMEM_I(inode)->swapped))
 		gca_backing_drop_swapped(inode, first, going, kept);
-	gca_backing_recount(arena);
+	WRITE_ONCE(arena->recount, true);
 	if (nr == GCA_CHUNK_BASES)
 		gca_shrinker_forget(arena, chunk);
-	trace_gcarena_scavenge(arena->id, (first + lo) / GCA_PAGE_BASES, nr / GCA_PAGE_BASES,
-			       bytes);
+	trace_gcarena_scavenge(arena->id, page, nr / GCA_PAGE_BASES, bytes);
 	return bytes;
 }
 
@@ -291,6 +329,7 @@ static void gca_backing_undo(struct gca_arena *arena, u32 page, u32 npages)
 
 	gca_map_set(going, page % GCARENA_CHUNK_PAGES * GCA_PAGE_BASES, npages * GCA_PAGE_BASES);
 	gca_backing_release(arena, chunk, going, kept);
+	gca_backing_recount(arena);
 }
 
 /**
@@ -427,6 +466,7 @@ u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept)
 	gca_backing_remove(mapping, first, last);
 	after = gca_backing_resident(mapping, first, last);
 	gca_backing_left(mapping, first, kept);
+	WRITE_ONCE(arena->recount, true);
 	gca_backing_recount(arena);
 	return before > after ? (u64)(before - after) << PAGE_SHIFT : 0;
 }

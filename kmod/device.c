@@ -15,6 +15,7 @@
 #include <linux/err.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
@@ -26,6 +27,7 @@
 #include <linux/uaccess.h>
 
 #include "arena.h"
+#include "compat.h"
 
 /* What every structure here is aligned to, on 32 bit as well. */
 #define GCA_UAPI_ALIGN		sizeof(u32)
@@ -446,6 +448,7 @@ static int gca_ioctl_scavenge(struct file *file, const struct gca_call *call, vo
 		return PTR_ERR(arena);
 
 	err = gca_core_scavenge(arena->core, args);
+	gca_backing_recount(arena);
 	return err ? err : gca_copy_out(call, args, sizeof(*args));
 }
 
