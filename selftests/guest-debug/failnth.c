@@ -229,6 +229,13 @@ static int op_refill_swept(struct round *r)
 	return refill(r, C_64, 0, BATCH);
 }
 
+/* What a call that failed has taken nevertheless is not there to hand over again. */
+static void forget_taken(struct round *r)
+{
+	if (r->nr && g_row_state(&r->a, r->spans[0].page) != GCARENA_STATE_HELD)
+		r->nr = 0;
+}
+
 static int op_exchange(struct round *r)
 {
 	struct gcarena_span ready[BATCH];
@@ -245,19 +252,19 @@ static int op_exchange(struct round *r)
 	for (i = 0; i < r->nr; i++)
 		r->spans[i].flags = 0;
 	err = g_ioctl(r->a.fd, GCARENA_IOC_REFILL, &args);
-	/* What was taken is gone, whatever came after it. */
-	if (!err)
-		r->nr = 0;
+	forget_taken(r);
 	return err;
 }
 
 static int op_return(struct round *r)
 {
-	int i;
+	int i, err;
 
 	for (i = 0; i < r->nr; i++)
 		r->spans[i].flags = 0;
-	return g_return(&r->a, r->spans, r->nr);
+	err = r->nr ? g_return(&r->a, r->spans, r->nr) : 0;
+	forget_taken(r);
+	return err;
 }
 
 static int op_start_sweep(struct round *r)

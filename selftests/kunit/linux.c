@@ -13,6 +13,7 @@
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
 
+#include "core/bits.h"
 #include "linux.h"
 
 static const struct gcarena_class linux_classes[LINUX_CLASSES] = {
@@ -84,6 +85,20 @@ static void back_chunk(struct kunit *test, u32 chunk)
 			    "a huge page for chunk %u", chunk);
 }
 
+/* Give arena pages of a chunk back: bytes that came free, none of it kept. */
+static u64 release(struct kunit *test, u32 page, u32 npages)
+{
+	u64 going[GCA_HALF_WORDS] = {};
+	u64 kept[GCA_HALF_WORDS] = {};
+	u64 bytes;
+
+	gca_map_set(going, page % GCARENA_CHUNK_PAGES * GCA_PAGE_BASES, npages * GCA_PAGE_BASES);
+	bytes = gca_backing_release(linux_arena(test), page / GCARENA_CHUNK_PAGES, going, kept);
+	gca_backing_recount(linux_arena(test));
+	KUNIT_EXPECT_NULL_MSG(test, memchr_inv(kept, 0, sizeof(kept)), "nothing is kept");
+	return bytes;
+}
+
 /* Base pages of a chunk in @state. */
 static u32 bases(struct kunit *test, u32 chunk, enum gcarena_residency_state state)
 {
@@ -129,7 +144,7 @@ static void backing_whole(struct kunit *test)
 	back_chunk(test, 1);
 	KUNIT_EXPECT_EQ(test, bases(test, 1, GCARENA_RES_HUGE), GCA_CHUNK_BASES);
 	KUNIT_EXPECT_NOT_NULL(test, *gca_meta_idle(&arena->meta, 1));
-	KUNIT_EXPECT_EQ(test, gca_backing_release(arena, GCARENA_CHUNK_PAGES, GCARENA_CHUNK_PAGES),
+	KUNIT_EXPECT_EQ(test, release(test, GCARENA_CHUNK_PAGES, GCARENA_CHUNK_PAGES),
 			GCARENA_CHUNK_SIZE);
 	KUNIT_EXPECT_EQ(test, bases(test, 1, GCARENA_RES_HUGE), 0);
 	KUNIT_EXPECT_EQ(test, bases(test, 1, GCARENA_RES_SMALL), 0);
@@ -139,14 +154,13 @@ static void backing_whole(struct kunit *test)
 
 static void backing_zero(struct kunit *test)
 {
-	struct gca_arena *arena = linux_arena(test);
 	pgoff_t last = GCA_CHUNK_BASES - 1;
 
 	back_chunk(test, 0);
 	KUNIT_EXPECT_TRUE(test, holds(test, 0, 0) && holds(test, last, 0));
 	fill(test, 0, 0x5a);
 	fill(test, last, 0x5a);
-	gca_backing_release(arena, 0, GCARENA_CHUNK_PAGES);
+	release(test, 0, GCARENA_CHUNK_PAGES);
 	back_chunk(test, 0);
 	KUNIT_EXPECT_TRUE_MSG(test, holds(test, 0, 0) && holds(test, last, 0),
 			      "what comes back reads as zero");
@@ -162,7 +176,7 @@ static void backing_part(struct kunit *test)
 	fill(test, first - 1, 0x11);
 	fill(test, first, 0x22);
 	fill(test, after, 0x33);
-	KUNIT_EXPECT_EQ(test, gca_backing_release(arena, 3, 2), 2 * GCARENA_PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, release(test, 3, 2), 2 * GCARENA_PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, bases(test, 0, GCARENA_RES_HUGE), 0);
 	KUNIT_EXPECT_EQ(test, bases(test, 0, GCARENA_RES_SMALL),
 			GCA_CHUNK_BASES - 2 * GCA_PAGE_BASES);
@@ -170,9 +184,9 @@ static void backing_part(struct kunit *test)
 			      "what stays has its contents");
 	KUNIT_EXPECT_EQ_MSG(test, gca_backing_back(arena, 3, 2), 1, "small pages come back");
 	KUNIT_EXPECT_TRUE(test, holds(test, first, 0));
-	KUNIT_EXPECT_EQ(test, gca_backing_release(arena, 0, GCARENA_CHUNK_PAGES),
+	KUNIT_EXPECT_EQ(test, release(test, 0, GCARENA_CHUNK_PAGES),
 			GCARENA_CHUNK_SIZE);
-	KUNIT_EXPECT_EQ_MSG(test, gca_backing_release(arena, 0, 1), 0, "nothing twice");
+	KUNIT_EXPECT_EQ_MSG(test, release(test, 0, 1), 0, "nothing twice");
 }
 
 static void backing_reclaim(struct kunit *test)
@@ -213,7 +227,7 @@ static void backing_reclaim_rest(struct kunit *test)
 	struct folio *folio;
 
 	back_chunk(test, 0);
-	gca_backing_release(arena, 0, 1);
+	release(test, 0, 1);
 	folio = page_folio(base_page(test, 70 * GCA_PAGE_BASES));
 	KUNIT_ASSERT_EQ_MSG(test, folio_nr_pages(folio), 1, "the chunk is broken");
 	folio_lock(folio);
