@@ -290,6 +290,7 @@ static bool next_span(struct gca_mutator *mutator, unsigned int class)
 	const struct span_class *info = &span_classes[class];
 	uintptr_t base;
 
+	pace_assist(mutator);
 	for (;;) {
 		if (holding->span.npages) {
 			spend(mutator, &holding->span);
@@ -407,6 +408,7 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 	enum { SWEEP, COLLECT, SCAVENGE, HANDLER } step = SWEEP;
 	struct gca_heap *heap = mutator->heap;
 	unsigned int rounds = 0, tries = 0;
+	bool thrashing = __atomic_load_n(&heap->thrashing, __ATOMIC_RELAXED);
 	int error;
 
 	for (;;) {
@@ -441,8 +443,11 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 			return 0;
 		if (error != -ENOMEM)
 			return fail(heap, error, size);
-		if (step == SCAVENGE && ++rounds < MEMORY_ROUNDS &&
-		    __atomic_load_n(&heap->last_freed, __ATOMIC_RELAXED) >= MEMORY_WORTH)
+		/* Cycles that free next to nothing would be all that still happens. */
+		if (step == SWEEP && thrashing)
+			step = SCAVENGE;
+		else if (step == SCAVENGE && !thrashing && ++rounds < MEMORY_ROUNDS &&
+			 __atomic_load_n(&heap->last_freed, __ATOMIC_RELAXED) >= MEMORY_WORTH)
 			step = COLLECT;
 		else if (step != HANDLER)
 			step++;
@@ -469,7 +474,7 @@ static int refill_small(struct gca_mutator *mutator, unsigned int class, size_t 
 	for (;;) {
 		if (next_run(mutator, class) || next_span(mutator, class))
 			return 0;
-		cycle_poll(mutator);
+		pace_poll(mutator, 0);
 		if (holding->batch < BATCH_FIRST)
 			holding->batch = BATCH_FIRST;
 		nr = holding->batch;
@@ -564,7 +569,7 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	}
 	npages = (uint32_t)(size / GCARENA_PAGE_SIZE + 1);
 	bytes = (size_t)npages << GCARENA_PAGE_SHIFT;
-	cycle_poll_for(mutator, bytes);
+	pace_poll(mutator, bytes);
 	error = refill(mutator, class, npages, &span, &nr);
 	if (error == -ENOMEM)
 		error = refill_hard(mutator, class, npages, &span, &nr, size);
