@@ -213,8 +213,7 @@ int main(int argc, char **argv)
 	       ((double)(after.mark_ns - before.mark_ns) + 1) / (double)cpus,
 	       (double)(after.assist_ns - before.assist_ns) / ((double)ms * 1e6 * nr),
 	       (double)(after.stall_ns - before.stall_ns) / ((double)ms * 1e6 * nr));
-	printf("marking %.3f assists %" PRIu64 " stalls %" PRIu64 " inuse_over_goal %.3f "
-	       "live_mb %.1f\n",
+	printf("marking %.3f assists %" PRIu64 " stalls %" PRIu64 " over %.3f live_mb %.1f\n",
 	       (double)(after.mark_ns - before.mark_ns) / ((double)ms * 1e6),
 	       after.assists - before.assists, after.stalls - before.stalls, over,
 	       (double)after.heap_live / 1e6);
