@@ -65,6 +65,7 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 	cycle->trace.goal = heap->next_gc;
 	pace_begin(heap, &cycle->pace);
 	gca_stage(heap, GCA_STAGE_BEGUN);
+	special_begin(heap);
 	heap->drifted = 0;
 	heap->black_objects = 0;
 	__atomic_store_n(&heap->epoch, heap->epoch ^ 1, __ATOMIC_RELAXED);
@@ -105,8 +106,11 @@ static int flip_stopped(struct gca_heap *heap, struct cycle *cycle)
 	error = cycle_flip(heap);
 	if (!error) {
 		heap->marking = 0;
-		for (mutator = heap->mutators; mutator; mutator = mutator->next)
+		for (mutator = heap->mutators; mutator; mutator = mutator->next) {
+			/* As in a handshake: the last round found nothing unmarked. */
+			mark_shades_drop(mutator);
 			alloc_turn_white(mutator, heap->generation);
+		}
 		__atomic_store_n(&heap->heap_live_objects, cycle->result.objects,
 				 __ATOMIC_RELAXED);
 		verify_flipped(heap);

@@ -206,15 +206,16 @@ static int64_t take_credit(struct gca_heap *heap, int64_t wanted)
 void pace_assist_slow(struct gca_mutator *mutator)
 {
 	struct gca_heap *heap = mutator->heap;
-	uint64_t allocated = mutator->total_alloc - mutator->charged;
+	uint64_t total = mutator->total_alloc + mutator->uncounted;
+	uint64_t allocated = total - mutator->charged;
 	uint64_t heap_now;
 	double ratio;
 	int64_t due;
 
-	mutator->charged = mutator->total_alloc;
+	mutator->charged = total;
 	if (!__atomic_load_n(&heap->assist_on, __ATOMIC_RELAXED))
 		return;
-	heap_now = get(&heap->heap_live) + heap_allocated(heap);
+	heap_now = get(&heap->heap_live) + heap_allocated(heap) + mutator->uncounted;
 	ratio = pacer_assist(get(&heap->next_gc), get(&heap->trigger), get(&heap->expected),
 			     heap_now, get(&heap->work.scanned) - get(&heap->scan_begun));
 	mutator->debt += (int64_t)((double)allocated * ratio);
