@@ -21,6 +21,7 @@ enum gca_fault {
 	GCA_FAULT_KEEP_ALLOC,	/* a dead object's mark bit is set before the flip */
 	GCA_FAULT_NO_MEMORY,	/* a mapping of the library's own cannot be had */
 	GCA_FAULT_NO_DELETION,	/* a barrier does not shade what it overwrites */
+	GCA_FAULT_NO_INSERTION,	/* a barrier does not shade what it writes */
 	GCA_FAULT_ONE_HANDSHAKE, /* barrier and scan in one handshake, not two */
 	GCA_FAULT_LOSE_SHADES,	/* a mutator's buffer is dropped at a handshake */
 	GCA_FAULT_EARLY_END,	/* marking ends without a round that finds nothing */
