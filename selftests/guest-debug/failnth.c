@@ -232,7 +232,10 @@ static int op_refill_swept(struct round *r)
 /* What a call that failed has taken nevertheless is not there to hand over again. */
 static void forget_taken(struct round *r)
 {
-	if (r->nr && g_row_state(&r->a, r->spans[0].page) != GCARENA_STATE_HELD)
+	uint32_t page = r->spans[0].page;
+
+	if (g_row_state(&r->a, page) != GCARENA_STATE_HELD ||
+	    (r->a.rows[page].word0 & 0xffff) != r->spans[0].span_class)
 		r->nr = 0;
 }
 
