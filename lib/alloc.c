@@ -591,6 +591,27 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 }
 
 /**
+ * alloc_manual - pages that no cycle looks at
+ * @mutator: the calling thread's
+ * @npages: how many
+ * @span: where they are
+ *
+ * Return: 0 or a negative errno with gca_error() set.
+ */
+int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_span *span)
+{
+	size_t bytes = (size_t)npages << GCARENA_PAGE_SHIFT;
+	uint32_t nr = 1;
+	int error;
+
+	cycle_poll_for(mutator, bytes);
+	error = refill(mutator, CLASS_MANUAL, npages, span, &nr);
+	if (error == -ENOMEM)
+		return refill_hard(mutator, CLASS_MANUAL, npages, span, &nr, bytes);
+	return error ? fail(mutator->heap, error, bytes) : 0;
+}
+
+/**
  * gca_alloc_slow - allocate where the inline path cannot
  * @mutator: the calling thread's
  * @kind: where its pointers are

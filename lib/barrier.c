@@ -36,6 +36,17 @@ static void shade_old(struct gca_mutator *mutator, void *value)
 }
 
 /**
+ * barrier_shade - keep what a place of the library's own holds, or held
+ * @mutator: the calling thread's
+ * @value: an object, or NULL
+ */
+void barrier_shade(struct gca_mutator *mutator, void *value)
+{
+	if (mutator->mark_bits)
+		shade(mutator, value);
+}
+
+/**
  * gca_store_slow - store into the heap or a registered range
  * @mutator: the calling thread's
  * @slot: where

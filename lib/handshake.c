@@ -180,6 +180,15 @@ static void shade_callback_value(struct gca_visitor *visitor, const void *object
 	shade_directly(visitor, (uintptr_t)object);
 }
 
+static GCA_NO_ASAN GCA_NO_TSAN void shade_callback_words(struct gca_visitor *visitor,
+							 uintptr_t low, uintptr_t high)
+{
+	const volatile uintptr_t *word;
+
+	for (word = (const uintptr_t *)low; word < (const uintptr_t *)high; word++)
+		shade_directly(visitor, *word);
+}
+
 /**
  * handshake_scan_stopped - shade the roots of all mutators and of the callbacks
  * @heap: the heap, stopped, its mutators black
@@ -192,6 +201,7 @@ void handshake_scan_stopped(struct gca_heap *heap)
 	struct gca_visitor visitor = {
 		.slots = shade_callback_slots,
 		.value = shade_callback_value,
+		.words = shade_callback_words,
 		.heap = heap,
 	};
 	struct gca_mutator *mutator;

@@ -253,33 +253,32 @@ void roots_visit_callbacks(struct gca_heap *heap, struct gca_visitor *visitor)
 }
 
 /**
- * roots_visit_ranges - show a piece of the registered ranges to @visitor
+ * roots_next_piece - the next slots of the registered ranges
  * @heap: the heap, its world held
- * @visitor: who wants to see them
  * @at: address from which on; out: for the next call
  * @slots: how many at most
+ * @start: out: the first slot
  *
  * Between two calls ranges may come and go: one that comes is zero, the slots of
  * one that goes are shaded.
  *
- * Return: false when there is nothing from @at on.
+ * Return: how many slots; 0: there is nothing from @at on.
  */
-bool roots_visit_ranges(struct gca_heap *heap, struct gca_visitor *visitor, uintptr_t *at,
-			size_t slots)
+size_t roots_next_piece(struct gca_heap *heap, uintptr_t *at, size_t slots, void *const **start)
 {
 	struct roots *roots = &heap->roots;
 	size_t i = range_after(roots, *at);
-	uintptr_t start, end;
+	uintptr_t first, end;
 
 	if (i == roots->nr_ranges)
-		return false;
-	start = roots->ranges[i].start > *at ? roots->ranges[i].start : *at;
+		return 0;
+	first = roots->ranges[i].start > *at ? roots->ranges[i].start : *at;
 	end = roots->ranges[i].start + roots->ranges[i].bytes;
-	if ((end - start) / sizeof(void *) > slots)
-		end = start + slots * sizeof(void *);
-	visitor->slots(visitor, (void *const *)start, (end - start) / sizeof(void *));
+	if ((end - first) / sizeof(void *) > slots)
+		end = first + slots * sizeof(void *);
+	*start = (void *const *)first;
 	*at = end;
-	return true;
+	return (end - first) / sizeof(void *);
 }
 
 /**
@@ -299,6 +298,7 @@ void roots_visit(struct gca_heap *heap, struct gca_visitor *visitor)
 	for (i = 0; i < heap->roots.nr_ranges; i++)
 		visitor->slots(visitor, (void *const *)heap->roots.ranges[i].start,
 			       heap->roots.ranges[i].bytes / sizeof(void *));
+	special_visit_roots(heap, visitor);
 	roots_visit_callbacks(heap, visitor);
 }
 
@@ -323,6 +323,28 @@ void gca_visit_slots(struct gca_visitor *visitor, const void *slots, size_t coun
 		high = visitor->high;
 	if (low < high)
 		visitor->slots(visitor, (void *const *)low, (high - low) / sizeof(void *));
+}
+
+/**
+ * gca_visit_words - from a callback: any of these words may be a pointer
+ * @visitor: as the callback got it
+ * @low: the first word
+ * @high: behind the last one
+ *
+ * As a stack is scanned: interior pointers count.  Of a trace callback, words outside
+ * of its object are passed over.
+ */
+void gca_visit_words(struct gca_visitor *visitor, const void *low, const void *high)
+{
+	uintptr_t from = align_up((uintptr_t)low, sizeof(void *));
+	uintptr_t to = (uintptr_t)high & ~(sizeof(void *) - 1);
+
+	if (from < visitor->low)
+		from = visitor->low;
+	if (to > visitor->high)
+		to = visitor->high;
+	if (from < to)
+		visitor->words(visitor, from, to);
 }
 
 /**

@@ -119,9 +119,7 @@ static void sum_mutators(struct gca_heap *heap, struct gca_stats *stats)
 		stats->mallocs += get(&mutator->mallocs);
 	}
 	stats->mutators = heap->nr_mutators;
-	stats->meta_sys = heap->meta_bytes +
-			  (get(&heap->mark_stack.max) + get(&heap->grey.max)) *
-			  sizeof(*heap->mark_stack.entries);
+	stats->meta_sys = heap->meta_bytes + work_bytes(heap);
 	world_unlock(heap);
 }
 
@@ -168,6 +166,7 @@ int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 	stats.pause_p99_ns = pause_quantile(&heap->pauses, 990);
 	stats.pause_max_ns = heap->pauses.max_ns;
 	pthread_mutex_unlock(&heap->stats_lock);
+	special_stats(heap, &stats);
 	memcpy(out, &stats, out->size);
 	return 0;
 }

@@ -241,6 +241,7 @@ void gca_chunks_free(struct gca_core *core);
 int gca_pages_take(struct gca_core *core, u32 npages, u32 *page) __must_hold(&core->lock);
 int gca_pages_back(struct gca_core *core, u32 page, u32 npages) __must_hold(&core->lock);
 void gca_pages_put(struct gca_core *core, u32 page, u32 npages);
+void gca_pages_undo(struct gca_core *core, u32 page, u32 npages) __must_hold(&core->lock);
 u16 gca_pages_use(struct gca_core *core, u32 page, u32 npages);
 void gca_transit_changed(struct gca_core *core);
 int gca_transit_wait(struct gca_core *core) __must_hold(&core->lock);
@@ -276,6 +277,7 @@ void gca_sweep_check_done(struct gca_core *core);
 /* scavenge.c */
 void gca_scavenge_wake(struct gca_core *core);
 bool gca_scavenge_retain(struct gca_core *core) __must_hold(&core->lock);
+void gca_scavenge_clean(struct gca_core *core, u32 index) __must_hold(&core->lock);
 
 /* core.c */
 void gca_worker_wake(struct gca_core *core);

@@ -71,12 +71,15 @@ enum gca_mode {
  * @limit: bytes of memory in use at most, 0 for none (as Go's GOMEMLIMIT, but
  *	an allocation that cannot be met fails)
  * @device: path of the device, NULL for /dev/gcarena
+ * @share: per cent of the CPUs that marking beside the program may use, up to 100;
+ *	0 means 25.  A thread that waits for a cycle adds the CPU it does not use
+ * @workers: threads that mark, at most; 0 means one for each CPU
  * @reserved: zero
  *
  * The environment overrides: GCARENA_BACKEND (device, process, auto),
  * GCARENA_PERCENT (a number or off), GCARENA_LIMIT (bytes, or with KiB, MiB,
- * GiB, or off), GCARENA_DEBUG (comma-separated key=value: verify, shadow, gctrace,
- * poison, each 0 or 1).
+ * GiB, or off), GCARENA_SHARE (per cent), GCARENA_WORKERS (threads), GCARENA_DEBUG
+ * (comma-separated key=value: verify, shadow, gctrace, poison, each 0 or 1).
  */
 struct gca_config {
 	size_t size;
@@ -86,7 +89,9 @@ struct gca_config {
 	size_t heap_size;
 	size_t limit;
 	const char *device;
-	uintptr_t reserved[4];
+	unsigned int share;
+	unsigned int workers;
+	uintptr_t reserved[3];
 };
 
 GCA_API void gca_config_init(struct gca_config *config);
@@ -326,6 +331,10 @@ typedef GCA_REF(void) gca_ref;
 /* For trace and root callbacks. */
 GCA_API void gca_visit_slots(struct gca_visitor *visitor, const void *slots, size_t count);
 GCA_API void gca_visit_value(struct gca_visitor *visitor, const void *object);
+/* Conservative: any aligned word of [@low, @high) may be a pointer; for stacks that are
+ * the program's own.
+ */
+GCA_API void gca_visit_words(struct gca_visitor *visitor, const void *low, const void *high);
 #define gca_visit(visitor, slot) \
 	gca_visit_slots((visitor), (const void *)&(slot)->gca_raw, 1)
 
@@ -572,6 +581,88 @@ GCA_API size_t gca_release(struct gca_mutator *mutator);
 /* The object that @address points into, or NULL.  @size: its usable bytes. */
 GCA_API void *gca_object_of(struct gca_heap *heap, const void *address, size_t *size);
 
+/* ------------------------- weak references, ephemerons, finalizers, pools */
+
+/*
+ * A weak reference is an object of the heap, held as any other, that does not keep
+ * its target alive.  NULL from gca_weak_get(): the target is gone.  Loads may wait,
+ * blocked, while a cycle ends: safepoints.
+ */
+struct gca_weak;
+GCA_API struct gca_weak *gca_weak_new(struct gca_mutator *mutator, void *target);
+GCA_API void *gca_weak_get(struct gca_mutator *mutator, struct gca_weak *weak);
+GCA_API void gca_weak_clear(struct gca_weak *weak);
+
+/*
+ * An ephemeron keeps its value alive while it and its key are alive, even if the
+ * value refers to the key; it does not keep the key.  For tables keyed by objects.
+ */
+struct gca_ephemeron;
+GCA_API struct gca_ephemeron *gca_ephemeron_new(struct gca_mutator *mutator, void *key,
+						void *value);
+GCA_API void *gca_ephemeron_key(struct gca_mutator *mutator, struct gca_ephemeron *ephemeron);
+GCA_API void *gca_ephemeron_value(struct gca_mutator *mutator,
+				  struct gca_ephemeron *ephemeron);
+GCA_API void gca_ephemeron_set_value(struct gca_mutator *mutator,
+				     struct gca_ephemeron *ephemeron, void *value);
+
+/*
+ * Called once for an object that nothing reaches any more, which lives again until
+ * the call is over or as long as something refers to it; may set a finalizer again.
+ * Weak references to it are cleared before.  Nothing is called by a cycle itself: the
+ * program calls gca_finalizers_run(), or starts a thread for it once.
+ *
+ * ORDERED: of objects that refer to each other the referring one first; objects on a
+ * cycle of references never.  UNORDERED: all at once.
+ */
+typedef void (*gca_finalizer_fn)(struct gca_mutator *mutator, void *object, void *arg);
+#define GCA_FINALIZE_ORDERED	0x0u
+#define GCA_FINALIZE_UNORDERED	0x1u
+/* -EINVAL: not an object; -ENOENT: @fn is NULL and there was none; -ENOMEM. */
+GCA_API int gca_finalizer_set(struct gca_mutator *mutator, void *object, gca_finalizer_fn fn,
+			      void *arg, unsigned int flags);
+/* @max 0: all.  How many were called. */
+GCA_API size_t gca_finalizers_run(struct gca_mutator *mutator, size_t max);
+GCA_API size_t gca_finalizers_ready(struct gca_heap *heap);
+GCA_API int gca_finalizer_thread(struct gca_heap *heap);
+
+/* Objects for reuse; what was not asked for during two cycles is garbage. */
+struct gca_pool;
+GCA_API struct gca_pool *gca_pool_new(struct gca_heap *heap);
+GCA_API void gca_pool_free(struct gca_mutator *mutator, struct gca_pool *pool);
+GCA_API void gca_pool_put(struct gca_mutator *mutator, struct gca_pool *pool, void *object);
+GCA_API void *gca_pool_get(struct gca_mutator *mutator, struct gca_pool *pool);
+
+/* -------------------------- handles, pins, manual memory, the heap walk */
+
+/* A strong reference held by whoever is no root; usable by any attached thread. */
+struct gca_handle;
+GCA_API struct gca_handle *gca_handle_new(struct gca_mutator *mutator, void *object);
+GCA_API void *gca_handle_get(const struct gca_handle *handle);
+GCA_API void gca_handle_set(struct gca_mutator *mutator, struct gca_handle *handle,
+			    void *object);
+GCA_API int gca_handle_free(struct gca_mutator *mutator, struct gca_handle *handle);
+
+/* Keeps the object that @address points into alive, counted; -EINVAL, -ENOMEM. */
+GCA_API int gca_pin(struct gca_mutator *mutator, const void *address);
+GCA_API int gca_unpin(struct gca_mutator *mutator, const void *address);
+
+/* Pages that no cycle looks at, freed by hand: stacks, buffers.  Not zeroed. */
+GCA_API void *gca_manual_alloc(struct gca_mutator *mutator, size_t bytes);
+GCA_API int gca_manual_free(struct gca_mutator *mutator, void *memory);
+
+struct gca_object_info {
+	size_t size;		/* of this structure */
+	void *object;
+	size_t bytes;		/* usable */
+	const char *kind;	/* name of its layout, or of its flavour */
+	unsigned int flavour;	/* enum gca_flavour */
+};
+
+/* Runs with the world stopped: must not allocate or store.  false: enough. */
+typedef bool (*gca_walk_fn)(const struct gca_object_info *info, void *arg);
+GCA_API int gca_heap_walk(struct gca_mutator *mutator, gca_walk_fn fn, void *arg, size_t *nr);
+
 /* ------------------------------------------------------------ statistics */
 
 /*
@@ -605,6 +696,12 @@ struct gca_stats {
 	uint64_t safepoint_max_ns; /* longest time to safepoint */
 	uint64_t mutators;	/* attached now */
 	uint64_t failed_allocs;	/* that returned NULL */
+	uint64_t weak_refs;	/* listed: those alive at the last cycle, and new ones */
+	uint64_t ephemerons;
+	uint64_t finalizers;	/* set and not ready */
+	uint64_t finalizers_ready;
+	uint64_t finalizers_run;	/* called since open */
+	uint64_t gate_wait_ns;	/* that weak loads waited for cycles' ends */
 };
 
 /* -EINVAL: size.  Never stops a mutator. */
