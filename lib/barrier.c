@@ -10,8 +10,10 @@
  * While marking is on a store shades what it overwrites (the deletion half, without
  * which a scanned stack could hold what was cut off from the unmarked graph) and
  * what it writes (the insertion half, for mutators whose stack is not yet scanned,
- * and for two stores that race and read the same old value).  To shade is to put
- * into the mutator's buffer; nothing between a shade and its store is a safepoint.
+ * and for two stores that race).  What it overwrites is known by exchanging: read
+ * before, it could be another than the one that a mutator without a barrier yet has
+ * stored since.  To shade is to put into the mutator's buffer; nothing between a
+ * store and its shades is a safepoint.
  */
 #include "internal.h"
 
@@ -54,11 +56,9 @@ void barrier_shade(struct gca_mutator *mutator, void *value)
  */
 void gca_store_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
-	if (mutator->mark_bits) {
-		shade_old(mutator, __atomic_load_n(slot, __ATOMIC_RELAXED));
-		shade(mutator, value);
-	}
-	if (mutator->heap->debug_shadow)
+	if (mutator->mark_bits)
+		gca_exchange_slow(mutator, slot, value);
+	else if (mutator->heap->debug_shadow)
 		shadow_store(mutator->heap, (void **)slot, value);
 	else
 		__atomic_store_n(slot, value, __ATOMIC_RELEASE);
@@ -88,16 +88,20 @@ void gca_init_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
  */
 void *gca_exchange_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
+	bool early = mutator->mark_bits && gca_fault_hit(GCA_FAULT_OLD_READ_BEFORE);
+	void *before = early ? __atomic_load_n(slot, __ATOMIC_RELAXED) : NULL;
 	void *old;
 
-	if (mutator->mark_bits)
+	if (mutator->mark_bits) {
 		shade(mutator, value);
+		gca_stage(mutator->heap, GCA_STAGE_STORING);
+	}
 	if (mutator->heap->debug_shadow)
 		old = shadow_exchange(mutator->heap, (void **)slot, value);
 	else
 		old = __atomic_exchange_n(slot, value, __ATOMIC_ACQ_REL);
 	if (mutator->mark_bits)
-		shade_old(mutator, old);
+		shade_old(mutator, early ? before : old);
 	return old;
 }
 
