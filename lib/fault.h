@@ -21,6 +21,7 @@ enum gca_fault {
 	GCA_FAULT_KEEP_ALLOC,	/* a dead object's mark bit is set before the flip */
 	GCA_FAULT_NO_MEMORY,	/* a mapping of the library's own cannot be had */
 	GCA_FAULT_NO_DELETION,	/* a barrier does not shade what it overwrites */
+	GCA_FAULT_NO_INSERTION,	/* a barrier does not shade what it writes */
 	GCA_FAULT_ONE_HANDSHAKE, /* barrier and scan in one handshake, not two */
 	GCA_FAULT_LOSE_SHADES,	/* a mutator's buffer is dropped at a handshake */
 	GCA_FAULT_EARLY_END,	/* marking ends without a round that finds nothing */
@@ -28,7 +29,7 @@ enum gca_fault {
 	GCA_FAULT_NO_UNROOT,	/* a range stops being roots and is not shaded */
 	GCA_FAULT_OPEN_GATE,	/* weak loads are not held up at a cycle's end */
 	GCA_FAULT_NO_UNQUEUE,	/* what leaves the finalizers' queue is not shaded */
-	GCA_FAULT_OLD_READ_BEFORE, /* a barrier shades what it read before it stored */
+	GCA_FAULT_UNSETTLED,	/* the scan is asked for while stores from before are on */
 	GCA_FAULT_GATE_SEEN_LATE, /* a weak load looks at the gate after the reference */
 	GCA_FAULTS,
 };

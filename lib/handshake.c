@@ -73,7 +73,7 @@ static struct shader shader_of(struct gca_mutator *mutator)
 static void turn_black(struct gca_mutator *mutator)
 {
 	alloc_turn_black(mutator);
-	mutator->abi.barrier = 1;
+	mutator->abi.barrier |= GCA_BARRIER_MARK;
 }
 
 static void scan(struct gca_mutator *mutator)
@@ -87,7 +87,7 @@ static void scan(struct gca_mutator *mutator)
 static void flush(struct gca_mutator *mutator)
 {
 	if (gca_fault_hit(GCA_FAULT_LOSE_SHADES))
-		mutator->nr_shades = 0;
+		mark_shades_drop(mutator);
 	mark_shade_flush(mutator);
 }
 
@@ -97,6 +97,8 @@ static void answer(struct gca_mutator *mutator, enum handshake what)
 	switch (what) {
 	case HANDSHAKE_BLACK:
 		turn_black(mutator);
+		break;
+	case HANDSHAKE_SETTLE:
 		break;
 	case HANDSHAKE_SCAN:
 		scan(mutator);
@@ -110,7 +112,7 @@ static void answer(struct gca_mutator *mutator, enum handshake what)
 		break;
 	case HANDSHAKE_WHITE:
 		/* All of it is marked: the last round found nothing. */
-		mutator->nr_shades = 0;
+		mark_shades_drop(mutator);
 		alloc_turn_white(mutator, mutator->heap->generation);
 		break;
 	default:

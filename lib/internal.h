@@ -91,6 +91,8 @@ extern struct span_class span_classes[SPAN_CLASSES_MAX];
 extern unsigned int nr_span_classes;
 /* Span class of small requests, by flavour and (size + 16) / 16. */
 extern uint16_t small_class_of[GCA_FLAVOURS][SMALL_MAX / GCARENA_GRANULE_SIZE + 1];
+/* The same of objects that may fill their slot, GCA_LAYOUT_EXACT. */
+extern uint16_t exact_class_of[GCA_INLINE_MAX / GCARENA_GRANULE_SIZE + 2];
 
 void sizeclass_init(void);	/* idempotent, any thread */
 void sizeclass_table(struct gcarena_class *table); /* nr_span_classes entries */
@@ -122,11 +124,15 @@ struct kind {
 	const struct gca_run *runs; /* pointer slots, ended by count 0 */
 	gca_trace_fn trace;
 	uint32_t tail;		/* offset, or GCA_NO_TAIL */
+	uint32_t elem;		/* bytes of an element, of an array of a kind; or 0 */
 	bool conservative;
+	const struct kind *array; /* of these; atomic, NULL until one is asked for */
 };
 
 /* NULL for an id that nobody registered: the table was overwritten. */
 const struct kind *kind_by_id(uint32_t id);
+
+const struct kind *kind_array_of(const struct kind *of);
 
 /* Around fork(). */
 void kind_lock(void);
@@ -179,13 +185,14 @@ enum mutator_state {
 enum handshake {
 	HANDSHAKE_NONE,
 	HANDSHAKE_BLACK,	/* barrier and black allocation on */
+	HANDSHAKE_SETTLE,	/* nothing: what was under way at the first is over */
 	HANDSHAKE_SCAN,		/* shade registers, stack and frames */
 	HANDSHAKE_FLUSH,	/* hand over what was shaded */
 	HANDSHAKE_WHITE,	/* marking is over, generation flipped: spans back */
 	HANDSHAKE_ONE_FOR_TWO,	/* BLACK and SCAN in one: only to be caught */
 };
 
-/* Pointers that a mutator shades before it marks them: some 10 us of work. */
+/* Words that a mutator shades before it marks them, even: some 10 us of work. */
 #define SHADES_MAX	256
 
 /* Bytes of stack copied: more than the frame of a function that blocks is likely
@@ -199,6 +206,7 @@ enum handshake {
 struct holding {
 	struct gcarena_span span; /* that the cache's run is in; npages 0: none */
 	uintptr_t run;		/* where the run began */
+	uintptr_t run_end;	/* and ends; the cache's part of it may end before */
 	uintptr_t limit;	/* end of the span's last slot */
 	uint32_t nr_stock;
 	uint32_t batch;		/* how many spans the next refill asks for */
@@ -243,8 +251,12 @@ struct gca_mutator {
 	uint64_t quiet_since;	/* wakes when a proxy made it black; UINT64_MAX: it
 				 * has answered itself in this cycle
 				 */
-	uint32_t nr_shades;
-	uintptr_t shades[SHADES_MAX]; /* to be marked: words, not yet looked at */
+	/* To be marked: words, not yet looked at, [shades, abi.shades). */
+	uintptr_t shades[SHADES_MAX];
+	uintptr_t tiny;		/* where the next tiny object may go */
+	uintptr_t tiny_end;
+	uint64_t uncounted;	/* bytes of closed runs that the heap does not know yet */
+	uint64_t uncounted_objects;
 
 	/* Counted when a run ends; own thread or stopper writes, anyone reads. */
 	uint64_t total_alloc;
@@ -322,6 +334,12 @@ int stack_find(uintptr_t *low, uintptr_t *high);
 void stack_publish(struct gca_mutator *mutator);
 
 /* --------------------------------------------------------------- alloc.c */
+
+bool alloc_ready(struct gca_mutator *mutator, const struct kind *kind, size_t size);
+void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsigned int class,
+		     size_t size, bool zeroed);
+void *alloc_fail(struct gca_mutator *mutator, size_t size, const char *why)
+	__attribute__((cold));
 
 /* Owner or stopper: counts and closes every run; all spans go to the backend. */
 void alloc_flush(struct gca_mutator *mutator);
@@ -468,10 +486,15 @@ void mark_beside(struct gca_heap *heap, struct mark_result *result);
 void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr);
 /* Owner or claimed: a word for its buffer, and the buffer's end. */
 void mark_shade_flush(struct gca_mutator *mutator);
+static inline void mark_shades_drop(struct gca_mutator *mutator)
+{
+	mutator->abi.shades = mutator->shades;
+}
+
 static inline void mark_shade(struct gca_mutator *mutator, uintptr_t word)
 {
-	mutator->shades[mutator->nr_shades++] = word;
-	if (unlikely(mutator->nr_shades == SHADES_MAX))
+	*mutator->abi.shades++ = word;
+	if (unlikely(mutator->abi.shades >= mutator->abi.shades_end))
 		mark_shade_flush(mutator);
 }
 

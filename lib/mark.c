@@ -112,7 +112,9 @@ static void mark_object(struct marker *marker, const struct object *object)
 		push(marker, object->granule, object->span_class);
 }
 
-/* A precise pointer: a base, or it is passed over here and reported by verify. */
+/* A precise pointer: a base, or one into a tiny block, which is a granule; anything
+ * else is passed over here and reported by verify.
+ */
 static void mark_base(struct marker *marker, uintptr_t address)
 {
 	uint64_t granule = (address - marker->base) >> GCARENA_GRANULE_SHIFT;
@@ -123,7 +125,8 @@ static void mark_base(struct marker *marker, uintptr_t address)
 		return;
 	if (!bit_test(marker->alloc_bits, granule))
 		return;
-	if (unlikely(!object_at(marker->heap, address, &object) || object.base != address))
+	if (unlikely(!object_at(marker->heap, address, &object) ||
+		     address - object.base >= GCARENA_GRANULE_SIZE))
 		return;
 	mark_object(marker, &object);
 }

@@ -775,9 +775,9 @@ void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr)
  */
 void mark_shade_flush(struct gca_mutator *mutator)
 {
-	uint32_t nr = mutator->nr_shades;
+	size_t nr = (size_t)(mutator->abi.shades - mutator->shades);
 
-	mutator->nr_shades = 0;
+	mark_shades_drop(mutator);
 	/* Nobody is black any more once the flip is done: nothing can be grey. */
 	if (mutator->mark_bits)
 		mark_shades(mutator->heap, mutator->shades, nr);

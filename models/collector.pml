@@ -35,7 +35,7 @@
 #define FIELD(ref)	field[(ref) - 1]
 #define REG(m, r)	reg[(m) * REGISTERS + (r)]
 
-mtype = { NOTHING, TURN_BLACK, SCAN, ONE_FOR_TWO, FLUSH, TURN_WHITE };
+mtype = { NOTHING, TURN_BLACK, SETTLE, SCAN, ONE_FOR_TWO, FLUSH, TURN_WHITE };
 
 byte field[OBJECTS];
 byte reg[MUTATORS * REGISTERS];
@@ -103,28 +103,22 @@ inline scan(m)
 }
 
 /*
- * A store with its barrier.  What it shades is what it has overwritten: read before,
- * that could be another value than the one that a racing store, whose barrier was
- * not on yet, has put there since.
+ * A store with its barrier, in four steps: what it reads before it stores may be
+ * another value than the one that it overwrites.
  */
 inline store(m, slot, value)
 {
 	if
 	:: black[m] ->
+#ifndef NO_DELETION
+		old = slot;
+		shade(m, old);
+		old = 0;
+#endif
 #ifndef NO_INSERTION
 		shade(m, value);
 #endif
-#ifdef DELETION_READ_BEFORE
-		old = slot;
-		shade(m, old);
-		slot = value;
-#else
-		atomic { old = slot; slot = value };
-#ifndef NO_DELETION
-		shade(m, old);
-#endif
-#endif
-		old = 0
+		slot = value
 	:: else -> slot = value
 	fi
 }
@@ -243,6 +237,7 @@ end:
 		fi;
 		atomic { r = 0; d = 0 }
 	:: atomic { request[m] == TURN_BLACK -> black[m] = true; request[m] = NOTHING }
+	:: atomic { request[m] == SETTLE -> request[m] = NOTHING }
 	:: atomic { request[m] == SCAN -> scan(m); request[m] = NOTHING }
 	:: atomic { request[m] == ONE_FOR_TWO ->
 			black[m] = true;
@@ -305,6 +300,9 @@ proctype collector()
 	ask(ONE_FOR_TWO);
 #else
 	ask(TURN_BLACK);
+#ifndef UNSETTLED
+	ask(SETTLE);
+#endif
 	ask(SCAN);
 #endif
 	/* The range. */
