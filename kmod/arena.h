@@ -14,6 +14,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/sched.h>
 #include <linux/types.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
@@ -27,6 +28,14 @@
 
 /* Charged to the owner, and rather fails than have somebody killed. */
 #define GCA_GFP_META	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+/* The same by the thread, ahead of demand: what is at hand, or nothing. */
+#define GCA_GFP_AHEAD	(__GFP_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
+
+/* For the core's and the arena's own memory, by who asks for it. */
+static inline gfp_t gca_gfp_meta(void)
+{
+	return current->flags & PF_KTHREAD ? GCA_GFP_AHEAD : GCA_GFP_META;
+}
 
 /* The four mapped regions. */
 enum gca_region {
@@ -151,6 +160,7 @@ void gca_backing_exit(void);
 int gca_backing_create(struct gca_arena *arena);
 void gca_backing_empty(struct gca_arena *arena);
 int gca_backing_back(void *host, u32 page, u32 npages);
+int gca_backing_ahead(void *host, u32 page, u32 npages);
 u64 gca_backing_release(void *host, u32 page, u32 npages);
 u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept);
 int gca_backing_mmap(struct gca_arena *arena, struct vm_area_struct *vma);
@@ -188,7 +198,7 @@ int gca_meta_mmap(struct gca_arena *arena, enum gca_region region, struct vm_are
 /* shrinker.c */
 int gca_shrinker_init(void);
 void gca_shrinker_exit(void);
-int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk);
+int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk, gfp_t gfp);
 void gca_shrinker_forget(struct gca_arena *arena, u32 chunk);
 void gca_shrinker_free(struct gca_idle *idle);
 void gca_shrinker_add(void *host, struct gca_chunk *chunk);

@@ -53,35 +53,51 @@
  *	core lock, or by who has the chunk in transit
  * @arena: whose chunk
  * @chunk: its index
+ * @reserved: it is of the reserve; like @link
  */
 struct gca_idle {
 	struct list_head link;
 	struct gca_arena *arena;
 	u32 chunk;
+	bool reserved;
+};
+
+/**
+ * struct gca_search - what a walk looks for, and found
+ * @reserved: only chunks of the reserve
+ * @found: NULL until there is one
+ */
+struct gca_search {
+	bool reserved;
+	struct gca_idle *found;
 };
 
 static struct kmem_cache *gca_idle_cache;
 static struct list_lru gca_idle_lru;
 static struct shrinker *gca_shrinker;
+/* Chunks of the reserve on the lists: with none they need not be looked for. */
+static atomic_long_t gca_reserved;
 DEFINE_STATIC_SRCU(gca_scans);
 
 /**
  * gca_shrinker_prepare - make the entry of a chunk about to be backed
  * @arena: the caller's
  * @chunk: index, of a chunk that has no backing
+ * @gfp: how hard to try
  *
- * Charged to the caller, as the chunk's memory is going to be.
+ * Charged to the caller, or to the active memcg, as the chunk's memory is going
+ * to be.
  *
  * Return: 0 or -ENOMEM.
  */
-int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk)
+int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk, gfp_t gfp)
 {
 	struct gca_idle **slot = gca_meta_idle(&arena->meta, chunk);
 	struct gca_idle *idle;
 
 	if (WARN_ON_ONCE(*slot))
 		return 0;
-	idle = kmem_cache_alloc_lru(gca_idle_cache, &gca_idle_lru, GCA_GFP_META);
+	idle = kmem_cache_alloc_lru(gca_idle_cache, &gca_idle_lru, gfp);
 	if (!idle)
 		return -ENOMEM;
 	idle->arena = arena;
@@ -89,6 +105,12 @@ int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk)
 	*slot = idle;
 	WRITE_ONCE(arena->shrinkable, true);
 	return 0;
+}
+
+static void gca_shrinker_unlist(struct gca_idle *idle)
+{
+	if (list_lru_del_obj(&gca_idle_lru, &idle->link) && idle->reserved)
+		atomic_long_dec(&gca_reserved);
 }
 
 /**
@@ -99,7 +121,7 @@ void gca_shrinker_free(struct gca_idle *idle)
 {
 	if (!idle)
 		return;
-	list_lru_del_obj(&gca_idle_lru, &idle->link);
+	gca_shrinker_unlist(idle);
 	kmem_cache_free(gca_idle_cache, idle);
 }
 
@@ -128,8 +150,12 @@ void gca_shrinker_add(void *host, struct gca_chunk *chunk)
 	struct gca_idle *idle = *gca_meta_idle(&arena->meta, gca_core_chunk_index(chunk));
 
 	atomic_long_inc(&arena->idle_chunks);
-	if (!WARN_ON_ONCE(!idle))
-		list_lru_add_obj(&gca_idle_lru, &idle->link);
+	if (WARN_ON_ONCE(!idle))
+		return;
+	idle->reserved = gca_core_chunk_reserved(chunk);
+	if (idle->reserved)
+		atomic_long_inc(&gca_reserved);
+	list_lru_add_obj(&gca_idle_lru, &idle->link);
 }
 
 /**
@@ -144,7 +170,7 @@ void gca_shrinker_del(void *host, struct gca_chunk *chunk)
 
 	WARN_ON_ONCE(atomic_long_dec_return(&arena->idle_chunks) < 0);
 	if (!WARN_ON_ONCE(!idle))
-		list_lru_del_obj(&gca_idle_lru, &idle->link);
+		gca_shrinker_unlist(idle);
 }
 
 /**
@@ -166,10 +192,12 @@ static enum lru_status gca_shrinker_isolate(struct list_head *item, struct list_
 {
 	struct gca_idle *idle = container_of(item, struct gca_idle, link);
 	struct gca_arena *arena = idle->arena;
-	struct gca_idle **found = arg;
+	struct gca_search *search = arg;
 
-	if (*found)
+	if (search->found)
 		return LRU_STOP;
+	if (search->reserved && !idle->reserved)
+		return LRU_SKIP;
 	/* Pairs with gca_shrinker_quiesce(): seen, or waited for. */
 	if (READ_ONCE(arena->dead))
 		return LRU_SKIP;
@@ -177,8 +205,27 @@ static enum lru_status gca_shrinker_isolate(struct list_head *item, struct list_
 		return LRU_ROTATE;
 	list_lru_isolate(list, item);
 	atomic_long_dec(&arena->idle_chunks);
-	*found = idle;
+	if (idle->reserved)
+		atomic_long_dec(&gca_reserved);
+	search->found = idle;
 	return LRU_REMOVED;
+}
+
+/* A chunk taken out of reach, of the reserve if the walk meets one; or NULL. */
+static struct gca_idle *gca_shrinker_take(struct shrink_control *sc)
+{
+	struct gca_search search = { .reserved = atomic_long_read(&gca_reserved) };
+	unsigned long walk = GCA_SHRINK_WALK;
+
+	if (search.reserved)
+		list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate,
+				  &search, &walk);
+	if (search.found)
+		return search.found;
+	search.reserved = false;
+	walk = GCA_SHRINK_WALK;
+	list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &search, &walk);
+	return search.found;
 }
 
 /* Release a chunk in transit: base pages that came free. */
@@ -205,9 +252,8 @@ static unsigned long gca_shrinker_count(struct shrinker *shrinker, struct shrink
 
 static unsigned long gca_shrinker_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	unsigned long walk = GCA_SHRINK_WALK;
 	unsigned long freed = SHRINK_STOP;
-	struct gca_idle *idle = NULL;
+	struct gca_idle *idle;
 	int reader;
 
 	/* Folio locks may be held nonetheless; see gca_backing_reclaim(). */
@@ -215,7 +261,7 @@ static unsigned long gca_shrinker_scan(struct shrinker *shrinker, struct shrink_
 		return SHRINK_STOP;
 
 	reader = srcu_read_lock(&gca_scans);
-	list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &idle, &walk);
+	idle = gca_shrinker_take(sc);
 	if (idle) {
 		freed = gca_shrinker_release(idle);
 		sc->nr_scanned = GCA_CHUNK_BASES;

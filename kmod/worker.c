@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * The arena's kernel thread, gcarena/<id>: sweeps after each cycle, scavenges
- * at leisure.
+ * The arena's kernel thread, gcarena/<id>: sweeps after each cycle, backs chunks
+ * of the reserve, scavenges at leisure.
  *
  * Started when the core first has work for it, by the owner on its way out of
  * a call, so that its start can put it into the owner's cgroups.  It follows
@@ -10,8 +10,9 @@
  * mmput() may come with that mutex held, or from anywhere, and waits for the
  * thread to stop.
  *
- * Sweeping is not throttled, somebody waits for its end.  Scavenging gets a
- * fixed share of a CPU.
+ * Sweeping is not throttled, somebody waits for its end; nor is the reserve,
+ * which does what refills would have to.  Scavenging gets a fixed share of a CPU.
+ * With nothing to do the thread sleeps without a timer.
  */
 #include <linux/cgroup.h>
 #include <linux/freezer.h>
@@ -137,15 +138,28 @@ static void gca_worker_run(struct gca_arena *arena)
 	}
 }
 
+/* Until there is work, or may be. */
+static void gca_worker_sleep(struct gca_arena *arena)
+{
+	struct gca_worker *worker = &arena->worker;
+	u64 ns = gca_core_work_in(arena->core);
+
+	if (ns == U64_MAX)
+		wait_event_freezable(worker->wait,
+				     kthread_should_stop() || READ_ONCE(worker->work));
+	else
+		wait_event_freezable_timeout(worker->wait,
+					     kthread_should_stop() || READ_ONCE(worker->work),
+					     nsecs_to_jiffies(ns) + 1);
+}
+
 static int gca_worker_main(void *data)
 {
 	struct gca_arena *arena = data;
-	struct gca_worker *worker = &arena->worker;
 
 	set_freezable();
 	while (!kthread_should_stop()) {
-		wait_event_freezable(worker->wait,
-				     kthread_should_stop() || READ_ONCE(worker->work));
+		gca_worker_sleep(arena);
 		gca_worker_run(arena);
 		gca_worker_count(arena);
 	}
