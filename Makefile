@@ -5,6 +5,7 @@
 #   make                module, library, samples
 #   make check          every test (check-host, check-guest run alone as well)
 #   make lint           checkpatch, sparse, W=1, headers on their own
+#   make bench-kernel instructions of each operation, beside user space
 #   make demo           depgraph on malloc, process backend and device
 #   make install        library, headers, pkg-config file  (PREFIX, DESTDIR)
 #   make install-module the module, for the kernel of KDIR
@@ -229,6 +230,20 @@ $(B)/asan/selftests/lib/%: selftests/lib/%.c $(B)/asan/libgcarena.a
 $(B)/selftests/guest/%: selftests/guest/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -Iuapi -Iselftests $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
+
+# ------------------------------------------------------------------ bench
+
+# Like the guest's tests: the contract and nothing else.
+BENCH_KERNEL	:= $(patsubst %.c,$(B)/%,$(wildcard bench/kernel/*.c))
+
+# Instructions of the kernel's operations, beside plain user space.
+.PHONY: bench-kernel
+bench-kernel: module $(BENCH_KERNEL)
+	@B=$(B) bench/kernel/run
+
+$(B)/bench/kernel/%: bench/kernel/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -Iuapi $(LIB_CFLAGS) -MF $@.d -O2 -g -static -o $@ $< -pthread
 
 # ------------------------------------------------------------------- demo
 

@@ -109,14 +109,6 @@ static int gca_copy_out(const struct gca_call *call, void *src, u32 ksize)
 
 /* Policy. */
 
-static int gca_policy_check(const struct gcarena_policy *policy)
-{
-	if (policy->flags || policy->reserved ||
-	    memchr_inv(policy->reserved2, 0, sizeof(policy->reserved2)))
-		return -EINVAL;
-	return gca_core_check_policy(policy);
-}
-
 static int gca_policy_copy_in(struct gcarena_policy *policy, u64 addr)
 {
 	u32 usize;
@@ -127,7 +119,7 @@ static int gca_policy_copy_in(struct gcarena_policy *policy, u64 addr)
 	if (err)
 		return err;
 	policy->size = sizeof(*policy);
-	return gca_policy_check(policy);
+	return gca_core_check_policy(policy);
 }
 
 static int gca_ioctl_policy(struct file *file, const struct gca_call *call, void *data)
@@ -322,22 +314,6 @@ static void gca_refill_undo(struct gca_arena *arena, const struct gcarena_span *
 	WARN_ON_ONCE(nr && gca_core_return(arena->core, ready, nr, &taken));
 }
 
-/*
- * A large span could not be backed to its end.  What had been is free and
- * idle now: not for others to run out of memory beside.
- */
-static void gca_refill_relent(struct gca_arena *arena, u32 npages)
-{
-	struct gcarena_scavenge args = {};
-	struct gcarena_stats stats = {};
-
-	gca_core_stats(arena->core, &stats);
-	args.bytes = min((u64)npages << GCARENA_PAGE_SHIFT,
-			 stats.counters.chunks_idle << GCARENA_CHUNK_SHIFT);
-	if (args.bytes)
-		gca_core_scavenge(arena->core, &args);
-}
-
 static int gca_refill_run(struct gca_arena *arena, const struct gca_call *call,
 			  struct gcarena_refill *args, const struct gca_spans *spent,
 			  struct gca_spans *ready)
@@ -349,8 +325,6 @@ static int gca_refill_run(struct gca_arena *arena, const struct gca_call *call,
 	err = gca_core_refill(arena->core, args, spent->list, ready->list);
 	filled = err ? 0 : args->nr_ready;
 	args->nr_ready = filled;
-	if (err && args->npages > GCARENA_CHUNK_PAGES && (err == -ENOMEM || err == -EINTR))
-		gca_refill_relent(arena, args->npages);
 
 	fault = filled && copy_to_user(out, ready->list, filled * sizeof(*ready->list)) ?
 		-EFAULT : 0;

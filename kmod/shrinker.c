@@ -29,6 +29,7 @@
 #include <linux/srcu.h>
 
 #include "arena.h"
+#include "trace.h"
 
 /*
  * The shrinker counts base pages, so that its numbers compare with those of the
@@ -239,6 +240,7 @@ static unsigned long gca_shrinker_release(struct gca_idle *idle)
 	bytes = gca_backing_reclaim(arena, chunk, kept);
 	if (!memchr_inv(kept, 0, sizeof(kept)))
 		gca_shrinker_forget(arena, chunk);
+	trace_gcarena_shrink(arena->id, chunk * GCARENA_CHUNK_PAGES, GCARENA_CHUNK_PAGES, bytes);
 	gca_core_shrink_end(arena->core, chunk, kept, bytes);
 	return bytes >> PAGE_SHIFT;
 }

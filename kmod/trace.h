@@ -88,7 +88,8 @@ TRACE_EVENT(gcarena_back,
 		  __entry->npages, __entry->huge, __entry->err)
 );
 
-TRACE_EVENT(gcarena_scavenge,
+/* Memory that went back to the system: on whose behalf says the event's name. */
+DECLARE_EVENT_CLASS(gcarena_released,
 	TP_PROTO(u32 arena, u32 page, u32 npages, u64 bytes),
 
 	TP_ARGS(arena, page, npages, bytes),
@@ -109,6 +110,16 @@ TRACE_EVENT(gcarena_scavenge,
 
 	TP_printk("arena=%u page=%u npages=%u bytes=%llu", __entry->arena, __entry->page,
 		  __entry->npages, __entry->bytes)
+);
+
+DEFINE_EVENT(gcarena_released, gcarena_scavenge,
+	TP_PROTO(u32 arena, u32 page, u32 npages, u64 bytes),
+	TP_ARGS(arena, page, npages, bytes)
+);
+
+DEFINE_EVENT(gcarena_released, gcarena_shrink,
+	TP_PROTO(u32 arena, u32 page, u32 npages, u64 bytes),
+	TP_ARGS(arena, page, npages, bytes)
 );
 
 TRACE_EVENT(gcarena_sweep_begin,

@@ -285,6 +285,7 @@ void gca_chunks_free(struct gca_core *core);
 int gca_pages_take(struct gca_core *core, u32 npages, u32 *page) __must_hold(&core->lock);
 int gca_pages_back(struct gca_core *core, u32 page, u32 npages) __must_hold(&core->lock);
 void gca_pages_put(struct gca_core *core, u32 page, u32 npages);
+void gca_pages_undo(struct gca_core *core, u32 page, u32 npages) __must_hold(&core->lock);
 u16 gca_pages_use(struct gca_core *core, u32 page, u32 npages);
 void gca_chunk_backed(struct gca_core *core, struct gca_chunk *chunk, bool small);
 void gca_empty_unclaim(struct gca_core *core, u32 index);
@@ -322,6 +323,7 @@ void gca_sweep_check_done(struct gca_core *core);
 /* scavenge.c */
 void gca_scavenge_wake(struct gca_core *core);
 bool gca_scavenge_retain(struct gca_core *core) __must_hold(&core->lock);
+void gca_scavenge_clean(struct gca_core *core, u32 index) __must_hold(&core->lock);
 bool gca_scavenge_reserve(struct gca_core *core) __must_hold(&core->lock);
 
 /* reserve.c: how much is backed ahead of demand, and when */

@@ -337,8 +337,8 @@ static int back_in_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 fro
  * @page: the first one, from gca_pages_take()
  * @npages: as taken
  *
- * Return: 1 if any had to be backed, 0 if none, or the host's errno; the pages
- * are then put back.
+ * Return: 1 if any had to be backed, 0 if none, or the host's errno, after which
+ * gca_pages_undo() must follow.
  */
 int gca_pages_back(struct gca_core *core, u32 page, u32 npages)
 {
@@ -359,8 +359,6 @@ int gca_pages_back(struct gca_core *core, u32 page, u32 npages)
 		}
 		done += n;
 	}
-	if (err)
-		gca_pages_put(core, page, npages);
 	return err ? err : backed;
 }
 
@@ -392,6 +390,25 @@ void gca_pages_put(struct gca_core *core, u32 page, u32 npages)
 	core->counters.heap_idle += gca_page_bytes(npages);
 	gca_transit_changed(core);
 	gca_scavenge_wake(core);
+}
+
+/**
+ * gca_pages_undo - pages that could not all be backed
+ * @core: the arena, lock held; dropped meanwhile
+ * @page: the first one, of no span any more
+ * @npages: as taken
+ *
+ * Whole chunks of them that were backed and that nobody has written to go back
+ * to the system: what failed for want of memory must not sit on it.
+ */
+void gca_pages_undo(struct gca_core *core, u32 page, u32 npages)
+{
+	u32 index = gca_page_chunk(page);
+	u32 last = gca_page_chunk(page + npages - 1);
+
+	gca_pages_put(core, page, npages);
+	for (; index <= last; index++)
+		gca_scavenge_clean(core, index);
 }
 
 /**

@@ -216,6 +216,20 @@ bool gca_scavenge_reserve(struct gca_core *core)
 }
 
 /**
+ * gca_scavenge_clean - release a chunk that is idle and was never written to
+ * @core: the arena, lock held; dropped meanwhile
+ * @index: of any chunk
+ */
+void gca_scavenge_clean(struct gca_core *core, u32 index)
+{
+	struct gca_chunk *chunk = gca_chunk_at(core, index);
+
+	if (chunk && chunk->place == GCA_PLACE_IDLE &&
+	    !gca_map_count(chunk->dirty, 0, GCARENA_CHUNK_PAGES))
+		release_free(core, chunk);
+}
+
+/**
  * gca_core_shrink_begin - reclaim wants a chunk: take it out of reach
  * @core: the arena
  * @index: of a chunk that chunk_idle() named and chunk_busy() did not since

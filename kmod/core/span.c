@@ -98,6 +98,7 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 	if (backed < 0) {
 		record->state = GCARENA_STATE_FREE;
 		core->counters.spans_inuse--;
+		gca_pages_undo(core, page, npages);
 		return backed;
 	}
 	gca_unlock(&core->lock);

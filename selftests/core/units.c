@@ -764,7 +764,13 @@ static void test_failures(void)
 	begin(8, NULL);
 	host.fail_next[SITE_BACK] = 3;
 	eq(refill(LARGE, 4 * GCARENA_CHUNK_PAGES, 1), -ENOMEM, "failure in a run: reported");
-	eq(counters().chunks_idle, 2, "failure in a run: what was backed is idle");
+	eq(counters().chunks_backed, 0, "failure in a run: what was backed went back");
+	eq(counters().scavenged_bytes, 2 * GCARENA_CHUNK_SIZE, "failure in a run: and is counted");
+	eq(refill(TINY, 0, 1), 1, "failure in a run: a chunk in use");
+	give(&got[0], 0);
+	host.fail_next[SITE_BACK] = 2;
+	eq(refill(LARGE, 4 * GCARENA_CHUNK_PAGES, 1), -ENOMEM, "failure in a run: again");
+	eq(counters().chunks_idle, 1, "failure in a run: what had been idle before stays");
 	host.fail_next[SITE_META_BACK] = 3;
 	eq(refill(LARGE, 8 * GCARENA_CHUNK_PAGES, 1), -ENOMEM, "failure in setting up a run");
 	ok(!gca_core_validate(core), "failure in a run: core valid");

@@ -42,30 +42,6 @@ static unsigned int count_entries(const char *path, const char *prefix)
 	return count;
 }
 
-static unsigned int count_workers(void)
-{
-	DIR *dir = opendir("/proc");
-	struct dirent *entry;
-	unsigned int count = 0;
-
-	while (dir && (entry = readdir(dir))) {
-		char path[280], comm[32] = "";
-		FILE *f;
-
-		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
-			continue;
-		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
-		f = fopen(path, "r");
-		if (f && fscanf(f, "%31s", comm) == 1 && !strncmp(comm, "gcarena/", 8))
-			count++;
-		if (f)
-			fclose(f);
-	}
-	if (dir)
-		closedir(dir);
-	return count;
-}
-
 static long available(void)
 {
 	return g_file_value("/proc/meminfo", "MemAvailable") * 1024;
@@ -156,7 +132,7 @@ int main(void)
 	ok(g_wait_for(count_entries(DEBUGFS, "") == 1, 10000),
 	   "no arena is left in debugfs, but the file of totals");
 	eq(g_file_value(DEBUGFS "/totals", "arenas"), 0, "which counts none");
-	ok(g_wait_for(!count_workers(), 10000), "no thread is left");
+	ok(g_wait_for(!g_tasks("gcarena/", NULL), 10000), "no thread is left");
 	ok(g_wait_for(g_file_value("/proc/meminfo", "Shmem") * 1024 <= shmem + (long)MIB, 10000),
 	   "no heap memory is left");
 	ok(g_wait_for(available() >= free_before - NOISE, 10000), "nor any other memory");

@@ -48,16 +48,6 @@ static int put_limit(long bytes)
 	return g_write_file(GROUP "/memory.max", text);
 }
 
-static long group_current(void)
-{
-	char text[32] = "";
-	int fd = open(GROUP "/memory.current", O_RDONLY);
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-
-	close(fd);
-	return n > 0 ? atol(text) : -1;
-}
-
 static int call(struct arena *a, enum what what)
 {
 	static struct gcarena_span span;
@@ -126,7 +116,7 @@ static bool attempt(enum what what, long spare, int *valid)
 	/* Pages charged in advance, one batch for each CPU, go back. */
 	g_write_file(GROUP "/memory.high", "0");
 	g_write_file(GROUP "/memory.high", "max");
-	put_limit(group_current() + spare);
+	put_limit(g_file_number(GROUP "/memory.current") + spare);
 	shared->step = TIGHT;
 	if (!wait_step(CALLED, pid))
 		return false;

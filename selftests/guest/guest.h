@@ -10,12 +10,14 @@
 #ifndef SELFTESTS_GUEST_H
 #define SELFTESTS_GUEST_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -299,6 +301,63 @@ static long g_file_value(const char *path, const char *key)
 	if (f)
 		fclose(f);
 	return value;
+}
+
+/* The one number in a file; -1. */
+__attribute__((unused))
+static long g_file_number(const char *path)
+{
+	char text[32] = "";
+	int fd = open(path, O_RDONLY);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	return n > 0 ? atol(text) : -1;
+}
+
+/*
+ * Tasks whose name is @name, or begins with it if it ends with a slash: how many,
+ * and in *@pid one of them.
+ */
+__attribute__((unused))
+static unsigned int g_tasks(const char *name, pid_t *pid)
+{
+	size_t len = strlen(name) + (name[strlen(name) - 1] != '/');
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	unsigned int count = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		char path[280], comm[32] = "";
+		FILE *f;
+
+		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		f = fopen(path, "r");
+		if (f && fscanf(f, "%31s", comm) == 1 && !strncmp(comm, name, len)) {
+			count++;
+			if (pid)
+				*pid = atoi(entry->d_name);
+		}
+		if (f)
+			fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return count;
+}
+
+/* The pid of an arena's thread, 0 if it has none. */
+__attribute__((unused))
+static pid_t g_worker(uint32_t id)
+{
+	char name[32];
+	pid_t pid = 0;
+
+	snprintf(name, sizeof(name), "gcarena/%u", id);
+	g_tasks(name, &pid);
+	return pid;
 }
 
 __attribute__((unused))

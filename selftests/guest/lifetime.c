@@ -6,7 +6,6 @@
  * An owner that has to die is a child, which hands its descriptor back over a
  * socket; so this process always plays "whoever else holds it".
  */
-#include <dirent.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -25,39 +24,6 @@
 static long shmem_bytes(void)
 {
 	return g_file_value("/proc/meminfo", "Shmem") * 1024;
-}
-
-/* A task whose name is @name: its pid, or 0. */
-static pid_t find_task(const char *name)
-{
-	DIR *dir = opendir("/proc");
-	struct dirent *entry;
-	pid_t found = 0;
-
-	while (dir && !found && (entry = readdir(dir))) {
-		char path[280], comm[32] = "";
-		FILE *f;
-
-		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
-			continue;
-		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
-		f = fopen(path, "r");
-		if (f && fscanf(f, "%31s", comm) == 1 && !strcmp(comm, name))
-			found = atoi(entry->d_name);
-		if (f)
-			fclose(f);
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
-static pid_t find_worker(uint32_t id)
-{
-	char name[32];
-
-	snprintf(name, sizeof(name), "gcarena/%u", id);
-	return find_task(name);
 }
 
 static void send_fd(int sock, int fd, const struct gcarena_setup *setup)
@@ -181,7 +147,7 @@ static void expect_dead(struct owner *o, const char *how)
 	eq(poll(&pfd, 1, 5000), 1, "%s: poll ends", how);
 	eq(pfd.revents, POLLHUP | POLLERR, "%s: poll says hang-up and error", how);
 	ok(g_wait_for(!g_debugfs_has(o->setup.id), 5000), "%s: gone from debugfs", how);
-	ok(g_wait_for(!find_worker(o->setup.id), 5000), "%s: its thread is gone", how);
+	ok(g_wait_for(!g_worker(o->setup.id), 5000), "%s: its thread is gone", how);
 	eq(g_ioctl(o->fd, GCARENA_IOC_STATS, &stats), -EIO, "%s: a call is -EIO", how);
 	eq(g_setup(o->fd, SIZE, &setup), -EIO, "%s: another set-up is -EIO", how);
 	eq(g_ioctl(o->fd, GCARENA_IOC_FEATURES, &features), 0, "%s: features still answers", how);
@@ -198,7 +164,7 @@ static void test_kill(void)
 	owner_start(&o, WAIT);
 	pfd.fd = o.fd;
 	ok(shmem_bytes() >= before + (long)FILL - NOISE, "kill: the owner has memory");
-	ok(find_worker(o.setup.id) > 0, "kill: and a kernel thread");
+	ok(g_worker(o.setup.id) > 0, "kill: and a kernel thread");
 	eq(poll(&pfd, 1, 0), 0, "kill: another process polls and sees nothing while it lives");
 	owner_kill(&o);
 	expect_dead(&o, "kill");
@@ -389,15 +355,15 @@ static void test_worker(void)
 
 	g_open(&a, SIZE);
 	g_refill(&a, C_64, 0, &s, 1);
-	eq(find_worker(a.setup.id), 0, "worker: none before there is work");
+	eq(g_worker(a.setup.id), 0, "worker: none before there is work");
 	g_set_bit(&a, s.generation & 1, s.page, 0);
 	g_return(&a, &s, 1);
 	g_start_sweep(&a, 0);
-	ok(find_worker(a.setup.id) > 0, "worker: started by the first sweep");
+	ok(g_worker(a.setup.id) > 0, "worker: started by the first sweep");
 	ok(g_wait_for(!a.status->sweeping, 5000), "worker: which it completes by itself");
 	ok(!g_row_in_use(&a, s.page), "worker: freeing what was not marked");
 	g_close(&a);
-	ok(g_wait_for(!find_worker(a.setup.id), 5000), "worker: gone with the arena");
+	ok(g_wait_for(!g_worker(a.setup.id), 5000), "worker: gone with the arena");
 }
 
 #define USER	1000

@@ -8,7 +8,6 @@
  * of its own there while the limit is reached, because that could only be had
  * by killing somebody.
  */
-#include <dirent.h>
 
 #include "guest.h"
 
@@ -30,16 +29,6 @@ static long group_stat(const char *key)
 static long group_event(const char *key)
 {
 	return g_file_value(GROUP "/memory.events", key);
-}
-
-static long group_current(void)
-{
-	char text[32] = "";
-	int fd = open(GROUP "/memory.current", O_RDONLY);
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-
-	close(fd);
-	return n > 0 ? atol(text) : -1;
 }
 
 static int enter(const char *group)
@@ -129,11 +118,11 @@ static void test_large(struct arena *a)
 {
 	struct gcarena_span large;
 	struct gcarena_stats stats;
-	long before = group_current();
+	long before = g_file_number(GROUP "/memory.current");
 
 	eq(g_refill(a, C_LARGE, 200 * MIB / PAGE, &large, 1), -ENOMEM,
 	   "a large span over the whole limit: -ENOMEM");
-	ok(g_wait_for(group_current() < before + 4 * (long)MIB, 2000),
+	ok(g_wait_for(g_file_number(GROUP "/memory.current") < before + 4 * (long)MIB, 2000),
 	   "everything that was backed for it goes back");
 	g_stats(a, &stats);
 	eq(stats.counters.heap_inuse, 0, "nothing is in use");
@@ -150,34 +139,8 @@ static void test_setup_limit(void)
 	int fd = open(DEVICE, O_RDWR);
 
 	eq(g_setup(fd, GCARENA_HEAP_SIZE_MAX, &setup), 0, "a TiB of addresses costs little");
-	ok(group_current() < (long)LIMIT, "well below the limit");
+	ok(g_file_number(GROUP "/memory.current") < (long)LIMIT, "well below the limit");
 	close(fd);
-}
-
-static pid_t find_worker(uint32_t id)
-{
-	DIR *dir = opendir("/proc");
-	struct dirent *entry;
-	char name[32];
-	pid_t found = 0;
-
-	snprintf(name, sizeof(name), "gcarena/%u", id);
-	while (dir && !found && (entry = readdir(dir))) {
-		char path[280], comm[32] = "";
-		FILE *f;
-
-		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
-			continue;
-		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
-		f = fopen(path, "r");
-		if (f && fscanf(f, "%31s", comm) == 1 && !strcmp(comm, name))
-			found = atoi(entry->d_name);
-		if (f)
-			fclose(f);
-	}
-	if (dir)
-		closedir(dir);
-	return found;
 }
 
 static bool is_in(pid_t pid, const char *group)
@@ -206,7 +169,7 @@ static void test_worker(struct arena *a)
 	g_set_bit(a, s.generation & 1, s.page, 0);
 	g_return(a, &s, 1);
 	eq(g_start_sweep(a, generation), 0, "a sweep");
-	worker = find_worker(a->setup.id);
+	worker = g_worker(a->setup.id);
 	ok(worker > 0, "the worker is there");
 	ok(is_in(worker, "/gcarena-test"), "in its owner's cgroup");
 	eq(enter(OTHER), 0, "the owner moves");

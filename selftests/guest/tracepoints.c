@@ -197,6 +197,32 @@ static void test_scavenge(struct arena *a)
 	ok(freed >= 2 * (long)CHUNK, "and that is two chunks at least");
 }
 
+/* Global reclaim without the page cache: the shrinkers alone. */
+static void test_shrink(struct arena *a)
+{
+	struct gcarena_stats before, after;
+	struct gcarena_span large;
+	const char *line;
+	long sum = 0;
+
+	eq(g_refill(a, C_LARGE, 512, &large, 1), 1, "two chunks");
+	eq(g_return(a, &large, 1), 0, "returned");
+	g_stats(a, &before);
+	read_trace();
+	g_write_file("/proc/sys/vm/drop_caches", "2");
+	g_stats(a, &after);
+	read_trace();
+	while (*(line = next("gcarena_shrink"))) {
+		eq(number(line, "arena"), a->setup.id, "shrink: the arena");
+		eq(number(line, "npages"), 256, "shrink: a whole chunk");
+		eq(number(line, "page") % 256, 0, "shrink: from its first page");
+		sum += number(line, "bytes");
+	}
+	ok(sum > 0, "shrink: reclaim took something");
+	eq(sum, after.counters.shrink_bytes - before.counters.shrink_bytes,
+	   "shrink: together what was counted");
+}
+
 static void test_off(struct arena *a)
 {
 	struct gcarena_span span;
@@ -224,6 +250,7 @@ int main(void)
 	test_refill(&a);
 	test_sweep(&a);
 	test_scavenge(&a);
+	test_shrink(&a);
 	test_off(&a);
 	g_write_file(EVENTS "/filter", "0");
 	g_close(&a);
