@@ -208,6 +208,8 @@ static void gca_arena_die(struct gca_arena *arena, bool owner_gone)
 		gca_debugfs_remove(arena);
 		gca_worker_stop(arena);
 		gca_shrinker_quiesce(arena);
+		gca_reclaim_stop(arena);
+		gca_shrinker_unanchor(arena);
 		gca_core_destroy(arena->core);
 		arena->core = NULL;
 		gca_meta_empty(&arena->meta);
@@ -267,6 +269,7 @@ int gca_arena_create(u64 heap_size, const struct gcarena_class *classes, u32 nr_
 	mutex_init(&arena->life_lock);
 	gca_arena_transit_init(&arena->transit);
 	gca_worker_create(&arena->worker);
+	gca_reclaim_create(&arena->reclaim);
 	arena->events = events;
 	arena->heap_size = heap_size;
 	arena->uid = current_uid();

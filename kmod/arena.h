@@ -18,6 +18,7 @@
 #include <linux/types.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include <linux/gcarena.h>
 #include "core/core.h"
@@ -46,6 +47,7 @@ enum gca_region {
 	GCA_REGIONS
 };
 
+struct gca_anchor;
 struct gca_idle;
 struct gca_meta_leaf;
 
@@ -105,6 +107,21 @@ struct gca_sweep_mark {
 };
 
 /**
+ * struct gca_reclaim - who asks for the arena's memory (pressure.c)
+ * @anchor: makes reclaim of the owner's cgroup look at the arena (shrinker.c);
+ *	NULL until a chunk is backed.  Later changed under gca_worker.start_lock
+ * @end: ends an episode
+ * @last: jiffies of the last time that reclaim asked; no lock
+ * @going: an episode is going on, @end is due
+ */
+struct gca_reclaim {
+	struct gca_anchor *anchor;
+	struct delayed_work end;
+	unsigned long last;
+	atomic_t going;
+};
+
+/**
  * struct gca_arena - an arena
  * @id: its name
  * @dead: set once, under @life_lock, before anything is taken apart
@@ -123,6 +140,7 @@ struct gca_sweep_mark {
  * @idle_chunks: backed and wholly free, as told by the core
  * @sweep_mark: where the last sweep began
  * @shrinkable: a scan may have met it: some chunk has been backed
+ * @reclaim: episodes of reclaim
  * @debugfs: directory
  */
 struct gca_arena {
@@ -142,6 +160,7 @@ struct gca_arena {
 	wait_queue_head_t transit;
 	atomic_long_t idle_chunks;
 	bool shrinkable;
+	struct gca_reclaim reclaim;
 	struct gca_sweep_mark sweep_mark;
 	struct dentry *debugfs;
 };
@@ -204,6 +223,14 @@ void gca_shrinker_free(struct gca_idle *idle);
 void gca_shrinker_add(void *host, struct gca_chunk *chunk);
 void gca_shrinker_del(void *host, struct gca_chunk *chunk);
 void gca_shrinker_quiesce(struct gca_arena *arena);
+void gca_shrinker_follow(struct gca_arena *arena);
+void gca_shrinker_unanchor(struct gca_arena *arena);
+
+/* pressure.c */
+void gca_reclaim_create(struct gca_reclaim *reclaim);
+bool gca_reclaim_note(struct gca_arena *arena);
+void gca_reclaim_begin(struct gca_arena *arena);
+void gca_reclaim_stop(struct gca_arena *arena);
 
 /* worker.c */
 void gca_worker_create(struct gca_worker *worker);

@@ -20,15 +20,22 @@
  * dead, which scans then leave alone, and waits for those that may not have
  * seen it; its entries go after that.
  *
+ * Each arena that ever backed a chunk has an anchor in a list of its own, in its
+ * owner's cgroup: there reclaim learns that somebody is to be told, also where
+ * nothing is idle.  Counting does that, as the one thing that all reclaim does.
+ *
  * Lock order: core lock, then the list's.  Documentation/locking.rst has all.
  */
+#include <linux/cgroup.h>
 #include <linux/list_lru.h>
+#include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 
 #include "arena.h"
+#include "trace.h"
 #include "trace.h"
 
 /*
@@ -47,6 +54,35 @@
 
 /* Entries looked at for one whose arena is not busy. */
 #define GCA_SHRINK_WALK		32
+
+/*
+ * Anchors looked at in one pass over a cgroup; the list turns, so that others
+ * come next time.  And of those, arenas told: the others' turn comes as well.
+ */
+#define GCA_ANCHOR_WALK		64
+#define GCA_ANCHOR_TELL		8
+
+/**
+ * struct gca_anchor - what reclaim finds of an arena that has nothing to give
+ * @link: in gca_anchor_lru, from the first backed chunk to the arena's death
+ * @arena: whose
+ * @group: id of the cgroup that it is charged to, and so found in
+ */
+struct gca_anchor {
+	struct list_head link;
+	struct gca_arena *arena;
+	u64 group;
+};
+
+/**
+ * struct gca_told - arenas whose owners are to be told
+ * @nr: entries of @arenas
+ * @arenas: alive, until the read section ends
+ */
+struct gca_told {
+	unsigned int nr;
+	struct gca_arena *arenas[GCA_ANCHOR_TELL];
+};
 
 /**
  * struct gca_idle - a backed chunk's entry for the shrinker
@@ -75,10 +111,93 @@ struct gca_search {
 
 static struct kmem_cache *gca_idle_cache;
 static struct list_lru gca_idle_lru;
+static struct kmem_cache *gca_anchor_cache;
+static struct list_lru gca_anchor_lru;
 static struct shrinker *gca_shrinker;
 /* Chunks of the reserve on the lists: with none they need not be looked for. */
 static atomic_long_t gca_reserved;
 DEFINE_STATIC_SRCU(gca_scans);
+
+/* The id of the caller's cgroup, or of the one it works for. */
+static u64 gca_shrinker_group(void)
+{
+	u64 id = 0;
+#ifdef CONFIG_MEMCG
+	struct mem_cgroup *memcg;
+
+	rcu_read_lock();
+	memcg = current->active_memcg;
+	if (!memcg)
+		memcg = mem_cgroup_from_task(current);
+	if (memcg)
+		id = cgroup_id(memcg->css.cgroup);
+	rcu_read_unlock();
+#endif
+	return id;
+}
+
+static struct gca_anchor *gca_anchor_create(struct gca_arena *arena, gfp_t gfp)
+{
+	struct gca_anchor *anchor = kmem_cache_alloc_lru(gca_anchor_cache, &gca_anchor_lru, gfp);
+
+	if (anchor) {
+		anchor->arena = arena;
+		anchor->group = gca_shrinker_group();
+	}
+	return anchor;
+}
+
+/* Without memory the arena has none, until the next chunk is backed. */
+static void gca_shrinker_anchor(struct gca_arena *arena, gfp_t gfp)
+{
+	struct gca_anchor *anchor;
+
+	if (READ_ONCE(arena->reclaim.anchor))
+		return;
+	anchor = gca_anchor_create(arena, gfp);
+	if (!anchor)
+		return;
+	if (cmpxchg(&arena->reclaim.anchor, NULL, anchor))
+		kmem_cache_free(gca_anchor_cache, anchor);
+	else
+		list_lru_add_obj(&gca_anchor_lru, &anchor->link);
+}
+
+static void gca_anchor_free(struct gca_anchor *anchor)
+{
+	list_lru_del_obj(&gca_anchor_lru, &anchor->link);
+	kmem_cache_free(gca_anchor_cache, anchor);
+}
+
+/**
+ * gca_shrinker_follow - the owner may have moved to another cgroup
+ * @arena: the caller's; gca_worker.start_lock held
+ */
+void gca_shrinker_follow(struct gca_arena *arena)
+{
+	struct gca_anchor *old = READ_ONCE(arena->reclaim.anchor);
+	struct gca_anchor *anchor;
+
+	if (!old || old->group == gca_shrinker_group())
+		return;
+	anchor = gca_anchor_create(arena, GCA_GFP_META);
+	if (!anchor)
+		return;
+	WRITE_ONCE(arena->reclaim.anchor, anchor);
+	list_lru_add_obj(&gca_anchor_lru, &anchor->link);
+	gca_anchor_free(old);
+}
+
+/**
+ * gca_shrinker_unanchor - reclaim need not find the arena any more
+ * @arena: dying, and no scan looks at it
+ */
+void gca_shrinker_unanchor(struct gca_arena *arena)
+{
+	if (arena->reclaim.anchor)
+		gca_anchor_free(arena->reclaim.anchor);
+	arena->reclaim.anchor = NULL;
+}
 
 /**
  * gca_shrinker_prepare - make the entry of a chunk about to be backed
@@ -105,6 +224,7 @@ int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk, gfp_t gfp)
 	idle->chunk = chunk;
 	*slot = idle;
 	WRITE_ONCE(arena->shrinkable, true);
+	gca_shrinker_anchor(arena, gfp);
 	return 0;
 }
 
@@ -238,6 +358,7 @@ static unsigned long gca_shrinker_release(struct gca_idle *idle)
 	u64 bytes;
 
 	bytes = gca_backing_reclaim(arena, chunk, kept);
+	trace_gcarena_shrink(arena->id, chunk, idle->reserved, bytes);
 	if (!memchr_inv(kept, 0, sizeof(kept)))
 		gca_shrinker_forget(arena, chunk);
 	trace_gcarena_shrink(arena->id, chunk * GCARENA_CHUNK_PAGES, GCARENA_CHUNK_PAGES, bytes);
@@ -245,11 +366,45 @@ static unsigned long gca_shrinker_release(struct gca_idle *idle)
 	return bytes >> PAGE_SHIFT;
 }
 
+/* The list's lock is held, which keeps the anchor and so its arena. */
+static enum lru_status gca_anchor_ask(struct list_head *item, struct list_lru_one *list,
+				      spinlock_t *lock, void *arg)
+{
+	struct gca_arena *arena = container_of(item, struct gca_anchor, link)->arena;
+	struct gca_told *told = arg;
+
+	/* As for gca_shrinker_isolate(). */
+	if (!READ_ONCE(arena->dead) && gca_reclaim_note(arena) && told->nr < GCA_ANCHOR_TELL)
+		told->arenas[told->nr++] = arena;
+	return LRU_ROTATE;
+}
+
+/* Somebody reclaims: tell who can be told. */
+static void gca_shrinker_tell(struct shrink_control *sc)
+{
+	unsigned long walk = GCA_ANCHOR_WALK;
+	struct gca_told told = {};
+	unsigned int i;
+	int reader;
+
+	reader = srcu_read_lock(&gca_scans);
+	list_lru_walk_one(&gca_anchor_lru, sc->nid, sc->memcg, gca_anchor_ask, &told, &walk);
+	for (i = 0; i < told.nr; i++)
+		gca_reclaim_begin(told.arenas[i]);
+	srcu_read_unlock(&gca_scans, reader);
+}
+
 static unsigned long gca_shrinker_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	unsigned long idle = list_lru_shrink_count(&gca_idle_lru, sc);
+	unsigned long anchors = list_lru_shrink_count(&gca_anchor_lru, sc);
 
-	return idle ? idle * GCA_CHUNK_BASES : SHRINK_EMPTY;
+	if (anchors)
+		gca_shrinker_tell(sc);
+	if (idle)
+		return idle * GCA_CHUNK_BASES;
+	/* Empty means not to ask again before something is added. */
+	return anchors ? 0 : SHRINK_EMPTY;
 }
 
 static unsigned long gca_shrinker_scan(struct shrinker *shrinker, struct shrink_control *sc)
@@ -297,6 +452,13 @@ static void __init gca_shrinker_prime(void)
 	fs_reclaim_release(GFP_KERNEL);
 }
 
+static void gca_anchor_ctor(void *mem)
+{
+	struct gca_anchor *anchor = mem;
+
+	INIT_LIST_HEAD(&anchor->link);
+}
+
 static void gca_idle_ctor(void *mem)
 {
 	struct gca_idle *idle = mem;
@@ -318,12 +480,19 @@ int __init gca_shrinker_init(void)
 					   SLAB_ACCOUNT, gca_idle_ctor);
 	if (!gca_idle_cache)
 		return err;
+	gca_anchor_cache = kmem_cache_create("gcarena_anchor", sizeof(struct gca_anchor), 0,
+					     SLAB_ACCOUNT, gca_anchor_ctor);
+	if (!gca_anchor_cache)
+		goto out_idle;
 	gca_shrinker = shrinker_alloc(SHRINKER_MEMCG_AWARE | SHRINKER_NUMA_AWARE, "gcarena");
 	if (!gca_shrinker)
-		goto out_cache;
+		goto out_anchor;
 	err = list_lru_init_memcg(&gca_idle_lru, gca_shrinker);
 	if (err)
 		goto out_shrinker;
+	err = list_lru_init_memcg(&gca_anchor_lru, gca_shrinker);
+	if (err)
+		goto out_list;
 
 	gca_shrinker->count_objects = gca_shrinker_count;
 	gca_shrinker->scan_objects = gca_shrinker_scan;
@@ -332,9 +501,13 @@ int __init gca_shrinker_init(void)
 	shrinker_register(gca_shrinker);
 	return 0;
 
+out_list:
+	list_lru_destroy(&gca_idle_lru);
 out_shrinker:
 	shrinker_free(gca_shrinker);
-out_cache:
+out_anchor:
+	kmem_cache_destroy(gca_anchor_cache);
+out_idle:
 	kmem_cache_destroy(gca_idle_cache);
 	return err;
 }
@@ -346,6 +519,8 @@ void gca_shrinker_exit(void)
 {
 	/* Waits for scans; there is nothing left for them to find. */
 	shrinker_free(gca_shrinker);
+	list_lru_destroy(&gca_anchor_lru);
 	list_lru_destroy(&gca_idle_lru);
+	kmem_cache_destroy(gca_anchor_cache);
 	kmem_cache_destroy(gca_idle_cache);
 }

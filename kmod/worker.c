@@ -39,6 +39,7 @@ void gca_worker_create(struct gca_worker *worker)
 {
 	mutex_init(&worker->start_lock);
 	init_waitqueue_head(&worker->wait);
+	worker->next_attach = jiffies + GCA_ATTACH_INTERVAL;
 }
 
 /**
@@ -174,9 +175,19 @@ static void gca_worker_attach(struct gca_worker *worker)
 	rcu_read_lock();
 	same = task_css_set(current) == task_css_set(worker->task);
 	rcu_read_unlock();
-	WRITE_ONCE(worker->next_attach, jiffies + GCA_ATTACH_INTERVAL);
 	if (!same)
 		cgroup_attach_task_all(current, worker->task);
+}
+
+/* What stands in for the owner elsewhere goes where the owner is. */
+static void gca_worker_follow(struct gca_arena *arena)
+{
+	struct gca_worker *worker = &arena->worker;
+
+	WRITE_ONCE(worker->next_attach, jiffies + GCA_ATTACH_INTERVAL);
+	gca_shrinker_follow(arena);
+	if (worker->task)
+		gca_worker_attach(worker);
 }
 
 static void gca_worker_start(struct gca_arena *arena)
@@ -189,7 +200,7 @@ static void gca_worker_start(struct gca_arena *arena)
 	if (IS_ERR(task))
 		return;
 	WRITE_ONCE(worker->task, task);
-	gca_worker_attach(worker);
+	gca_worker_follow(arena);
 	wake_up_process(task);
 }
 
@@ -201,19 +212,17 @@ void gca_worker_tend(struct gca_arena *arena)
 {
 	struct gca_worker *worker = &arena->worker;
 
-	if (READ_ONCE(worker->task)) {
-		if (likely(time_before(jiffies, READ_ONCE(worker->next_attach))))
-			return;
-	} else if (likely(!READ_ONCE(worker->work))) {
+	bool wanted = !READ_ONCE(worker->task) && READ_ONCE(worker->work);
+
+	if (likely(!wanted && time_before(jiffies, READ_ONCE(worker->next_attach))))
 		return;
-	}
 	/* Whoever holds it does what there is to do. */
 	if (!mutex_trylock(&worker->start_lock))
 		return;
-	if (!worker->task)
+	if (!worker->task && READ_ONCE(worker->work))
 		gca_worker_start(arena);
 	else if (!time_before(jiffies, worker->next_attach))
-		gca_worker_attach(worker);
+		gca_worker_follow(arena);
 	mutex_unlock(&worker->start_lock);
 }
 
