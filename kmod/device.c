@@ -15,6 +15,7 @@
 #include <linux/err.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
@@ -26,6 +27,7 @@
 #include <linux/uaccess.h>
 
 #include "arena.h"
+#include "compat.h"
 
 /* What every structure here is aligned to, on 32 bit as well. */
 #define GCA_UAPI_ALIGN		sizeof(u32)

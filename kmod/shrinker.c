@@ -30,12 +30,11 @@
 #include <linux/list_lru.h>
 #include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
-#include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 
 #include "arena.h"
-#include "trace.h"
+#include "compat.h"
 #include "trace.h"
 
 /*
@@ -97,16 +96,6 @@ struct gca_idle {
 	struct gca_arena *arena;
 	u32 chunk;
 	bool reserved;
-};
-
-/**
- * struct gca_search - what a walk looks for, and found
- * @reserved: only chunks of the reserve
- * @found: NULL until there is one
- */
-struct gca_search {
-	bool reserved;
-	struct gca_idle *found;
 };
 
 static struct kmem_cache *gca_idle_cache;
@@ -307,17 +296,27 @@ void gca_shrinker_quiesce(struct gca_arena *arena)
 		synchronize_srcu_expedited(&gca_scans);
 }
 
+/**
+ * struct gca_walk - a walk over the list, for one entry
+ * @reserved: one of the reserve
+ * @found: that entry, taken off the list, or NULL
+ * @left: entries to look at; list_lru stops at 0
+ */
+struct gca_walk {
+	bool reserved;
+	struct gca_idle *found;
+	unsigned long left;
+};
+
 /* The list's lock is held, which keeps the entry and so its arena. */
 static enum lru_status gca_shrinker_isolate(struct list_head *item, struct list_lru_one *list,
 					    spinlock_t *lock, void *arg)
 {
 	struct gca_idle *idle = container_of(item, struct gca_idle, link);
 	struct gca_arena *arena = idle->arena;
-	struct gca_search *search = arg;
+	struct gca_walk *walk = arg;
 
-	if (search->found)
-		return LRU_STOP;
-	if (search->reserved && !idle->reserved)
+	if (walk->reserved && !idle->reserved)
 		return LRU_SKIP;
 	/* Pairs with gca_shrinker_quiesce(): seen, or waited for. */
 	if (READ_ONCE(arena->dead))
@@ -328,25 +327,29 @@ static enum lru_status gca_shrinker_isolate(struct list_head *item, struct list_
 	atomic_long_dec(&arena->idle_chunks);
 	if (idle->reserved)
 		atomic_long_dec(&gca_reserved);
-	search->found = idle;
+	walk->found = idle;
+	walk->left = 0;
 	return LRU_REMOVED;
 }
 
 /* A chunk taken out of reach, of the reserve if the walk meets one; or NULL. */
 static struct gca_idle *gca_shrinker_take(struct shrink_control *sc)
 {
-	struct gca_search search = { .reserved = atomic_long_read(&gca_reserved) };
-	unsigned long walk = GCA_SHRINK_WALK;
+	struct gca_walk walk = {
+		.reserved = atomic_long_read(&gca_reserved),
+		.left = GCA_SHRINK_WALK,
+	};
 
-	if (search.reserved)
-		list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate,
-				  &search, &walk);
-	if (search.found)
-		return search.found;
-	search.reserved = false;
-	walk = GCA_SHRINK_WALK;
-	list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &search, &walk);
-	return search.found;
+	if (walk.reserved)
+		list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &walk,
+				  &walk.left);
+	if (walk.found)
+		return walk.found;
+	walk.reserved = false;
+	walk.left = GCA_SHRINK_WALK;
+	list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &walk,
+			  &walk.left);
+	return walk.found;
 }
 
 /* Release a chunk in transit: base pages that came free. */
@@ -358,7 +361,6 @@ static unsigned long gca_shrinker_release(struct gca_idle *idle)
 	u64 bytes;
 
 	bytes = gca_backing_reclaim(arena, chunk, kept);
-	trace_gcarena_shrink(arena->id, chunk, idle->reserved, bytes);
 	if (!memchr_inv(kept, 0, sizeof(kept)))
 		gca_shrinker_forget(arena, chunk);
 	trace_gcarena_shrink(arena->id, chunk * GCARENA_CHUNK_PAGES, GCARENA_CHUNK_PAGES, bytes);
@@ -484,27 +486,20 @@ int __init gca_shrinker_init(void)
 					     SLAB_ACCOUNT, gca_anchor_ctor);
 	if (!gca_anchor_cache)
 		goto out_idle;
-	gca_shrinker = shrinker_alloc(SHRINKER_MEMCG_AWARE | SHRINKER_NUMA_AWARE, "gcarena");
+	gca_shrinker = gca_shrinker_alloc(SHRINKER_MEMCG_AWARE | SHRINKER_NUMA_AWARE);
 	if (!gca_shrinker)
 		goto out_anchor;
-	err = list_lru_init_memcg(&gca_idle_lru, gca_shrinker);
-	if (err)
-		goto out_shrinker;
-	err = list_lru_init_memcg(&gca_anchor_lru, gca_shrinker);
-	if (err)
-		goto out_list;
-
 	gca_shrinker->count_objects = gca_shrinker_count;
 	gca_shrinker->scan_objects = gca_shrinker_scan;
 	gca_shrinker->batch = GCA_SHRINK_BATCH;
 	gca_shrinker->seeks = GCA_SHRINK_SEEKS;
-	shrinker_register(gca_shrinker);
+	err = gca_shrinker_register(gca_shrinker, &gca_idle_lru, &gca_anchor_lru);
+	if (err)
+		goto out_shrinker;
 	return 0;
 
-out_list:
-	list_lru_destroy(&gca_idle_lru);
 out_shrinker:
-	shrinker_free(gca_shrinker);
+	gca_shrinker_unregister(gca_shrinker);
 out_anchor:
 	kmem_cache_destroy(gca_anchor_cache);
 out_idle:
@@ -518,7 +513,7 @@ out_idle:
 void gca_shrinker_exit(void)
 {
 	/* Waits for scans; there is nothing left for them to find. */
-	shrinker_free(gca_shrinker);
+	gca_shrinker_unregister(gca_shrinker);
 	list_lru_destroy(&gca_anchor_lru);
 	list_lru_destroy(&gca_idle_lru);
 	kmem_cache_destroy(gca_anchor_cache);

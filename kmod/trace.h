@@ -168,29 +168,6 @@ TRACE_EVENT(gcarena_sweep_end,
 		  __entry->generation, __entry->swept, __entry->freed, __entry->ns)
 );
 
-TRACE_EVENT(gcarena_shrink,
-	TP_PROTO(u32 arena, u32 chunk, bool reserved, u64 bytes),
-
-	TP_ARGS(arena, chunk, reserved, bytes),
-
-	TP_STRUCT__entry(
-		__field(u64, bytes)
-		__field(u32, arena)
-		__field(u32, chunk)
-		__field(int, reserved)
-	),
-
-	TP_fast_assign(
-		__entry->bytes = bytes;
-		__entry->arena = arena;
-		__entry->chunk = chunk;
-		__entry->reserved = reserved;
-	),
-
-	TP_printk("arena=%u chunk=%u reserved=%d bytes=%llu", __entry->arena, __entry->chunk,
-		  __entry->reserved, __entry->bytes)
-);
-
 TRACE_EVENT(gcarena_pressure,
 	TP_PROTO(u32 arena, const struct gcarena_status *status),
 

@@ -66,6 +66,7 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 	cycle->trace.goal = heap->next_gc;
 	cycle->allocated = heap_allocated(heap);
 	gca_stage(heap, GCA_STAGE_BEGUN);
+	special_begin(heap);
 	heap->drifted = 0;
 	heap->black_objects = 0;
 	__atomic_store_n(&heap->epoch, heap->epoch ^ 1, __ATOMIC_RELAXED);

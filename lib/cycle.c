@@ -205,6 +205,7 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	world_stop(heap, self);
 	stopped = now_ns();
 	cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
+	special_begin(heap);
 	tables_trim(heap, false);
 	verify_table(heap);
 	shadow_check(heap);
@@ -418,6 +419,7 @@ size_t gca_release(struct gca_mutator *mutator)
 		work_trim(heap);
 	world_start(heap, mutator);
 	world_unlock(heap);
+	manual_trim(heap, true);
 	if (cycle_scavenge_all(mutator, &released))
 		return 0;
 	return released;

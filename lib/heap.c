@@ -245,6 +245,7 @@ static void heap_free(struct gca_heap *heap)
 {
 	free(heap->roots.ranges);
 	free(heap->roots.callbacks);
+	special_close(heap);
 	pthread_mutex_destroy(&heap->world);
 	pthread_mutex_destroy(&heap->stats_lock);
 	pthread_mutex_destroy(&heap->work.lock);
@@ -274,6 +275,7 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 		return error_set(-ENOMEM, "no memory for a heap");
 	pthread_mutex_init(&heap->world, NULL);
 	pthread_mutex_init(&heap->stats_lock, NULL);
+	special_open(heap);
 	concurrent_open(heap);
 	error = env_read(&taken, heap);
 	work_open(heap, taken.workers, taken.share);
@@ -324,10 +326,11 @@ int gca_close(struct gca_heap *heap)
 		return 0;
 	}
 	world_lock(heap, mutator_self(heap));
-	mutators = heap->nr_mutators;
+	mutators = heap->nr_mutators - heap->special.thread_running;
 	world_unlock(heap);
 	if (mutators)
 		return error_set(-EBUSY, "%u mutators are attached", mutators);
+	finalizer_thread_stop(heap);
 	heap_unlist(heap);
 	concurrent_close(heap);
 	work_close(heap);

@@ -26,6 +26,7 @@
 #include "gcarena.h"
 #include "debug.h"
 #include "fault.h"
+#include "special.h"
 
 _Static_assert(sizeof(void *) == 8, "libgcarena needs 64-bit pointers");
 
@@ -90,6 +91,8 @@ extern struct span_class span_classes[SPAN_CLASSES_MAX];
 extern unsigned int nr_span_classes;
 /* Span class of small requests, by flavour and (size + 16) / 16. */
 extern uint16_t small_class_of[GCA_FLAVOURS][SMALL_MAX / GCARENA_GRANULE_SIZE + 1];
+/* The same of objects that may fill their slot, GCA_LAYOUT_EXACT. */
+extern uint16_t exact_class_of[GCA_INLINE_MAX / GCARENA_GRANULE_SIZE + 2];
 
 void sizeclass_init(void);	/* idempotent, any thread */
 void sizeclass_table(struct gcarena_class *table); /* nr_span_classes entries */
@@ -121,11 +124,15 @@ struct kind {
 	const struct gca_run *runs; /* pointer slots, ended by count 0 */
 	gca_trace_fn trace;
 	uint32_t tail;		/* offset, or GCA_NO_TAIL */
+	uint32_t elem;		/* bytes of an element, of an array of a kind; or 0 */
 	bool conservative;
+	const struct kind *array; /* of these; atomic, NULL until one is asked for */
 };
 
 /* NULL for an id that nobody registered: the table was overwritten. */
 const struct kind *kind_by_id(uint32_t id);
+
+const struct kind *kind_array_of(const struct kind *of);
 
 /* Around fork(). */
 void kind_lock(void);
@@ -184,7 +191,7 @@ enum handshake {
 	HANDSHAKE_ONE_FOR_TWO,	/* BLACK and SCAN in one: only to be caught */
 };
 
-/* Pointers that a mutator shades before it marks them: some 10 us of work. */
+/* Words that a mutator shades before it marks them, even: some 10 us of work. */
 #define SHADES_MAX	256
 
 /* Bytes of stack copied: more than the frame of a function that blocks is likely
@@ -198,6 +205,7 @@ enum handshake {
 struct holding {
 	struct gcarena_span span; /* that the cache's run is in; npages 0: none */
 	uintptr_t run;		/* where the run began */
+	uintptr_t run_end;	/* and ends; the cache's part of it may end before */
 	uintptr_t limit;	/* end of the span's last slot */
 	uint32_t nr_stock;
 	uint32_t batch;		/* how many spans the next refill asks for */
@@ -242,8 +250,12 @@ struct gca_mutator {
 	uint64_t quiet_since;	/* wakes when a proxy made it black; UINT64_MAX: it
 				 * has answered itself in this cycle
 				 */
-	uint32_t nr_shades;
-	uintptr_t shades[SHADES_MAX]; /* to be marked: words, not yet looked at */
+	/* To be marked: words, not yet looked at, [shades, abi.shades). */
+	uintptr_t shades[SHADES_MAX];
+	uintptr_t tiny;		/* where the next tiny object may go */
+	uintptr_t tiny_end;
+	uint64_t uncounted;	/* bytes of closed runs that the heap does not know yet */
+	uint64_t uncounted_objects;
 
 	/* Counted when a run ends; own thread or stopper writes, anyone reads. */
 	uint64_t total_alloc;
@@ -322,6 +334,12 @@ void stack_publish(struct gca_mutator *mutator);
 
 /* --------------------------------------------------------------- alloc.c */
 
+bool alloc_ready(struct gca_mutator *mutator, const struct kind *kind, size_t size);
+void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsigned int class,
+		     size_t size, bool zeroed);
+void *alloc_fail(struct gca_mutator *mutator, size_t size, const char *why)
+	__attribute__((cold));
+
 /* Owner or stopper: counts and closes every run; all spans go to the backend. */
 void alloc_flush(struct gca_mutator *mutator);
 /* Owner or stopper, at the handshakes of those names. */
@@ -329,6 +347,10 @@ void alloc_turn_black(struct gca_mutator *mutator);
 void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation);
 /* The same, counting only: runs stay open.  Owner. */
 void alloc_count(struct gca_mutator *mutator);
+/* A manual span of so many pages: 0, or a negative errno with gca_error() set.  A
+ * safepoint.
+ */
+int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_span *span);
 /* Returns @mutator's spent spans. */
 void alloc_return_spent(struct gca_mutator *mutator);
 
@@ -463,12 +485,29 @@ void mark_beside(struct gca_heap *heap, struct mark_result *result);
 void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr);
 /* Owner or claimed: a word for its buffer, and the buffer's end. */
 void mark_shade_flush(struct gca_mutator *mutator);
+static inline void mark_shades_drop(struct gca_mutator *mutator)
+{
+	mutator->abi.shades = mutator->shades;
+}
+
 static inline void mark_shade(struct gca_mutator *mutator, uintptr_t word)
 {
-	mutator->shades[mutator->nr_shades++] = word;
-	if (unlikely(mutator->nr_shades == SHADES_MAX))
+	*mutator->abi.shades++ = word;
+	if (unlikely(mutator->abi.shades >= mutator->abi.shades_end))
 		mark_shade_flush(mutator);
 }
+
+/* For whoever has the marker's visitor: marks until nothing that it knows is grey. */
+void mark_drain(struct gca_visitor *visitor);
+/* Calls @fn for each object that it marks from now on; NULL: no more. */
+void mark_watch(struct gca_visitor *visitor, void (*fn)(void *arg, uintptr_t object), void *arg);
+
+/* ------------------------------------------------------------- barrier.c */
+
+/* Owner, no safepoint since or before the change: @value comes into a place that is
+ * no slot, or leaves it.
+ */
+void barrier_shade(struct gca_mutator *mutator, void *value);
 
 /* --------------------------------------------------------------- cycle.c */
 
@@ -610,6 +649,8 @@ struct gca_heap {
 	void *shadow;
 	void *verify;
 	void *poison;
+
+	struct special special;
 
 	/* heap.c: the process's heaps, for fork */
 	struct gca_heap *next_heap;
@@ -779,6 +820,9 @@ static inline bool object_at(const struct gca_heap *heap, uintptr_t address,
 	object->granule = granule_of(heap, object->base);
 	return true;
 }
+
+/* What reports and the heap walk call the kind of @object; never NULL. */
+const char *object_kind_name(const struct gca_heap *heap, const struct object *object);
 
 /* Of class LARGE_SCAN: a part of an object, and whether one can be had. */
 bool object_splits(const struct gca_heap *heap, const struct object *object);

@@ -32,6 +32,9 @@ struct marker {
 	/* Called each time @left has run out, which it sets again.  False: stop. */
 	bool (*tick)(struct marker *marker);
 	int64_t left;		/* bytes to scan until then */
+	/* Told of each object that this marker marks; mark_watch(). */
+	void (*watch)(void *arg, uintptr_t object);
+	void *watch_arg;
 	uint32_t ring_at;
 	uintptr_t ring[RING];	/* pointers found, not yet looked at; 0: none */
 };

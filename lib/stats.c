@@ -166,6 +166,7 @@ int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 	stats.pause_p99_ns = pause_quantile(&heap->pauses, 990);
 	stats.pause_max_ns = heap->pauses.max_ns;
 	pthread_mutex_unlock(&heap->stats_lock);
+	special_stats(heap, &stats);
 	memcpy(out, &stats, out->size);
 	return 0;
 }

@@ -556,6 +556,22 @@ static void phase_end(struct gca_heap *heap, struct mark_result *result)
 		stack_drop(&heap->mark_stack);
 }
 
+/* Around marking that work_once() does not do. */
+static void busy_begin(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->work->lock);
+	worker->work->busy++;
+	pthread_mutex_unlock(&worker->work->lock);
+}
+
+static void busy_end(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->work->lock);
+	worker->work->busy--;
+	fold(worker);
+	pthread_mutex_unlock(&worker->work->lock);
+}
+
 /* Until nothing is grey outside of mutators' buffers: nobody is busy then. */
 static void work_all(struct worker *worker)
 {
@@ -618,14 +634,11 @@ static bool round_found_nothing(struct gca_heap *heap)
 static void mark_ranges(struct worker *worker, struct mark_result *result)
 {
 	struct gca_heap *heap = worker->marker.heap;
-	struct work *work = worker->work;
 	void *const *slots;
 	uintptr_t at = 0;
 	size_t nr;
 
-	pthread_mutex_lock(&work->lock);
-	work->busy++;
-	pthread_mutex_unlock(&work->lock);
+	busy_begin(worker);
 	do {
 		pthread_mutex_lock(&heap->world);
 		nr = roots_next_piece(heap, &at, RANGE_PIECE, &slots);
@@ -634,10 +647,31 @@ static void mark_ranges(struct worker *worker, struct mark_result *result)
 		result->range_bytes += nr * sizeof(void *);
 		marker_drain(&worker->marker);
 	} while (nr);
-	pthread_mutex_lock(&work->lock);
-	work->busy--;
-	fold(worker);
-	pthread_mutex_unlock(&work->lock);
+	busy_end(worker);
+}
+
+/**
+ * mark_drain - mark all that is grey, but for what is in mutators' buffers
+ * @visitor: the marker's of the thread that runs the cycle
+ */
+void mark_drain(struct gca_visitor *visitor)
+{
+	struct worker *worker = (struct worker *)visitor;
+
+	busy_begin(worker);
+	marker_drain(&worker->marker);
+	busy_end(worker);
+	work_all(worker);
+}
+
+/* Until a round finds nothing, and no ephemeron owes anything. */
+static void mark_until_done(struct worker *worker)
+{
+	struct gca_heap *heap = worker->marker.heap;
+
+	do {
+		work_all(worker);
+	} while (ephemerons_mark(heap, &worker->marker.visitor) || !round_found_nothing(heap));
 }
 
 /**
@@ -656,9 +690,16 @@ void mark_beside(struct gca_heap *heap, struct mark_result *result)
 	worker_begin(&worker, heap, &heap->mark_stack, 0);
 	phase_begin(heap, false);
 	mark_ranges(&worker, result);
-	do {
-		work_all(&worker);
-	} while (!round_found_nothing(heap));
+	special_visit_roots(heap, &worker.marker.visitor);
+	mark_drain(&worker.marker.visitor);
+	mark_until_done(&worker);
+	if (special_wants_gate(heap)) {
+		weak_gate_close(heap);
+		mark_until_done(&worker);
+		gca_stage(heap, GCA_STAGE_GATED);
+		special_end(heap, &worker.marker.visitor);
+		weak_gate_open(heap);
+	}
 	phase_end(heap, result);
 }
 
@@ -684,16 +725,12 @@ void mark_heap(struct gca_heap *heap, struct mark_result *result)
 	phase_begin(heap, true);
 	worker_begin(&worker, heap, &heap->mark_stack, 0);
 	/* The program's functions expect one thread. */
-	pthread_mutex_lock(&heap->work.lock);
-	heap->work.busy++;
-	pthread_mutex_unlock(&heap->work.lock);
 	roots_visit_callbacks(heap, &worker.marker.visitor);
-	marker_drain(&worker.marker);
-	pthread_mutex_lock(&heap->work.lock);
-	heap->work.busy--;
-	fold(&worker);
-	pthread_mutex_unlock(&heap->work.lock);
-	work_all(&worker);
+	special_visit_roots(heap, &worker.marker.visitor);
+	mark_drain(&worker.marker.visitor);
+	while (ephemerons_mark(heap, &worker.marker.visitor))
+		;
+	special_end(heap, &worker.marker.visitor);
 	phase_end(heap, result);
 }
 
@@ -738,9 +775,9 @@ void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr)
  */
 void mark_shade_flush(struct gca_mutator *mutator)
 {
-	uint32_t nr = mutator->nr_shades;
+	size_t nr = (size_t)(mutator->abi.shades - mutator->shades);
 
-	mutator->nr_shades = 0;
+	mark_shades_drop(mutator);
 	/* Nobody is black any more once the flip is done: nothing can be grey. */
 	if (mutator->mark_bits)
 		mark_shades(mutator->heap, mutator->shades, nr);

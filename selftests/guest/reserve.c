@@ -260,21 +260,24 @@ static bool trace_shrinks(void)
 	       !g_write_file(INSTANCE "/tracing_on", "1");
 }
 
-/* Of what reclaim took, in that order. */
-static bool reserve_went_first(void)
+/* Of what reclaim took, in that order: @span, which is no reserve, last or not at all. */
+static bool reserve_went_first(const struct gcarena_span *span)
 {
 	FILE *f = fopen(INSTANCE "/trace", "r");
-	bool others = false, some = false, first = true;
+	bool other = false, some = false, first = true;
 	char line[1024];
 
 	while (f && fgets(line, sizeof(line), f)) {
-		if (!strstr(line, "gcarena_shrink:"))
+		const char *page = strstr(line, "gcarena_shrink:");
+
+		page = page ? strstr(page, " page=") : NULL;
+		if (!page)
 			continue;
-		if (strstr(line, " reserved=0 "))
-			others = true;
+		first &= !other;
+		if (strtoul(page + 6, NULL, 10) == span->page)
+			other = true;
 		else
 			some = true;
-		first &= !others || strstr(line, " reserved=0 ");
 	}
 	if (f)
 		fclose(f);
@@ -307,7 +310,7 @@ static void test_reclaim(void)
 	traced = trace_shrinks();
 	g_write_file(GROUP "/memory.reclaim", "2M");
 	if (traced)
-		ok(reserve_went_first(), "C1 reclaim: it goes before other free chunks");
+		ok(reserve_went_first(&span), "C1 reclaim: it goes before other free chunks");
 	ok(g_wait_for(!ready(&a), 2000), "C1 reclaim: all of it, if some");
 	diag("reclaim: %llu by reclaim, %llu of the reserve",
 	     (unsigned long long)(counters(&a).shrink_calls - c.shrink_calls),
