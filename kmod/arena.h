@@ -141,6 +141,7 @@ struct gca_reclaim {
  * @sweep_mark: where the last sweep began
  * @shrinkable: a scan may have met it: some chunk has been backed
  * @reclaim: episodes of reclaim
+ * @recount: gca_backing_recount() has something to do
  * @debugfs: directory
  */
 struct gca_arena {
@@ -161,6 +162,7 @@ struct gca_arena {
 	atomic_long_t idle_chunks;
 	bool shrinkable;
 	struct gca_reclaim reclaim;
+	bool recount;
 	struct gca_sweep_mark sweep_mark;
 	struct dentry *debugfs;
 };
@@ -180,7 +182,8 @@ int gca_backing_create(struct gca_arena *arena);
 void gca_backing_empty(struct gca_arena *arena);
 int gca_backing_back(void *host, u32 page, u32 npages);
 int gca_backing_ahead(void *host, u32 page, u32 npages);
-u64 gca_backing_release(void *host, u32 page, u32 npages);
+u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept);
+void gca_backing_recount(struct gca_arena *arena);
 u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept);
 int gca_backing_mmap(struct gca_arena *arena, struct vm_area_struct *vma);
 
