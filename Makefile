@@ -7,8 +7,9 @@
 #   make lint           checkpatch, sparse, W=1, headers on their own
 #   make bench-kernel instructions of each operation, beside user space
 #   make demo           depgraph on malloc, process backend and device
-#   make install        library, headers, pkg-config file  (PREFIX, DESTDIR)
-#   make install-module the module, for the kernel of KDIR
+#   make install        library, headers, pkg-config file, manual  (PREFIX, DESTDIR)
+#   make install-module the module, for the kernel of KDIR, and its udev rule
+#   make install-dkms   its sources for dkms, which builds it for every kernel
 #   make uninstall      what make install put there
 #
 # Sources are found by wildcard.  Everything is built under build/, the module
@@ -22,6 +23,7 @@ PREFIX		?= /usr/local
 LIBDIR		?= $(PREFIX)/lib
 INCLUDEDIR	?= $(PREFIX)/include
 BINDIR		?= $(PREFIX)/bin
+MANDIR		?= $(PREFIX)/share/man
 
 B		:= build
 CC		?= cc
@@ -67,8 +69,33 @@ canary:
 	@scripts/link-module-sources $(CANARY) selftests/vm/canary
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(CANARY)/selftests/vm/canary modules
 
+# Root of both; kbuild's own name for it.
+INSTALL_MOD_PATH ?= $(DESTDIR)
+UDEVDIR	?= /lib/udev/rules.d
+# The module's directory is kbuild's choice, or the distribution's.
+MODULE_PATHS = $(foreach d,updates extra,$(INSTALL_MOD_PATH)/lib/modules/$(KREL)/$(d)/kmod/gcarena.ko*)
+
+# Not signed: the key of Debian's kernels is not here, dkms has one of its own.
+# depmod by ourselves: kbuild does without if the headers have no System.map.
+.PHONY: uninstall-module install-dkms
 install-module: module
-	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODDIR) modules_install
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODDIR) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) \
+		CONFIG_MODULE_SIG_ALL= DEPMOD=true modules_install
+	PATH=$$PATH:/sbin depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(KREL)
+	$(INSTALL) -d $(INSTALL_MOD_PATH)$(UDEVDIR)
+	$(INSTALL) -m 644 udev/60-gcarena.rules $(INSTALL_MOD_PATH)$(UDEVDIR)/60-gcarena.rules
+
+uninstall-module:
+	rm -f $(MODULE_PATHS) $(INSTALL_MOD_PATH)$(UDEVDIR)/60-gcarena.rules
+	PATH=$$PATH:/sbin depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(KREL)
+
+# What dkms builds from, for "dkms install gcarena/$(VERSION)" and every later kernel.
+DKMSDIR	?= /usr/src/gcarena-$(VERSION)
+install-dkms:
+	for f in $$(find Kbuild dkms.conf kmod uapi -name Kbuild -o -name dkms.conf -o -name '*.[ch]' ! -name '*.mod.c'); do \
+		$(INSTALL) -D -m 644 $$f $(DESTDIR)$(DKMSDIR)/$$f || exit; done
+	$(INSTALL) -d $(DESTDIR)$(UDEVDIR)
+	$(INSTALL) -m 644 udev/60-gcarena.rules $(DESTDIR)$(UDEVDIR)/60-gcarena.rules
 
 # ---------------------------------------------------------------- library
 
@@ -138,10 +165,14 @@ $(B)/gcarena.pc: lib/gcarena.pc.in FORCE
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
-.PHONY: FORCE install uninstall
+.PHONY: FORCE man install uninstall
 FORCE:
 
-install: lib
+# From the comments in the sources; it takes no time.
+man:
+	scripts/man-pages $(B)/man
+
+install: lib man
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/linux
 	$(INSTALL) -m 644 $(B)/libgcarena.a $(DESTDIR)$(LIBDIR)/libgcarena.a
 	$(INSTALL) -m 755 $(B)/$(SONAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
@@ -149,8 +180,13 @@ install: lib
 	$(INSTALL) -m 644 $(B)/gcarena.pc $(DESTDIR)$(LIBDIR)/pkgconfig/gcarena.pc
 	$(INSTALL) -m 644 lib/include/gcarena.h $(DESTDIR)$(INCLUDEDIR)/gcarena.h
 	$(INSTALL) -m 644 uapi/linux/gcarena.h $(DESTDIR)$(INCLUDEDIR)/linux/gcarena.h
+	for s in 3 4 7; do \
+		$(INSTALL) -d $(DESTDIR)$(MANDIR)/man$$s && \
+		$(INSTALL) -m 644 $(B)/man/*.$$s $(DESTDIR)$(MANDIR)/man$$s || exit; \
+	done
 
-uninstall:
+uninstall: man
+	cd $(B)/man && for f in *.[347]; do rm -f $(DESTDIR)$(MANDIR)/man$${f##*.}/$$f; done
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libgcarena.a libgcarena.so $(SONAME) pkgconfig/gcarena.pc)
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,gcarena.h linux/gcarena.h)
 
@@ -227,10 +263,13 @@ $(B)/asan/selftests/lib/%: selftests/lib/%.c $(B)/asan/libgcarena.a
 	@mkdir -p $(@D)
 	$(TEST_LINK) $(ASAN_CFLAGS) -o $@ $< $(B)/asan/libgcarena.a $(LIB_LDLIBS)
 
+# Of programs that are not for the machine's word size.
+GUEST_ARCH_compat32 := -m32 -D_FILE_OFFSET_BITS=64
+
 # Nothing but the contract: no library between the test and the kernel.
 $(B)/selftests/guest/%: selftests/guest/%.c
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE -Iuapi -Iselftests $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
+	$(CC) -D_GNU_SOURCE $(GUEST_ARCH_$*) -Iuapi -Iselftests $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
 
 # ------------------------------------------------------------------ bench
 
