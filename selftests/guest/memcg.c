@@ -91,8 +91,8 @@ static void test_limit(struct arena *a)
 
 	/* At the limit there may be no room left for a page table. */
 	for (got = 0; got < 2; got++) {
-		(void)*(volatile uint64_t *)a->bits[got];
-		(void)*(volatile uint64_t *)(a->bits[got] + LIMIT / PAGE * GCARENA_LINE_WORDS);
+		__atomic_load_n(a->bits[got], __ATOMIC_RELAXED);
+		__atomic_load_n(a->bits[got] + LIMIT / PAGE * GCARENA_LINE_WORDS, __ATOMIC_RELAXED);
 	}
 	n = fill(a, &err);
 	eq(err, -ENOMEM, "at memory.max a refill says -ENOMEM");

@@ -12,13 +12,13 @@
 
 #include "core_host.h"
 
-/* As in lib/shim: where complaints go if somebody wants to count them. */
+/* As in lib/shim, but only to count them: where complaints go. */
 static void (*gca_complaint)(const char *text);
 
 #undef gca_complain
 #define gca_complain(format, ...) do { \
 	if (gca_complaint) \
-		gca_complaint(format); \
+		gca_complaint(""); \
 	else \
 		pr_err("gcarena: " format "\n", ##__VA_ARGS__); \
 } while (0)
