@@ -56,10 +56,14 @@ int linux_case_init(struct kunit *test)
 void linux_case_exit(struct kunit *test)
 {
 	struct linux_case *lc = test->priv;
+	int left = 10000;	/* ms */
 
 	if (!lc)
 		return;
 	if (lc->arena) {
+		/* The case's thread says that it is done before it exits. */
+		for (; !READ_ONCE(lc->arena->dead) && left > 0; left -= 10)
+			msleep(10);
 		KUNIT_EXPECT_TRUE_MSG(test, lc->arena->dead, "the arena dies with its mm");
 		gca_arena_destroy(lc->arena);
 	}
