@@ -98,6 +98,8 @@ static void answer(struct gca_mutator *mutator, enum handshake what)
 	case HANDSHAKE_BLACK:
 		turn_black(mutator);
 		break;
+	case HANDSHAKE_SETTLE:
+		break;
 	case HANDSHAKE_SCAN:
 		scan(mutator);
 		break;

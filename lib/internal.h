@@ -186,6 +186,7 @@ enum mutator_state {
 enum handshake {
 	HANDSHAKE_NONE,
 	HANDSHAKE_BLACK,	/* barrier and black allocation on */
+	HANDSHAKE_SETTLE,	/* nothing: what was under way at the first is over */
 	HANDSHAKE_SCAN,		/* shade registers, stack and frames */
 	HANDSHAKE_FLUSH,	/* hand over what was shaded */
 	HANDSHAKE_WHITE,	/* marking is over, generation flipped: spans back */

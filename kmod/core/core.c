@@ -302,7 +302,7 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 				args->nr_ready++;
 				continue;
 			}
-			if (budget && gca_sweep_one(core, args->span_class)) {
+			if (budget && gca_sweep_one(core, args->span_class, true)) {
 				deepen(level, GCA_LEVEL_SWEEP);
 				core->counters.refill_swept++;
 				budget--;

@@ -218,6 +218,11 @@ static inline u64 gca_page_bytes(u64 npages)
 	return npages << GCARENA_PAGE_SHIFT;
 }
 
+static inline bool gca_class_large(const struct gca_class *cls)
+{
+	return cls->flags & GCARENA_CLASS_LARGE;
+}
+
 static inline bool gca_class_manual(const struct gca_class *cls)
 {
 	return cls->flags & GCARENA_CLASS_MANUAL;
@@ -252,7 +257,7 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 void gca_span_hold(struct gca_core *core, u32 page, u16 flags, struct gcarena_span *span);
 int gca_span_give_back(struct gca_core *core, const struct gcarena_span *span)
 	__must_hold(&core->lock);
-bool gca_span_settle(struct gca_core *core, u32 page) __must_hold(&core->lock);
+bool gca_span_settle(struct gca_core *core, u32 page, bool wanted) __must_hold(&core->lock);
 void gca_span_now_current(struct gca_core *core, struct gca_record *record);
 
 /* rows.c: rows of the span table, lines of the bitmaps */
@@ -270,7 +275,7 @@ u32 gca_central_pop_unswept(struct gca_core *core, u16 span_class);
 u32 gca_central_unswept_class(struct gca_core *core, u32 from);
 
 /* sweep.c */
-bool gca_sweep_one(struct gca_core *core, u16 span_class) __must_hold(&core->lock);
+bool gca_sweep_one(struct gca_core *core, u16 span_class, bool wanted) __must_hold(&core->lock);
 u32 gca_sweep_some(struct gca_core *core, u32 nr) __must_hold(&core->lock);
 void gca_sweep_check_done(struct gca_core *core);
 

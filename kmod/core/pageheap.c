@@ -97,6 +97,8 @@ static u32 best_run(const struct gca_chunk *chunk, u32 npages)
 		if (end - from >= npages && end - from < best_length) {
 			best = from;
 			best_length = end - from;
+			if (best_length == npages)
+				break;
 		}
 		from = end;
 	}
