@@ -951,7 +951,34 @@ struct gca_stats {
 	uint64_t stalls;	/* waits of an allocation for a cycle to end */
 	uint64_t stall_ns;
 	uint64_t sweep_assisted; /* spans swept by allocating threads, for pace */
+	uint64_t stop_unscheduled_ns; /* of stops: waits for a CPU, taken off the pauses */
 };
+
+/*
+ * struct gca_account - where threads' time went, in nanoseconds since they attached
+ *
+ * The states add up to wall_ns.  Those from assist_ns on are lost to the collector.
+ */
+struct gca_account {
+	size_t size;		/* in: sizeof(struct gca_account) */
+	uint64_t wall_ns;
+	uint64_t running_ns;
+	uint64_t blocked_ns;	/* in blocking regions */
+	uint64_t unscheduled_ns; /* ready to run, and without a CPU */
+	uint64_t assist_ns;	/* marking, to pay for what was allocated */
+	uint64_t stall_ns;	/* allocations waiting for a cycle to end */
+	uint64_t gate_ns;	/* weak loads waiting for the end of marking */
+	uint64_t handshake_ns;	/* answering the collector, or stopped by it */
+	uint64_t refill_ns;	/* fetching spans */
+	/* The least part of any window of 1, 10 and 100 ms that was not lost to the
+	 * collector, in thousandths; of several threads the least.
+	 */
+	uint32_t mmu[4];
+};
+
+/* -EINVAL: size.  The calling thread's; and all threads', those gone included. */
+GCA_API int gca_account(struct gca_mutator *mutator, struct gca_account *account);
+GCA_API int gca_account_all(struct gca_heap *heap, struct gca_account *account);
 
 /* -EINVAL: size.  Never stops a mutator. */
 GCA_API int gca_stats(struct gca_heap *heap, struct gca_stats *stats);
