@@ -303,6 +303,7 @@ struct gca_mutator {
 				 */
 	/* To be marked: words, not yet looked at, [shades, abi.shades). */
 	uintptr_t shades[SHADES_MAX];
+	uint64_t held_bytes;	/* of spans that it has, spent ones not */
 	uintptr_t tiny;		/* where the next tiny object may go */
 	uintptr_t tiny_end;
 	uint64_t uncounted;	/* bytes of closed runs that the heap does not know yet */
@@ -410,6 +411,8 @@ void alloc_count(struct gca_mutator *mutator);
  * safepoint.
  */
 int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_span *span);
+/* Owner, about to block: gives spans back if there are many that might. */
+void alloc_before_block(struct gca_mutator *mutator);
 /* Returns @mutator's spent spans. */
 void alloc_return_spent(struct gca_mutator *mutator);
 

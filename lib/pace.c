@@ -381,14 +381,14 @@ static bool period_over(const struct gca_heap *heap)
 	       now_ns() - get(&heap->gc_ended_ns) >= period;
 }
 
-/* Once for each episode. */
+/* Once for each episode of reclaim; towards the limit the goal is pace enough. */
 static bool pressure_new(struct gca_heap *heap)
 {
 	const struct gcarena_status *status = heap->status;
 	uint64_t sequence = get(&status->pressure_sequence), seen = get(&heap->pressure_seen);
 
 	if (likely(sequence == seen) ||
-	    __atomic_load_n(&status->pressure, __ATOMIC_RELAXED) == GCARENA_PRESSURE_NONE)
+	    !(get(&status->pressure_causes) & GCARENA_PRESSURE_RECLAIM))
 		return false;
 	return __atomic_compare_exchange_n(&heap->pressure_seen, &seen, sequence, false,
 					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);

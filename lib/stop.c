@@ -354,6 +354,8 @@ void gca_blocking_begin(struct gca_mutator *mutator)
 {
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
 		return;
+	if (!mutator->depth)
+		alloc_before_block(mutator);
 	blocked_enter(mutator);
 }
 

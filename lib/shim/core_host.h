@@ -130,6 +130,8 @@ static inline void hlist_del_init(struct hlist_node *node)
 	struct hlist_node *entry_node = (node); \
 	entry_node ? container_of(entry_node, type, member) : NULL; })
 
+#define hlist_entry(node, type, member)	container_of(node, type, member)
+
 #define hlist_for_each_entry(pos, head, member) \
 	for (pos = hlist_entry_or_null((head)->first, __typeof__(*pos), member); pos; \
 	     pos = hlist_entry_or_null((pos)->member.next, __typeof__(*pos), member))

@@ -254,6 +254,11 @@ u64 process_clock_ns(clockid_t clock)
 	return now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
+static u64 op_now(void *host)
+{
+	return process_clock_ns(CLOCK_MONOTONIC);
+}
+
 static const struct gca_host_ops process_ops = {
 	.back = op_back,
 	.release = op_release,
@@ -266,6 +271,7 @@ static const struct gca_host_ops process_ops = {
 	.sweep_done = op_sweep_done,
 	.transit_wait = op_transit_wait,
 	.transit_wake = op_transit_wake,
+	.now = op_now,
 };
 
 /* The worker. */
