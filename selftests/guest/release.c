@@ -172,7 +172,7 @@ static void khugepaged_hard(void)
 	}
 }
 
-static long full_scans(void)
+static long scans_so_far(void)
 {
 	FILE *f = fopen(THP "khugepaged/full_scans", "r");
 	long n = -1;
@@ -187,9 +187,9 @@ static long full_scans(void)
 /* One that had begun, and three from their beginning. */
 static bool scanned(void)
 {
-	long until = full_scans() + 4;
+	long until = scans_so_far() + 4;
 
-	return g_wait_for(full_scans() >= until, 20000);
+	return g_wait_for(scans_so_far() >= until, 20000);
 }
 
 #define HELD_PAGES	32
@@ -216,9 +216,12 @@ static int holes_filled(struct arena *a, bool *all_scanned)
 			give(a, &spans[i]);
 	}
 	g_scavenge(a, GCARENA_SCAVENGE_ALL, 0);
-	for (int chunk = 0; chunk < BROKEN; chunk++)
+	for (int chunk = 0; chunk < BROKEN; chunk++) {
+		char *at = g_addr(a, chunk * CHUNK_PAGES + chunk * HELD_PAGES);
+
 		for (unsigned long i = 0; i < HELD_PAGES * PAGE; i += BASE_PAGE)
-			*(volatile char *)(g_addr(a, chunk * CHUNK_PAGES + chunk * HELD_PAGES) + i) = 1;
+			*(volatile char *)(at + i) = 1;
+	}
 	*all_scanned = scanned();
 	for (int chunk = 0; chunk < BROKEN + GONE; chunk++)
 		filled += (chunk < BROKEN ? CHUNK_PAGES - HELD_PAGES : CHUNK_PAGES) -
@@ -275,13 +278,13 @@ static int ask(struct arena *a, uint32_t chunk)
 	return madvise(g_addr(a, chunk * CHUNK_PAGES), CHUNK, MADV_COLLAPSE) ? -errno : 0;
 }
 
-static void cycle(struct arena *a)
+static void one_cycle(struct arena *a)
 {
 	struct gcarena_stats stats;
 
 	g_stats(a, &stats);
 	if (g_start_sweep(a, stats.generation) || g_assist(a))
-		bail("a cycle");
+		bail("sweep");
 }
 
 static void test_collapse(void)
@@ -301,9 +304,9 @@ static void test_collapse(void)
 			give(&a, &spans[i]);
 	eq(g_scavenge(&a, GCARENA_SCAVENGE_ALL, 0), 16 * (long)PAGE, "C4 a chunk is broken");
 	eq(a.status->nr_collapse, 0, "C4 and not named at once");
-	cycle(&a);
+	one_cycle(&a);
 	eq(a.status->nr_collapse, 0, "C4 nor after a cycle");
-	cycle(&a);
+	one_cycle(&a);
 	eq(a.status->nr_collapse, 1, "C4 but then");
 	eq(a.status->collapse[0], 0, "C4 the chunk that was broken");
 	ok(ask(&a, 0) < 0, "C4 it does not collapse by itself");
@@ -323,13 +326,13 @@ static void test_collapse(void)
 	eq(bad, 0, "C4 contents are unharmed");
 	eq(g_debugfs_stat(a.setup.id, "collapsed"), 1, "C4 counted");
 	eq(g_debugfs_stat(a.setup.id, "heap_released"), 0, "C4 nothing is released now");
-	cycle(&a);
+	one_cycle(&a);
 	eq(a.status->nr_collapse, 0, "C4 nor named");
 	eq(g_scavenge(&a, GCARENA_SCAVENGE_ALL, 0), 16 * (long)PAGE, "C4 what it filled can go");
 	for (int i = 0; i < 3; i++)
-		cycle(&a);
+		one_cycle(&a);
 	eq(a.status->nr_collapse, 0, "C4 broken again, it waits longer than before");
-	cycle(&a);
+	one_cycle(&a);
 	eq(a.status->nr_collapse, 1, "C4 and is named then");
 	collapse(&a, 0, GCARENA_COLLAPSE_BEGIN, NULL);
 	eq(collapse(&a, 0, 0, &huge), 0, "C4 told without having asked");
