@@ -345,6 +345,7 @@ static bool next_span(struct gca_mutator *mutator, unsigned int class)
 	bool by_object = info->flavour == GCA_FLAVOUR_NOSCAN || mutator->heap->slow_alloc;
 	uintptr_t base;
 
+	pace_assist(mutator);
 	for (;;) {
 		if (holding->span.npages) {
 			spend(mutator, &holding->span);
@@ -463,6 +464,7 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 	enum { SWEEP, COLLECT, SCAVENGE, HANDLER } step = SWEEP;
 	struct gca_heap *heap = mutator->heap;
 	unsigned int rounds = 0, tries = 0;
+	bool thrashing = __atomic_load_n(&heap->thrashing, __ATOMIC_RELAXED);
 	int error;
 
 	for (;;) {
@@ -497,8 +499,11 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 			return 0;
 		if (error != -ENOMEM)
 			return fail(heap, error, size);
-		if (step == SCAVENGE && ++rounds < MEMORY_ROUNDS &&
-		    __atomic_load_n(&heap->last_freed, __ATOMIC_RELAXED) >= MEMORY_WORTH)
+		/* Cycles that free next to nothing would be all that still happens. */
+		if (step == SWEEP && thrashing)
+			step = SCAVENGE;
+		else if (step == SCAVENGE && !thrashing && ++rounds < MEMORY_ROUNDS &&
+			 __atomic_load_n(&heap->last_freed, __ATOMIC_RELAXED) >= MEMORY_WORTH)
 			step = COLLECT;
 		else if (step != HANDLER)
 			step++;
@@ -526,7 +531,7 @@ static int refill_small(struct gca_mutator *mutator, unsigned int class, size_t 
 		if (next_run(mutator, class) || next_span(mutator, class))
 			return 0;
 		count_out(mutator);
-		cycle_poll(mutator);
+		pace_poll(mutator, 0);
 		if (holding->batch < BATCH_FIRST)
 			holding->batch = BATCH_FIRST;
 		nr = holding->batch;
@@ -650,7 +655,7 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	}
 	npages = (uint32_t)(size / GCARENA_PAGE_SIZE + 1);
 	bytes = (size_t)npages << GCARENA_PAGE_SHIFT;
-	cycle_poll_for(mutator, bytes);
+	pace_poll(mutator, bytes);
 	error = refill(mutator, class, npages, &span, &nr);
 	if (error == -ENOMEM)
 		error = refill_hard(mutator, class, npages, &span, &nr, size);
@@ -733,7 +738,7 @@ int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_sp
 	uint32_t nr = 1;
 	int error;
 
-	cycle_poll_for(mutator, bytes);
+	pace_poll(mutator, bytes);
 	error = refill(mutator, CLASS_MANUAL, npages, span, &nr);
 	if (error == -ENOMEM)
 		return refill_hard(mutator, CLASS_MANUAL, npages, span, &nr, bytes);

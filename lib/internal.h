@@ -26,6 +26,7 @@
 #include "gcarena.h"
 #include "debug.h"
 #include "fault.h"
+#include "pacer.h"
 #include "special.h"
 
 _Static_assert(sizeof(void *) == 8, "libgcarena needs 64-bit pointers");
@@ -249,6 +250,8 @@ struct gca_mutator {
 	uint32_t epoch;		/* index into heap->allocated */
 	uint64_t *mark_bits;	/* where black allocation marks; NULL: white */
 	uint64_t wakes;		/* times it left a blocking region */
+	uint64_t charged;	/* total_alloc that was paid for */
+	int64_t debt;		/* bytes to scan; below 0: scanned in advance */
 	uint64_t quiet_since;	/* wakes when a proxy made it black; UINT64_MAX: it
 				 * has answered itself in this cycle
 				 */
@@ -319,9 +322,12 @@ void handshake_scan_stopped(struct gca_heap *heap);
 int concurrent_run(struct gca_mutator *mutator, bool forced);
 /* Asks for a cycle, if none is under way: which one, or 0 as above. */
 uint64_t concurrent_request(struct gca_heap *heap);
-/* Waits while blocked until that cycle is over, @ns at most. */
-void concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns);
+/* Waits while blocked until that cycle is over, @ns at most; true: it is. */
+bool concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns);
+bool concurrent_over(struct gca_heap *heap, uint64_t cycle);
 void concurrent_open(struct gca_heap *heap);
+/* The period has changed. */
+void concurrent_wake(struct gca_heap *heap);
 /* Ends the thread, after the cycle that it is at. */
 void concurrent_close(struct gca_heap *heap);
 
@@ -465,7 +471,8 @@ struct work {
 	uint32_t share;		/* per cent of the CPUs */
 	uint32_t waiters;	/* mutators that wait for the cycle; written under lock */
 	uint64_t marked;	/* objects ever marked by mutators */
-	uint64_t scanned;	/* bytes ever scanned by workers */
+	uint64_t scanned;	/* bytes ever scanned, by workers and mutators */
+	int64_t credit;		/* of those in this cycle by workers, not yet claimed */
 	uint64_t cpu_ns;	/* CPU time ever used by workers */
 };
 
@@ -476,6 +483,8 @@ uint64_t work_bytes(struct gca_heap *heap);
 void work_wait_begin(struct gca_heap *heap);
 void work_wait_end(struct gca_heap *heap);
 void work_prepare(struct gca_heap *heap);
+/* A mutator, black: scans some @bytes; how many, 0 if there was nothing. */
+uint64_t work_assist(struct gca_heap *heap, uint64_t bytes);
 int thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg);
 
 /* World stopped, sweep complete: fills bitmap[(generation + 1) & 1]. */
@@ -513,15 +522,6 @@ void barrier_shade(struct gca_mutator *mutator, void *value);
 
 /* --------------------------------------------------------------- cycle.c */
 
-/* Owner, running: collects when the heap has reached its goal, or would with
- * @bytes more.
- */
-void cycle_poll_for(struct gca_mutator *mutator, size_t bytes);
-static inline void cycle_poll(struct gca_mutator *mutator)
-{
-	cycle_poll_for(mutator, 0);
-}
-
 /* Owner, running, world not held: one whole cycle begun after the call; its sweep
  * may still be under way.
  */
@@ -530,13 +530,28 @@ int cycle_run(struct gca_mutator *mutator, bool forced);
 int cycle_finish_sweep(struct gca_mutator *mutator);
 /* Owner, running: everything free goes back to the system. */
 int cycle_scavenge_all(struct gca_mutator *mutator, size_t *released);
-/* World held or heap not yet shared: goal and policy from heap_live. */
-int cycle_set_goal(struct gca_heap *heap);
 /* Any thread, if a mutator's then blocked: as cycle_finish_sweep(). */
 int cycle_finish_sweep_for(struct gca_heap *heap);
 /* World held, marking done: the mark bitmap becomes the truth of every span. */
 int cycle_flip(struct gca_heap *heap);
 void cycle_note_peak(struct gca_heap *heap);
+
+/* ---------------------------------------------------------------- pace.c */
+
+/* Owner, running: collects when it is time to, or would be with @bytes more. */
+void pace_poll(struct gca_mutator *mutator, size_t bytes);
+/* Owner, running, spans in its hands: pays for what was allocated, if it must. */
+void pace_assist_slow(struct gca_mutator *mutator);
+static inline void pace_assist(struct gca_mutator *mutator)
+{
+	if (unlikely(mutator->mark_bits))
+		pace_assist_slow(mutator);
+}
+
+/* World held, or heap not yet shared. */
+int pace_set(struct gca_heap *heap);
+void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle);
+int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pacer_cycle *cycle);
 
 /* --------------------------------------------------------------- stats.c */
 
@@ -551,6 +566,7 @@ struct pause_stats {		/* stats.lock held */
 
 uint64_t now_ns(void);
 uint64_t thread_cpu_ns(void);
+uint64_t process_cpu_ns(void);
 void pause_record(struct pause_stats *pauses, uint64_t ns);
 uint64_t pause_quantile(const struct pause_stats *pauses, unsigned int per_mille);
 
@@ -583,7 +599,9 @@ struct gca_heap {
 	uint32_t nr_mutators;
 	struct roots roots;
 	struct gcarena_policy policy;
-	int percent;		/* GCA_PERCENT_OFF or above 0 */
+	struct pacer pacer;
+	uint64_t gc_seen_ns;	/* CPU time that the pacer has been told of */
+	uint64_t cpu_seen_ns;
 	struct mark_stack mark_stack; /* while marking: the cycle's thread's */
 	uint64_t trimmed;	/* heap_idle when the tables were last trimmed */
 
@@ -606,7 +624,20 @@ struct gca_heap {
 	uint64_t last_freed;	/* bytes that it found dead */
 	uint64_t next_gc;	/* of heap_live + allocated; UINT64_MAX: off */
 	uint64_t trigger;	/* of the same: where a concurrent cycle starts */
-	uint64_t runway;	/* bytes that are expected to be allocated in one */
+	uint64_t expected;	/* bytes to scan in this cycle */
+	uint64_t scan_begun;	/* work.scanned when it began */
+	uint64_t assist_on;	/* mutators assist */
+	uint64_t assists;
+	uint64_t assist_bytes;
+	uint64_t assist_ns;
+	uint64_t mark_ns;	/* of the clock */
+	uint64_t stalls;	/* waits for a cycle's end */
+	uint64_t stall_ns;
+	uint64_t sweep_spans;	/* unswept when the sweep began */
+	uint64_t sweep_assisted; /* spans swept by refills */
+	uint64_t period_ns;	/* without a cycle at most; 0: any */
+	uint64_t pressure_seen;	/* status->pressure_sequence that a cycle came of */
+	bool thrashing;		/* the pacer's */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
 	uint64_t peak_inuse;
@@ -636,7 +667,7 @@ struct gca_heap {
 	uint64_t gc_forced;	/* the same, by gca_collect() */
 	uint64_t gc_begun;
 	uint64_t gc_finished;
-	uint64_t gc_ended_ns;	/* the collector's: end of the cycle before */
+	uint64_t gc_ended_ns;	/* atomic: end of the cycle before */
 	int gc_error;		/* of the last finished one */
 
 	pthread_mutex_t stats_lock;

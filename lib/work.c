@@ -36,6 +36,9 @@
 #define GIVE_MAX	1024u
 /* Given before a sleep: others may need all of it, but not wait for the copy. */
 #define GIVE_SLEEP	4096u
+/* Entries that a mutator takes at a time, and has room for. */
+#define ASSIST_TAKE	32u
+#define ASSIST_ENTRIES	256u
 /* Kept mapped from cycle to cycle; the rest goes back. */
 #define STACK_KEEP	(1 * MIB)
 /* Slots of registered ranges between two chances for others to take world. */
@@ -220,13 +223,21 @@ static void throttle(struct worker *worker)
 	worker->looked = now_ns();
 }
 
+static void note_scanned(struct worker *worker)
+{
+	struct marker *marker = &worker->marker;
+	int64_t scanned = (int64_t)TICK_WORK - marker->left;
+
+	__atomic_add_fetch(&worker->work->scanned, (uint64_t)scanned, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&worker->work->credit, scanned, __ATOMIC_RELAXED);
+	marker->left = TICK_WORK;
+}
+
 static bool worker_tick(struct marker *marker)
 {
 	struct worker *worker = (struct worker *)marker;
 
-	__atomic_add_fetch(&worker->work->scanned, (uint64_t)(TICK_WORK - marker->left),
-			   __ATOMIC_RELAXED);
-	marker->left = TICK_WORK;
+	note_scanned(worker);
 	give(worker, POOL_LOW, GIVE_MAX);
 	throttle(worker);
 	return true;
@@ -253,8 +264,7 @@ static void fold(struct worker *worker)
 	work->result.objects += marker->result.objects;
 	work->result.scanned += marker->result.scanned;
 	memset(&marker->result, 0, sizeof(marker->result));
-	__atomic_add_fetch(&work->scanned, (uint64_t)(TICK_WORK - marker->left), __ATOMIC_RELAXED);
-	marker->left = TICK_WORK;
+	note_scanned(worker);
 	work->pool.overflow |= marker->stack->overflow;
 	marker->stack->overflow = false;
 	count_cpu(worker);
@@ -732,6 +742,54 @@ void mark_heap(struct gca_heap *heap, struct mark_result *result)
 		;
 	special_end(heap, &worker.marker.visitor);
 	phase_end(heap, result);
+}
+
+static bool assist_tick(struct marker *marker)
+{
+	return false;
+}
+
+/**
+ * work_assist - scan some grey objects, if there are any to be had
+ * @heap: the heap; the calling thread is a black mutator
+ * @bytes: about how much
+ *
+ * Return: the bytes scanned; 0: there were none.
+ */
+uint64_t work_assist(struct gca_heap *heap, uint64_t bytes)
+{
+	struct work *work = &heap->work;
+	uint64_t entries[ASSIST_ENTRIES], scanned;
+	struct mark_stack stack = { .entries = entries, .max = ASSIST_ENTRIES, .fixed = true };
+	struct marker marker;
+
+	if (!__atomic_load_n(&work->pool.nr, __ATOMIC_RELAXED))
+		return 0;
+	pthread_mutex_lock(&work->lock);
+	if (!work->open || work->stopped || !work->pool.nr) {
+		pthread_mutex_unlock(&work->lock);
+		return 0;
+	}
+	pool_take(work, &stack, ASSIST_TAKE);
+	work->busy++;
+	pthread_mutex_unlock(&work->lock);
+	marker_init(&marker, heap, &stack);
+	marker.tick = assist_tick;
+	marker.left = (int64_t)bytes;
+	marker_drain(&marker);
+	scanned = marker.result.scanned;
+	__atomic_add_fetch(&work->scanned, scanned, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&work->lock);
+	if (stack_left(&stack) && !pool_add(work, &entries[stack.low], stack_left(&stack)))
+		work->pool.overflow = true;
+	work->busy--;
+	work->result.bytes += marker.result.bytes;
+	work->result.objects += marker.result.objects;
+	work->result.scanned += scanned;
+	if (work->waiting && !work->busy && !work->pool.nr)
+		pthread_cond_broadcast(&work->changed);
+	pthread_mutex_unlock(&work->lock);
+	return scanned;
 }
 
 /**

@@ -68,8 +68,8 @@ enum gca_mode {
  * @percent: GC percent as Go's GOGC; 0 means GCA_PERCENT_DEFAULT
  * @heap_size: address space in bytes, rounded up to 2 MiB; 0 means 64 GiB, or
  *	what RLIMIT_AS leaves of it
- * @limit: bytes of memory in use at most, 0 for none (as Go's GOMEMLIMIT, but
- *	an allocation that cannot be met fails)
+ * @limit: bytes of memory at most, in use, metadata and reserve; 0 for none (as
+ *	Go's GOMEMLIMIT, but an allocation that cannot be met fails)
  * @device: path of the device, NULL for /dev/gcarena
  * @share: per cent of the CPUs that marking beside the program may use, up to 100;
  *	0 means 25.  A thread that waits for a cycle adds the CPU it does not use
@@ -113,6 +113,12 @@ GCA_API enum gca_backend gca_backend(const struct gca_heap *heap);
 /* At run time; both return the previous value and act at once. */
 GCA_API int gca_set_percent(struct gca_heap *heap, int percent);
 GCA_API size_t gca_set_limit(struct gca_heap *heap, size_t bytes);
+/* Whether threads that allocate while marking is on help to mark, as they do at first;
+ * else they wait when the heap is at its goal.
+ */
+GCA_API bool gca_set_assist(struct gca_heap *heap, bool on);
+/* How many milliseconds may pass without a cycle, 120000 at first; 0: any. */
+GCA_API uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms);
 
 /* Called when an allocation of @size bytes cannot be met, after the heap has
  * collected and scavenged: true to try once more (after a cycle, so clearing
@@ -211,7 +217,8 @@ struct gca_run {
 };
 
 /* The pointer slots of @object, and nothing else, by gca_visit().  May run
- * beside the mutators: reads only fields fixed before publication.
+ * beside the mutators, and on several threads at once: reads only fields fixed
+ * before publication.
  */
 typedef void (*gca_trace_fn)(const void *object, size_t size, struct gca_visitor *visitor);
 
@@ -901,6 +908,13 @@ struct gca_stats {
 	uint64_t finalizers_ready;
 	uint64_t finalizers_run;	/* called since open */
 	uint64_t gate_wait_ns;	/* that weak loads waited for cycles' ends */
+	uint64_t mark_ns;	/* of the clock, that concurrent cycles marked for */
+	uint64_t assists;	/* times that an allocating thread marked */
+	uint64_t assist_bytes;	/* that it scanned */
+	uint64_t assist_ns;	/* that it took */
+	uint64_t stalls;	/* waits of an allocation for a cycle to end */
+	uint64_t stall_ns;
+	uint64_t sweep_assisted; /* spans swept by allocating threads, for pace */
 };
 
 /* -EINVAL: size.  Never stops a mutator. */

@@ -254,8 +254,9 @@ static void trace_variant(const void *object, size_t size, struct gca_visitor *v
 {
 	const struct variant *variant = object;
 
-	calls++;
-	size_seen = size;
+	/* Several threads may mark. */
+	__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&size_seen, size, __ATOMIC_RELAXED);
 	if (variant->tag == 1)
 		for (unsigned int i = 0; i < 40; i += 2)
 			gca_visit(visitor, &variant->u.ref[i]);
