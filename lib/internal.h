@@ -633,6 +633,7 @@ struct gca_heap {
 	const struct backend_ops *ops;
 	void *backend;		/* the backend's own */
 	enum gca_backend backend_kind;
+	bool has_reserve;	/* the backend can back chunks ahead of demand */
 	enum gca_mode mode;
 	bool debug_verify;
 	bool debug_shadow;
@@ -686,6 +687,7 @@ struct gca_heap {
 	uint64_t sweep_assisted; /* spans swept by refills */
 	uint64_t period_ns;	/* without a cycle at most; 0: any */
 	uint64_t pressure_seen;	/* status->pressure_sequence that a cycle came of */
+	uint64_t pressure_told;	/* that the program knows of, and the level; see pace.c */
 	bool thrashing;		/* the pacer's */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
@@ -726,6 +728,8 @@ struct gca_heap {
 	/* world held; read by whoever calls them */
 	gca_failure_fn failure;
 	void *failure_arg;
+	gca_pressure_fn pressure;
+	void *pressure_arg;
 	gca_report_fn report;
 	void *report_arg;
 
