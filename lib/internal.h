@@ -160,6 +160,8 @@ struct backend_ops {
 	int (*sweep_assist)(struct gca_heap *heap, struct gcarena_sweep *args);
 	int (*scavenge)(struct gca_heap *heap, struct gcarena_scavenge *args);
 	int (*set_policy)(struct gca_heap *heap, const struct gcarena_policy *policy);
+	/* Collapses each and tells the arena. */
+	int (*collapse)(struct gca_heap *heap, struct gcarena_collapse *args);
 	int (*stats)(struct gca_heap *heap, struct gcarena_stats *stats);
 	int (*wait_sweep)(struct gca_heap *heap); /* until the sweep is complete */
 };
@@ -303,6 +305,7 @@ struct gca_mutator {
 				 */
 	/* To be marked: words, not yet looked at, [shades, abi.shades). */
 	uintptr_t shades[SHADES_MAX];
+	uint64_t held_bytes;	/* of spans that it has, spent ones not */
 	uintptr_t tiny;		/* where the next tiny object may go */
 	uintptr_t tiny_end;
 	uint64_t uncounted;	/* bytes of closed runs that the heap does not know yet */
@@ -348,8 +351,10 @@ void world_start(struct gca_heap *heap, struct gca_mutator *self);
 
 /* World held: gives a claimed mutator free. */
 void mutator_unclaim(struct gca_mutator *mutator);
-/* Waits for an acknowledgment that is not one of @acks; the nth wait of a loop. */
-void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth);
+/* Waits for an acknowledgment that is not one of @acks; the nth wait of a loop that
+ * began then.
+ */
+void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth, uint64_t begin);
 void stop_acknowledge(struct gca_heap *heap);
 /* Concurrent cycles: a mutator was kept from running for so long. */
 void stop_note(struct gca_heap *heap, uint64_t ns);
@@ -408,6 +413,8 @@ void alloc_count(struct gca_mutator *mutator);
  * safepoint.
  */
 int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_span *span);
+/* Owner, about to block: gives spans back if there are many that might. */
+void alloc_before_block(struct gca_mutator *mutator);
 /* Returns @mutator's spent spans. */
 void alloc_return_spent(struct gca_mutator *mutator);
 
@@ -599,8 +606,14 @@ static inline void pace_assist(struct gca_mutator *mutator)
 
 /* World held, or heap not yet shared. */
 int pace_set(struct gca_heap *heap);
+/* Whether the hard heap size leaves room for @bytes more. */
+bool pace_may_grow(const struct gca_heap *heap, uint64_t bytes);
 void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle);
 int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pacer_cycle *cycle);
+
+/* -------------------------------------------------------------- cgroup.c */
+
+uint64_t cgroup_limit(const char *proc, const char *root);
 
 /* --------------------------------------------------------------- stats.c */
 
@@ -639,6 +652,7 @@ struct gca_heap {
 	bool debug_shadow;
 	bool debug_gctrace;
 	bool debug_poison;
+	bool debug_pacertrace;
 	bool slow_alloc;	/* mutators' abi.cache are the empty ones */
 	uint64_t open_ns;
 
@@ -686,6 +700,9 @@ struct gca_heap {
 	uint64_t sweep_spans;	/* unswept when the sweep began */
 	uint64_t sweep_assisted; /* spans swept by refills */
 	uint64_t period_ns;	/* without a cycle at most; 0: any */
+	uint64_t watchdog_ns;	/* without a safepoint until it is reported; 0: never */
+	uint64_t late_told;	/* when the last wait began that was reported; world held */
+	uint32_t follow_cgroup;	/* per cent of its limit that are ours; 0: not followed */
 	uint64_t pressure_seen;	/* status->pressure_sequence that a cycle came of */
 	uint64_t pressure_told;	/* that the program knows of, and the level; see pace.c */
 	bool thrashing;		/* the pacer's */
@@ -702,6 +719,7 @@ struct gca_heap {
 	uint64_t meta_bytes;	/* of the library's own, mapped and in use */
 	uint64_t gone_total_alloc; /* of mutators that detached */
 	uint64_t gone_mallocs;
+	uint64_t collapse_rest_ns; /* no collapsing before */
 	struct gca_account gone; /* of the same; world held */
 	uint64_t stop_unscheduled_ns; /* waits for a CPU that are not counted as stops */
 
@@ -754,9 +772,17 @@ int env_read(struct gca_config *config, struct gca_heap *heap);
 /* Fills gca_error() and returns @error, a negative errno. */
 int error_set(int error, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
 
-/* debug.c: to the report handler, or to stderr and abort. */
+/* debug.c: to the report handler, or to stderr. */
+void gca_warn(struct gca_heap *heap, const char *format, ...)
+	__attribute__((format(printf, 2, 3), cold));
+/* To the report handler, or to stderr and abort. */
 void gca_report(struct gca_heap *heap, const char *format, ...)
 	__attribute__((format(printf, 2, 3), cold));
+
+/* ------------------------------------------------------------ collapse.c */
+
+/* Any thread that is no running mutator. */
+void collapse_some(struct gca_heap *heap);
 
 /* -------------------------------------------------------------- tables.c */
 
