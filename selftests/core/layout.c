@@ -155,6 +155,11 @@
 	FIELD(gcarena_counters, cycles) \
 	FIELD(gcarena_counters, shrink_calls) \
 	FIELD(gcarena_counters, shrink_bytes) \
+	FIELD(gcarena_counters, heap_ready) \
+	FIELD(gcarena_counters, spans_ready) \
+	FIELD(gcarena_counters, refill_ready) \
+	FIELD(gcarena_counters, refill_hits) \
+	FIELD(gcarena_counters, ready_drained) \
 	STRUCT(gcarena_stats) \
 	FIELD(gcarena_stats, size) \
 	FIELD(gcarena_stats, flags) \

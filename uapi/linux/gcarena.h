@@ -283,6 +283,11 @@ struct gcarena_counters {
 	__u64 cycles;		/* sweeps started */
 	__u64 shrink_calls;	/* idle chunks that reclaim took up */
 	__u64 shrink_bytes;	/* that came free there */
+	__u64 heap_ready;	/* of heap_inuse: ready in per-CPU caches */
+	__u64 spans_ready;	/* spans there */
+	__u64 refill_ready;	/* spans handed out from there, since set-up */
+	__u64 refill_hits;	/* refills that needed nothing else */
+	__u64 ready_drained;	/* spans that left unused */
 };
 
 struct gcarena_stats {
