@@ -45,15 +45,18 @@
  */
 #define GCA_SHRINK_SEEKS	0
 
+/* In place of a chunk's index: what an arena has ready in its per-CPU caches. */
+#define GCA_IDLE_READY		U32_MAX
+
 /* Entries looked at for one whose arena is not busy. */
 #define GCA_SHRINK_WALK		32
 
 /**
- * struct gca_idle - a backed chunk's entry for the shrinker
+ * struct gca_idle - a backed chunk's entry for the shrinker, or the caches'
  * @link: in gca_idle_lru while the chunk is idle; changed under the arena's
  *	core lock, or by who has the chunk in transit
  * @arena: whose chunk
- * @chunk: its index
+ * @chunk: its index, or GCA_IDLE_READY
  */
 struct gca_idle {
 	struct list_head link;
@@ -65,6 +68,51 @@ static struct kmem_cache *gca_idle_cache;
 static struct list_lru gca_idle_lru;
 static struct shrinker *gca_shrinker;
 DEFINE_STATIC_SRCU(gca_scans);
+
+static struct gca_idle *gca_shrinker_entry(struct gca_arena *arena, u32 chunk)
+{
+	struct gca_idle *idle = kmem_cache_alloc_lru(gca_idle_cache, &gca_idle_lru,
+						     GCA_GFP_META);
+
+	if (idle) {
+		idle->arena = arena;
+		idle->chunk = chunk;
+	}
+	return idle;
+}
+
+/**
+ * gca_shrinker_create - make the entry of a new arena's per-CPU caches
+ * @arena: the caller's
+ *
+ * It is on the list while any of them has something.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int gca_shrinker_create(struct gca_arena *arena)
+{
+	arena->ready = gca_shrinker_entry(arena, GCA_IDLE_READY);
+	return arena->ready ? 0 : -ENOMEM;
+}
+
+/**
+ * gca_shrinker_add_ready - per-CPU caches have something (core lock held)
+ * @arena: the arena
+ */
+void gca_shrinker_add_ready(struct gca_arena *arena)
+{
+	WRITE_ONCE(arena->shrinkable, true);
+	list_lru_add_obj(&gca_idle_lru, &arena->ready->link);
+}
+
+/**
+ * gca_shrinker_del_ready - they have nothing any more (core lock held)
+ * @arena: the arena
+ */
+void gca_shrinker_del_ready(struct gca_arena *arena)
+{
+	list_lru_del_obj(&gca_idle_lru, &arena->ready->link);
+}
 
 /**
  * gca_shrinker_prepare - make the entry of a chunk about to be backed
@@ -82,11 +130,9 @@ int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk)
 
 	if (WARN_ON_ONCE(*slot))
 		return 0;
-	idle = kmem_cache_alloc_lru(gca_idle_cache, &gca_idle_lru, GCA_GFP_META);
+	idle = gca_shrinker_entry(arena, chunk);
 	if (!idle)
 		return -ENOMEM;
-	idle->arena = arena;
-	idle->chunk = chunk;
 	*slot = idle;
 	WRITE_ONCE(arena->shrinkable, true);
 	return 0;
@@ -174,12 +220,23 @@ static enum lru_status gca_shrinker_isolate(struct list_head *item, struct list_
 	/* Pairs with gca_shrinker_quiesce(): seen, or waited for. */
 	if (READ_ONCE(arena->dead))
 		return LRU_SKIP;
-	if (!gca_core_shrink_begin(arena->core, idle->chunk))
-		return LRU_ROTATE;
+	if (idle->chunk != GCA_IDLE_READY) {
+		if (!gca_core_shrink_begin(arena->core, idle->chunk))
+			return LRU_ROTATE;
+		atomic_long_dec(&arena->idle_chunks);
+	}
 	list_lru_isolate(list, item);
-	atomic_long_dec(&arena->idle_chunks);
 	*found = idle;
 	return LRU_REMOVED;
+}
+
+static enum lru_status gca_shrinker_isolate_chunk(struct list_head *item,
+						  struct list_lru_one *list, spinlock_t *lock,
+						  void *arg)
+{
+	if (container_of(item, struct gca_idle, link)->chunk == GCA_IDLE_READY)
+		return LRU_SKIP;
+	return gca_shrinker_isolate(item, list, lock, arg);
 }
 
 /* Release a chunk in transit: base pages that came free. */
@@ -196,6 +253,16 @@ static unsigned long gca_shrinker_release(struct gca_idle *idle)
 	trace_gcarena_shrink(arena->id, chunk * GCARENA_CHUNK_PAGES, GCARENA_CHUNK_PAGES, bytes);
 	gca_core_shrink_end(arena->core, chunk, kept, bytes);
 	return bytes >> PAGE_SHIFT;
+}
+
+/*
+ * Have an arena's caches drained, so that chunks come wholly free.  A cache that
+ * was busy stays, and so does the entry; who adds it at the same time does no harm.
+ */
+static void gca_shrinker_drain(struct gca_idle *idle)
+{
+	if (!gca_core_shrink_slots(idle->arena->core))
+		list_lru_add_obj(&gca_idle_lru, &idle->link);
 }
 
 static unsigned long gca_shrinker_count(struct shrinker *shrinker, struct shrink_control *sc)
@@ -218,6 +285,14 @@ static unsigned long gca_shrinker_scan(struct shrinker *shrinker, struct shrink_
 
 	reader = srcu_read_lock(&gca_scans);
 	list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &idle, &walk);
+	if (idle && idle->chunk == GCA_IDLE_READY) {
+		gca_shrinker_drain(idle);
+		/* There was something to do, and may be more now. */
+		freed = 0;
+		idle = NULL;
+		list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate_chunk,
+				  &idle, &walk);
+	}
 	if (idle) {
 		freed = gca_shrinker_release(idle);
 		sc->nr_scanned = GCA_CHUNK_BASES;
@@ -234,18 +309,21 @@ static unsigned long gca_shrinker_scan(struct shrinker *shrinker, struct shrink_
 static void __init gca_shrinker_prime(void)
 {
 	wait_queue_head_t transit;
-	gca_lock_t core;
+	gca_lock_t core, slot;
 	int reader;
 
 	if (!IS_ENABLED(CONFIG_LOCKDEP))
 		return;
 	gca_core_lock_init(&core);
+	gca_core_slot_lock_init(&slot);
 	gca_arena_transit_init(&transit);
 
 	fs_reclaim_acquire(GFP_KERNEL);
 	reader = srcu_read_lock(&gca_scans);
 	gca_lock(&core);
+	gca_lock(&slot);
 	wake_up_all(&transit);
+	gca_unlock(&slot);
 	gca_unlock(&core);
 	srcu_read_unlock(&gca_scans, reader);
 	fs_reclaim_release(GFP_KERNEL);
