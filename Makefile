@@ -44,9 +44,10 @@ all: module lib samples
 
 # The newest installed headers, unless KDIR= names a kernel's build directory.
 KDIR	?= $(shell for d in /lib/modules/*/build; do \
-		[ -f "$$d/include/config/kernel.release" ] && echo "$$d"; \
+		[ -f "$$d/include/generated/utsrelease.h" ] && echo "$$d"; \
 		done | sort -V | tail -n 1)
-KREL	 = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+# What that kernel calls itself; Debian's 6.1 has another word in kernel.release.
+KREL	 = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 MODDIR	 = $(B)/module/$(KREL)
 
 .PHONY: module module-dir install-module

@@ -23,6 +23,7 @@
 #include <linux/xarray.h>
 
 #include "arena.h"
+#include "compat.h"
 #include "trace.h"
 
 /* Reclaims hard, but returns an error where others would have a task killed:

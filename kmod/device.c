@@ -16,6 +16,7 @@
 #include <linux/ktime.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
@@ -28,6 +29,7 @@
 
 #include "arena.h"
 #include "trace.h"
+#include "compat.h"
 
 /* What every structure here is aligned to, on 32 bit as well. */
 #define GCA_UAPI_ALIGN		sizeof(u32)

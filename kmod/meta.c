@@ -24,6 +24,7 @@
 #include <linux/vmalloc.h>
 
 #include "arena.h"
+#include "compat.h"
 
 #define GCA_FS_MAGIC		0x47434152	/* "GCAR" */
 

@@ -24,11 +24,11 @@
  */
 #include <linux/list_lru.h>
 #include <linux/sched/mm.h>
-#include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 
 #include "arena.h"
+#include "compat.h"
 #include "trace.h"
 
 /*
@@ -207,36 +207,41 @@ void gca_shrinker_quiesce(struct gca_arena *arena)
 		synchronize_srcu_expedited(&gca_scans);
 }
 
+/**
+ * struct gca_walk - a walk over the list, for one entry
+ * @found: that entry, taken off the list, or NULL
+ * @left: entries to look at; list_lru stops at 0
+ * @chunks_only: leave what lies ready in per-CPU caches
+ */
+struct gca_walk {
+	struct gca_idle *found;
+	unsigned long left;
+	bool chunks_only;
+};
+
 /* The list's lock is held, which keeps the entry and so its arena. */
 static enum lru_status gca_shrinker_isolate(struct list_head *item, struct list_lru_one *list,
 					    spinlock_t *lock, void *arg)
 {
 	struct gca_idle *idle = container_of(item, struct gca_idle, link);
 	struct gca_arena *arena = idle->arena;
-	struct gca_idle **found = arg;
+	struct gca_walk *walk = arg;
 
-	if (*found)
-		return LRU_STOP;
 	/* Pairs with gca_shrinker_quiesce(): seen, or waited for. */
 	if (READ_ONCE(arena->dead))
 		return LRU_SKIP;
-	if (idle->chunk != GCA_IDLE_READY) {
+	if (idle->chunk == GCA_IDLE_READY) {
+		if (walk->chunks_only)
+			return LRU_SKIP;
+	} else {
 		if (!gca_core_shrink_begin(arena->core, idle->chunk))
 			return LRU_ROTATE;
 		atomic_long_dec(&arena->idle_chunks);
 	}
 	list_lru_isolate(list, item);
-	*found = idle;
+	walk->found = idle;
+	walk->left = 0;
 	return LRU_REMOVED;
-}
-
-static enum lru_status gca_shrinker_isolate_chunk(struct list_head *item,
-						  struct list_lru_one *list, spinlock_t *lock,
-						  void *arg)
-{
-	if (container_of(item, struct gca_idle, link)->chunk == GCA_IDLE_READY)
-		return LRU_SKIP;
-	return gca_shrinker_isolate(item, list, lock, arg);
 }
 
 /* Release a chunk in transit: base pages that came free. */
@@ -274,9 +279,8 @@ static unsigned long gca_shrinker_count(struct shrinker *shrinker, struct shrink
 
 static unsigned long gca_shrinker_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	unsigned long walk = GCA_SHRINK_WALK;
+	struct gca_walk walk = { .left = GCA_SHRINK_WALK };
 	unsigned long freed = SHRINK_STOP;
-	struct gca_idle *idle = NULL;
 	int reader;
 
 	/* Folio locks may be held nonetheless; see gca_backing_reclaim(). */
@@ -284,19 +288,20 @@ static unsigned long gca_shrinker_scan(struct shrinker *shrinker, struct shrink_
 		return SHRINK_STOP;
 
 	reader = srcu_read_lock(&gca_scans);
-	list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &idle, &walk);
-	if (idle && idle->chunk == GCA_IDLE_READY) {
-		gca_shrinker_drain(idle);
-		/* There was something to do, and may be more now. */
+	list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &walk,
+			  &walk.left);
+	if (walk.found && walk.found->chunk == GCA_IDLE_READY) {
+		gca_shrinker_drain(walk.found);
+		/* Even if no chunk came free: there may be more to do. */
 		freed = 0;
-		idle = NULL;
-		list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate_chunk,
-				  &idle, &walk);
+		walk = (struct gca_walk){ .left = GCA_SHRINK_WALK, .chunks_only = true };
+		list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &walk,
+				  &walk.left);
 	}
-	if (idle) {
-		freed = gca_shrinker_release(idle);
+	if (walk.found)
+		freed = gca_shrinker_release(walk.found);
+	if (freed != SHRINK_STOP)
 		sc->nr_scanned = GCA_CHUNK_BASES;
-	}
 	srcu_read_unlock(&gca_scans, reader);
 	return freed;
 }
@@ -350,22 +355,20 @@ int __init gca_shrinker_init(void)
 					   SLAB_ACCOUNT, gca_idle_ctor);
 	if (!gca_idle_cache)
 		return err;
-	gca_shrinker = shrinker_alloc(SHRINKER_MEMCG_AWARE | SHRINKER_NUMA_AWARE, "gcarena");
+	gca_shrinker = gca_shrinker_alloc(SHRINKER_MEMCG_AWARE | SHRINKER_NUMA_AWARE);
 	if (!gca_shrinker)
 		goto out_cache;
-	err = list_lru_init_memcg(&gca_idle_lru, gca_shrinker);
-	if (err)
-		goto out_shrinker;
-
 	gca_shrinker->count_objects = gca_shrinker_count;
 	gca_shrinker->scan_objects = gca_shrinker_scan;
 	gca_shrinker->batch = GCA_SHRINK_BATCH;
 	gca_shrinker->seeks = GCA_SHRINK_SEEKS;
-	shrinker_register(gca_shrinker);
+	err = gca_shrinker_register(gca_shrinker, &gca_idle_lru);
+	if (err)
+		goto out_shrinker;
 	return 0;
 
 out_shrinker:
-	shrinker_free(gca_shrinker);
+	gca_shrinker_unregister(gca_shrinker);
 out_cache:
 	kmem_cache_destroy(gca_idle_cache);
 	return err;
@@ -377,7 +380,7 @@ out_cache:
 void gca_shrinker_exit(void)
 {
 	/* Waits for scans; there is nothing left for them to find. */
-	shrinker_free(gca_shrinker);
+	gca_shrinker_unregister(gca_shrinker);
 	list_lru_destroy(&gca_idle_lru);
 	kmem_cache_destroy(gca_idle_cache);
 }

@@ -16,12 +16,11 @@
  * Documentation/collector.rst says why each "only then" is one.  With verify, poison
  * or shadow on, the start and the end of a cycle are done in a stop of the world.
  *
- * Lock order: world, then gc_lock or grey_lock, which are leaves.  Waiting for a
+ * Lock order: world, then gc_lock or work.lock, which are leaves.  Waiting for a
  * cycle is done while blocked, without world.
  */
 #include "internal.h"
 
-#include <signal.h>
 #include <time.h>
 
 /* Trace callbacks and reports run on it. */
@@ -213,7 +212,8 @@ static int run(struct gca_heap *heap, bool forced)
 	if (error)
 		return error;
 	cycle.begin = now_ns();
-	cycle.cpu = thread_cpu_ns();
+	/* The workers' times, this thread's too. */
+	cycle.cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
 	start_marking(heap, &cycle);
 	start_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
@@ -225,7 +225,7 @@ static int run(struct gca_heap *heap, bool forced)
 	world_lock(heap, NULL);
 	error = ends_stopped(heap) ? flip_stopped(heap, &cycle) : flip_beside(heap);
 	end_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
-	cycle.cpu = thread_cpu_ns() - cycle.cpu;
+	cycle.cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED) - cycle.cpu;
 	if (!error)
 		error = settle(heap, &cycle);
 	world_unlock(heap);
@@ -259,24 +259,14 @@ static void *collector(void *arg)
 	return NULL;
 }
 
-/* gc_lock held.  The program's signals are not for this thread. */
+/* gc_lock held. */
 static bool have_thread(struct gca_heap *heap)
 {
-	sigset_t all, before;
-	pthread_attr_t attr;
 	int error;
 
 	if (heap->gc_running || heap->gc_refused)
 		return heap->gc_running;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_attr_init(&attr);
-	if (!error) {
-		pthread_attr_setstacksize(&attr, COLLECTOR_STACK);
-		error = pthread_create(&heap->gc_thread, &attr, collector, heap);
-		pthread_attr_destroy(&attr);
-	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	error = thread_start(&heap->gc_thread, COLLECTOR_STACK, collector, heap);
 	heap->gc_running = !error;
 	heap->gc_refused = error;
 	return heap->gc_running;
@@ -328,6 +318,7 @@ void concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 		until.tv_nsec = (long)(then % NSEC_PER_SEC);
 	}
 	blocked_enter(mutator);
+	work_wait_begin(heap);
 	pthread_mutex_lock(&heap->gc_lock);
 	while (heap->gc_finished < cycle && !error) {
 		if (ns == UINT64_MAX)
@@ -336,6 +327,7 @@ void concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 			error = pthread_cond_timedwait(&heap->gc_ended, &heap->gc_lock, &until);
 	}
 	pthread_mutex_unlock(&heap->gc_lock);
+	work_wait_end(heap);
 	blocked_leave(mutator);
 }
 

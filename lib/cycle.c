@@ -201,15 +201,16 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	begin = now_ns();
 	trace.open_ns = begin - heap->open_ns;
 	cycle_note_peak(heap);
+	work_prepare(heap);
 	world_stop(heap, self);
 	stopped = now_ns();
-	cpu = thread_cpu_ns();
+	cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
 	tables_trim(heap, false);
 	verify_table(heap);
 	shadow_check(heap);
 	mark_heap(heap, &result);
 	marked = now_ns();
-	cpu = thread_cpu_ns() - cpu;
+	cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED) - cpu;
 	verify_marked(heap);
 	poison_dead(heap);
 	error = flip_stopped(heap);
@@ -414,7 +415,7 @@ size_t gca_release(struct gca_mutator *mutator)
 		alloc_flush(each);
 	tables_trim(heap, true);
 	if (!heap->marking)
-		mark_close(heap);
+		work_trim(heap);
 	world_start(heap, mutator);
 	world_unlock(heap);
 	if (cycle_scavenge_all(mutator, &released))

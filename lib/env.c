@@ -8,6 +8,7 @@
  */
 #include "internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define PERCENT_MAX	1000000	/* ten thousand times the live heap */
@@ -102,6 +103,23 @@ static int read_limit(struct gca_config *config)
 	return bad(name, value, "must be bytes, or a number with KiB, MiB or GiB, or off");
 }
 
+static int read_count(const char *name, unsigned int max, unsigned int *out)
+{
+	const char *value = variable(name), *end;
+	uint64_t count;
+
+	if (!value)
+		return 0;
+	if (!number(value, &end, &count) || *end || !count || count > max) {
+		char want[64];
+
+		snprintf(want, sizeof(want), "must be a number from 1 to %u", max);
+		return bad(name, value, want);
+	}
+	*out = (unsigned int)count;
+	return 0;
+}
+
 static int read_debug(struct gca_heap *heap)
 {
 	static const char name[] = "GCARENA_DEBUG";
@@ -152,6 +170,10 @@ int env_read(struct gca_config *config, struct gca_heap *heap)
 		error = read_percent(config);
 	if (!error)
 		error = read_limit(config);
+	if (!error)
+		error = read_count("GCARENA_SHARE", 100, &config->share);
+	if (!error)
+		error = read_count("GCARENA_WORKERS", WORKERS_MAX, &config->workers);
 	if (!error)
 		error = read_debug(heap);
 	return error;

@@ -118,6 +118,8 @@ static int check_config(const struct gca_config *config)
 	if (config->heap_size > GCARENA_HEAP_SIZE_MAX)
 		return error_set(-EINVAL, "config: heap_size %zu, at most %llu", config->heap_size,
 				 GCARENA_HEAP_SIZE_MAX);
+	if (config->share > 100)
+		return error_set(-EINVAL, "config: share %u, at most 100 per cent", config->share);
 	for (i = 0; i < ARRAY_SIZE(config->reserved); i++)
 		if (config->reserved[i])
 			return error_set(-EINVAL, "config: a reserved field is not zero");
@@ -245,7 +247,7 @@ static void heap_free(struct gca_heap *heap)
 	free(heap->roots.callbacks);
 	pthread_mutex_destroy(&heap->world);
 	pthread_mutex_destroy(&heap->stats_lock);
-	pthread_mutex_destroy(&heap->grey_lock);
+	pthread_mutex_destroy(&heap->work.lock);
 	pthread_mutex_destroy(&heap->gc_lock);
 	free(heap);
 }
@@ -272,9 +274,9 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 		return error_set(-ENOMEM, "no memory for a heap");
 	pthread_mutex_init(&heap->world, NULL);
 	pthread_mutex_init(&heap->stats_lock, NULL);
-	pthread_mutex_init(&heap->grey_lock, NULL);
 	concurrent_open(heap);
 	error = env_read(&taken, heap);
+	work_open(heap, taken.workers, taken.share);
 	if (error)
 		goto fail;
 	sizeclass_init();
@@ -328,7 +330,7 @@ int gca_close(struct gca_heap *heap)
 		return error_set(-EBUSY, "%u mutators are attached", mutators);
 	heap_unlist(heap);
 	concurrent_close(heap);
-	mark_close(heap);
+	work_close(heap);
 	close_sized(heap);
 	heap_free(heap);
 	return 0;

@@ -379,27 +379,81 @@ void roots_visit(struct gca_heap *heap, struct gca_visitor *visitor);
 /* The stack as published and the frames of @mutator: its own, or claimed. */
 void roots_visit_mutator(struct gca_mutator *mutator, struct gca_visitor *visitor);
 void roots_visit_callbacks(struct gca_heap *heap, struct gca_visitor *visitor);
-/* World held: at most @slots slots of the ranges from @at on; false: no more. */
-bool roots_visit_ranges(struct gca_heap *heap, struct gca_visitor *visitor, uintptr_t *at,
-			size_t slots);
+/* World held: at most @slots slots of the ranges from @at on; 0: no more. */
+size_t roots_next_piece(struct gca_heap *heap, uintptr_t *at, size_t slots, void *const **start);
 
-/* ---------------------------------------------------------------- mark.c */
+/* ------------------------------------------------------- mark.c and work.c */
 
 struct mark_result {
 	uint64_t bytes;		/* of marked objects, by slot */
 	uint64_t objects;
+	uint64_t scanned;	/* bytes of those that may hold pointers */
 	uint64_t stack_bytes;	/* scanned */
 	uint64_t range_bytes;
 };
 
 struct mark_stack {
 	uint64_t *entries;
+	size_t low;		/* the oldest one; nr == low: empty, both 0 */
 	size_t nr;
 	size_t max;
+	bool fixed;		/* an array of its owner's: goes to the pool when full */
 	bool overflow;		/* an entry was dropped: its object is marked */
 };
 
-void mark_close(struct gca_heap *heap);
+#define WORKERS_MAX	64u	/* threads that mark one heap, the cycle's included */
+#define SHARE_DEFAULT	25u	/* per cent of the CPUs, as Go's */
+
+struct helper {
+	struct gca_heap *heap;
+	pthread_t thread;
+	unsigned int index;	/* from 1; 0 is the thread that runs the cycle */
+	uint64_t bytes;		/* atomic: of its stack */
+};
+
+struct work {
+	/* fixed */
+	uint32_t workers_max;	/* threads, the cycle's included */
+
+	/* the thread that runs the cycle */
+	uint32_t cpus;
+	uint32_t nr_helpers;
+	bool refused;		/* a thread could not be made; not tried again */
+	struct helper helpers[WORKERS_MAX - 1];
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;	/* something to take, or nothing any more */
+	pthread_cond_t hurry;	/* the share has changed; monotonic clock */
+
+	/* lock held */
+	struct mark_stack pool;	/* nr and max are also read without */
+	struct mark_result result; /* of those who are not marking now */
+	uint32_t busy;		/* threads that may hold grey objects */
+	uint32_t waiting;	/* for changed */
+	bool open;		/* a phase is on */
+	bool quit;
+	bool roots_left;	/* in a stop: there may be some that nobody took */
+	struct gca_mutator *next_mutator;
+	uintptr_t next_range;
+
+	/* atomic */
+	bool stopped;		/* the phase is one in a stop: all CPUs */
+	uint32_t share;		/* per cent of the CPUs */
+	uint32_t waiters;	/* mutators that wait for the cycle; written under lock */
+	uint64_t marked;	/* objects ever marked by mutators */
+	uint64_t scanned;	/* bytes ever scanned by workers */
+	uint64_t cpu_ns;	/* CPU time ever used by workers */
+};
+
+void work_open(struct gca_heap *heap, unsigned int workers, unsigned int share);
+void work_close(struct gca_heap *heap);
+void work_trim(struct gca_heap *heap);
+uint64_t work_bytes(struct gca_heap *heap);
+void work_wait_begin(struct gca_heap *heap);
+void work_wait_end(struct gca_heap *heap);
+void work_prepare(struct gca_heap *heap);
+int thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg);
+
 /* World stopped, sweep complete: fills bitmap[(generation + 1) & 1]. */
 void mark_heap(struct gca_heap *heap, struct mark_result *result);
 
@@ -489,7 +543,7 @@ struct gca_heap {
 	struct roots roots;
 	struct gcarena_policy policy;
 	int percent;		/* GCA_PERCENT_OFF or above 0 */
-	struct mark_stack mark_stack; /* while marking: the marker's */
+	struct mark_stack mark_stack; /* while marking: the cycle's thread's */
 	uint64_t trimmed;	/* heap_idle when the tables were last trimmed */
 
 	/* atomic; written with the world held; a mutator's own are its alloc_bits */
@@ -526,11 +580,7 @@ struct gca_heap {
 	uint64_t gone_total_alloc; /* of mutators that detached */
 	uint64_t gone_mallocs;
 
-	/* What mutators have marked, for the marker. */
-	pthread_mutex_t grey_lock;
-	struct mark_stack grey;
-	struct mark_result grey_result;	/* bytes and objects */
-	uint64_t grey_marked;	/* atomic: objects ever marked by mutators */
+	struct work work;	/* work.c */
 
 	/* concurrent.c */
 	pthread_mutex_t gc_lock;
@@ -730,6 +780,10 @@ static inline bool object_at(const struct gca_heap *heap, uintptr_t address,
 	return true;
 }
 
+/* Of class LARGE_SCAN: a part of an object, and whether one can be had. */
+bool object_splits(const struct gca_heap *heap, const struct object *object);
+void object_visit_part(struct gca_heap *heap, const struct object *object, uintptr_t low,
+		       uintptr_t high, struct gca_visitor *visitor);
 /* Calls @visitor for the pointers of @object, by its class, bits or kind. */
 void object_visit(struct gca_heap *heap, const struct object *object,
 		  struct gca_visitor *visitor);

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
- * Marking: from the roots to every object that can be reached.
+ * Marking: from a grey object to every object that can be reached from it.
  *
- * Runs with the sweep complete, on one thread, either with the world stopped or
- * beside the mutators (mark_beside()), who then set mark bits too, allocate black,
- * and hand over what their barriers shaded.  So mark bits are set by atomic or;
- * of two that set one, the one that found it clear counts the object and pushes it.
+ * Runs with the sweep complete, on any number of threads (work.c), with the world
+ * stopped or beside the mutators, who then set mark bits too, allocate black, and
+ * hand over what their barriers shaded.  So mark bits are set by atomic or; of those
+ * that set one, the one that found it clear counts the object and pushes it.
  * The mark bitmap's lines are clear for every span in use when marking begins: the
  * sweep before left them so.
  *
- * An entry of the mark stack is an object that is marked and not yet scanned: its
- * granule and its span class in one word.  A stack that cannot grow drops the
- * entry and remembers that it did; since the object is marked, a walk over the
- * marked objects finds it again.  That is slow and loses nothing.
+ * An entry of a mark stack is an object that is marked and not yet scanned: its
+ * granule and its span class in one word.  The granule of a piece of a large object
+ * is that of the piece: the span table tells where the object begins.  A stack that
+ * cannot grow drops the entry and remembers that it did; since the object is marked,
+ * a walk over the marked objects finds it again.  That is slow and loses nothing.
+ * Pieces are not dropped: without room for them the object is scanned in one.
  *
  * The path of one pointer is written for its cache misses: its mark and alloc bits
  * are asked for when the pointer is found and looked at some pointers later (the
@@ -20,36 +22,22 @@
  * stack and read some objects later (the queue).  Most pointers lead to a marked
  * object, whose memory is never asked for.
  */
-#include "internal.h"
+#include "mark.h"
 
 #include <sys/mman.h>
 
 #define CLASS_BITS	16
 #define STACK_FIRST	(64 * KIB)	/* bytes; grows by doubling */
-/* Kept mapped from cycle to cycle; the rest goes back. */
-#define STACK_KEEP	(1 * MIB)
-/* Pointers, and objects, between asking for a line and using it: enough to cover a
- * miss, few enough for the nearest cache and the CPU's outstanding misses.
- */
-#define RING		16u
-/* Slots of registered ranges between two chances for others to take world. */
-#define RANGE_PIECE	4096u
+/* Objects between asking for their memory and reading it. */
 #define QUEUE		8u
 
-struct marker {
-	struct gca_visitor visitor; /* first */
-	struct gca_heap *heap;
-	uintptr_t base;
-	size_t size;
-	uint64_t *alloc_bits;
-	uint64_t *mark_bits;
-	struct mark_stack *stack;
-	struct mark_result *result;
-	uint32_t ring_at;
-	uintptr_t ring[RING];	/* pointers found, not yet looked at; 0: none */
-};
-
-static bool stack_grow(struct mark_stack *stack)
+/**
+ * stack_grow - make room on a mark stack
+ * @stack: the stack, mapped or not yet
+ *
+ * Return: false when there is no memory.
+ */
+bool stack_grow(struct mark_stack *stack)
 {
 	size_t bytes = stack->max * sizeof(*stack->entries);
 	void *grown;
@@ -73,15 +61,36 @@ static bool stack_grow(struct mark_stack *stack)
 	return true;
 }
 
-static void push(struct marker *marker, uint64_t granule, uint32_t span_class)
+/**
+ * stack_drop - give a mark stack's memory back
+ * @stack: empty, not in use
+ */
+void stack_drop(struct mark_stack *stack)
+{
+	table_unmap(stack->entries, stack->max * sizeof(*stack->entries));
+	stack->entries = NULL;
+	__atomic_store_n(&stack->max, 0, __ATOMIC_RELAXED);
+}
+
+/* False: there is no room for it. */
+static bool try_push(struct marker *marker, uint64_t granule, uint32_t span_class)
 {
 	struct mark_stack *stack = marker->stack;
 
-	if (unlikely(stack->nr == stack->max) && !stack_grow(stack)) {
-		stack->overflow = true;
-		return;
+	if (unlikely(stack->nr == stack->max)) {
+		if (stack->fixed)
+			work_put(marker->heap, stack);
+		else if (!stack_grow(stack))
+			return false;
 	}
 	stack->entries[stack->nr++] = granule << CLASS_BITS | span_class;
+	return true;
+}
+
+static void push(struct marker *marker, uint64_t granule, uint32_t span_class)
+{
+	if (!try_push(marker, granule, span_class))
+		marker->stack->overflow = true;
 }
 
 static void mark_object(struct marker *marker, const struct object *object)
@@ -95,8 +104,8 @@ static void mark_object(struct marker *marker, const struct object *object)
 		return;
 	if (__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit)
 		return;
-	marker->result->bytes += object->size;
-	marker->result->objects++;
+	marker->result.bytes += object->size;
+	marker->result.objects++;
 	if (span_classes[object->span_class].flavour != GCA_FLAVOUR_NOSCAN)
 		push(marker, object->granule, object->span_class);
 }
@@ -117,8 +126,12 @@ static void mark_base(struct marker *marker, uintptr_t address)
 	mark_object(marker, &object);
 }
 
-/* A word that may be a pointer, into the middle of an object too. */
-static void mark_word(struct marker *marker, uintptr_t word)
+/**
+ * marker_word - mark what a word points to, into the middle of an object too
+ * @marker: the calling thread's
+ * @word: anything
+ */
+void marker_word(struct marker *marker, uintptr_t word)
 {
 	struct object object;
 
@@ -182,7 +195,7 @@ static GCA_NO_ASAN GCA_NO_TSAN void visit_words(struct gca_visitor *visitor, uin
 		uintptr_t value = *word;
 
 		if (value - marker->base < marker->size)
-			mark_word(marker, value);
+			marker_word(marker, value);
 	}
 }
 
@@ -210,6 +223,38 @@ static void scan_bits(struct marker *marker, uintptr_t base, size_t size)
 	}
 }
 
+/* The piece of a large object that begins at @granule; at its beginning, its other
+ * pieces go onto the stack first.
+ */
+static void scan_large(struct marker *marker, uint64_t granule)
+{
+	uintptr_t low = marker->base + (granule << GCARENA_GRANULE_SHIFT), high, end;
+	struct object object;
+
+	if (!object_at(marker->heap, low, &object))
+		return;
+	end = object.base + object.size;
+	high = end;
+	if (object.size > MARK_PIECE && object_splits(marker->heap, &object)) {
+		high = low + MARK_PIECE;
+		/* The last first: it is the first that leaves the stack last. */
+		while (low == object.base && end > high) {
+			uintptr_t piece = end - 1 - (end - 1 - low) % MARK_PIECE;
+
+			if (!try_push(marker, granule_of(marker->heap, piece), CLASS_LARGE_SCAN))
+				break;
+			end = piece;
+		}
+		if (low == object.base && end > high)
+			high = end;
+		if (high > object.base + object.size)
+			high = object.base + object.size;
+	}
+	marker->left -= (int64_t)(high - low);
+	marker->result.scanned += high - low;
+	object_visit_part(marker->heap, &object, low, high, &marker->visitor);
+}
+
 static void scan(struct marker *marker, uint64_t granule, uint32_t span_class)
 {
 	const struct span_class *class = &span_classes[span_class];
@@ -220,13 +265,16 @@ static void scan(struct marker *marker, uint64_t granule, uint32_t span_class)
 		.span_class = span_class,
 	};
 
-	if (class->flavour == GCA_FLAVOUR_PRECISE) {
-		scan_bits(marker, object.base, object.size);
+	if (span_class == CLASS_LARGE_SCAN) {
+		scan_large(marker, granule);
 		return;
 	}
-	if (span_class == CLASS_LARGE_SCAN && !object_at(marker->heap, object.base, &object))
-		return;
-	object_visit(marker->heap, &object, &marker->visitor);
+	marker->left -= class->elem;
+	marker->result.scanned += class->elem;
+	if (class->flavour == GCA_FLAVOUR_PRECISE)
+		scan_bits(marker, object.base, object.size);
+	else
+		object_visit(marker->heap, &object, &marker->visitor);
 }
 
 static void scan_entry(struct marker *marker, uint64_t entry)
@@ -234,43 +282,71 @@ static void scan_entry(struct marker *marker, uint64_t entry)
 	scan(marker, entry >> CLASS_BITS, entry & ((1U << CLASS_BITS) - 1));
 }
 
+static uint64_t take_top(struct marker *marker)
+{
+	struct mark_stack *stack = marker->stack;
+	uint64_t entry = stack->entries[--stack->nr], granule = entry >> CLASS_BITS;
+
+	if (stack->nr == stack->low) {
+		stack->nr = 0;
+		stack->low = 0;
+	}
+	__builtin_prefetch((const void *)(marker->base + (granule << GCARENA_GRANULE_SHIFT)));
+	__builtin_prefetch(&marker->heap->pointer_bits[granule >> 5]);
+	return entry;
+}
+
 /* An object's memory and its pointer bits are asked for when it leaves the stack;
  * it is scanned when QUEUE others have left it after.  No object is at granule 0
- * of class 0 here: that class has no pointers.
+ * of class 0 here: that class has no pointers.  False: tick() said so.
  */
-static void drain_stack(struct marker *marker)
+static bool drain_stack(struct marker *marker)
 {
 	struct mark_stack *stack = marker->stack;
 	uint64_t queue[QUEUE] = { 0 };
-	uint32_t at = 0, held = 0;
+	uint32_t at = 0, held = 0, i;
 
-	while (stack->nr || held) {
+	while (stack_left(stack) || held) {
 		uint64_t *place = &queue[at++ % QUEUE];
-		uint64_t older = *place, entry = 0, granule;
+		uint64_t older = *place;
 
-		if (stack->nr) {
-			entry = stack->entries[--stack->nr];
-			granule = entry >> CLASS_BITS;
-			__builtin_prefetch((const void *)(marker->base +
-							  (granule << GCARENA_GRANULE_SHIFT)));
-			__builtin_prefetch(&marker->heap->pointer_bits[granule >> 5]);
+		*place = 0;
+		if (stack_left(stack)) {
+			*place = take_top(marker);
 			held++;
 		}
-		*place = entry;
-		if (older) {
-			held--;
-			scan_entry(marker, older);
-		}
+		if (!older)
+			continue;
+		held--;
+		scan_entry(marker, older);
+		if (likely(marker->left > 0) || marker->tick(marker))
+			continue;
+		for (i = 0; i < QUEUE; i++)
+			if (queue[i])
+				push(marker, queue[i] >> CLASS_BITS,
+				     queue[i] & ((1U << CLASS_BITS) - 1));
+		return false;
 	}
+	return true;
 }
 
-/* Until nothing is grey.  The ring holds what may yet become so. */
-static void drain(struct marker *marker)
+/**
+ * marker_drain - scan until nothing is grey that this marker knows of
+ * @marker: the calling thread's
+ *
+ * The ring holds what may yet become grey: it is empty afterwards.
+ *
+ * Return: false when tick() stopped it; what is left is on the stack.
+ */
+bool marker_drain(struct marker *marker)
 {
+	bool all;
+
 	do {
-		drain_stack(marker);
+		all = drain_stack(marker);
 		ring_drain(marker);
-	} while (marker->stack->nr);
+	} while (all && stack_left(marker->stack));
+	return all;
 }
 
 /* Scans every marked object of a span once more. */
@@ -296,17 +372,20 @@ static void rescan_span(struct marker *marker, const struct span *span)
 		    object.span_class != span->span_class)
 			continue;
 		scan(marker, granule, span->span_class);
-		drain(marker);
+		marker_drain(marker);
 	}
 }
 
-static void rescan(struct marker *marker)
+/**
+ * marker_rescan - scan every marked object once more
+ * @marker: the calling thread's, its tick never stopping it; nobody else has grey ones
+ */
+void marker_rescan(struct marker *marker)
 {
 	uint32_t used = heap_pages_used(marker->heap);
 	struct span span;
 	uint32_t page = 0;
 
-	marker->stack->overflow = false;
 	while (page < used) {
 		if (!span_at(marker->heap, page, &span)) {
 			page++;
@@ -317,27 +396,21 @@ static void rescan(struct marker *marker)
 	}
 }
 
-static void stack_drop(struct mark_stack *stack)
+static bool never(struct marker *marker)
 {
-	table_unmap(stack->entries, stack->max * sizeof(*stack->entries));
-	stack->entries = NULL;
-	__atomic_store_n(&stack->max, 0, __ATOMIC_RELAXED);
+	marker->left = INT64_MAX;
+	return true;
 }
 
 /**
- * mark_close - give the mark stacks back
- * @heap: the heap, not being marked
+ * marker_init - make a marker
+ * @marker: to fill
+ * @heap: the heap, marking on, or stopped
+ * @stack: its stack, the calling thread's
  */
-void mark_close(struct gca_heap *heap)
+void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack *stack)
 {
-	stack_drop(&heap->mark_stack);
-	stack_drop(&heap->grey);
-}
-
-static struct marker marker_of(struct gca_heap *heap, struct mark_stack *stack,
-			       struct mark_result *result)
-{
-	return (struct marker){
+	*marker = (struct marker){
 		.visitor = {
 			.slots = visit_slots,
 			.value = visit_value,
@@ -352,196 +425,7 @@ static struct marker marker_of(struct gca_heap *heap, struct mark_stack *stack,
 		.alloc_bits = alloc_bitmap(heap),
 		.mark_bits = mark_bitmap(heap),
 		.stack = stack,
-		.result = result,
+		.tick = never,
+		.left = INT64_MAX,
 	};
-}
-
-/* The caller's entries go to the marker. */
-static void hand_over(struct gca_heap *heap, const struct mark_stack *from,
-		      const struct mark_result *result)
-{
-	struct mark_stack *grey = &heap->grey;
-
-	pthread_mutex_lock(&heap->grey_lock);
-	while (grey->max - grey->nr < from->nr && stack_grow(grey))
-		;
-	if (grey->max - grey->nr < from->nr) {
-		/* They are marked: the marker will find them. */
-		grey->overflow = true;
-	} else if (from->nr) {
-		memcpy(&grey->entries[grey->nr], from->entries,
-		       from->nr * sizeof(*from->entries));
-		grey->nr += from->nr;
-	}
-	heap->grey_result.bytes += result->bytes;
-	heap->grey_result.objects += result->objects;
-	pthread_mutex_unlock(&heap->grey_lock);
-	__atomic_add_fetch(&heap->grey_marked, result->objects, __ATOMIC_SEQ_CST);
-}
-
-/**
- * mark_shades - mark what some words point to
- * @heap: the heap, marking on; the calling thread is running in it, or holds world
- * @words: each a pointer into the heap or anything else
- * @nr: how many
- */
-void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr)
-{
-	uint64_t entries[SHADES_MAX];
-	struct mark_result result;
-	struct mark_stack stack;
-	struct marker marker;
-	size_t i;
-
-	while (nr) {
-		size_t here = nr < SHADES_MAX ? nr : SHADES_MAX;
-
-		memset(&result, 0, sizeof(result));
-		stack = (struct mark_stack){ .entries = entries, .max = SHADES_MAX };
-		marker = marker_of(heap, &stack, &result);
-		for (i = 0; i < here; i++)
-			mark_word(&marker, __atomic_load_n(&words[i], __ATOMIC_RELAXED));
-		if (result.objects)
-			hand_over(heap, &stack, &result);
-		words += here;
-		nr -= here;
-	}
-}
-
-/**
- * mark_shade_flush - mark what a mutator has shaded
- * @mutator: the calling thread's, or one claimed
- */
-void mark_shade_flush(struct gca_mutator *mutator)
-{
-	uint32_t nr = mutator->nr_shades;
-
-	mutator->nr_shades = 0;
-	/* Nobody is black any more once the flip is done: nothing can be grey. */
-	if (mutator->mark_bits)
-		mark_shades(mutator->heap, mutator->shades, nr);
-}
-
-/* What mutators have marked comes onto the marker's stack: false if nothing. */
-static bool take_grey(struct gca_heap *heap, struct mark_stack *stack)
-{
-	struct mark_stack *grey = &heap->grey;
-	bool some;
-
-	pthread_mutex_lock(&heap->grey_lock);
-	some = grey->nr || grey->overflow;
-	stack->overflow |= grey->overflow;
-	grey->overflow = false;
-	while (grey->nr && stack->nr < stack->max)
-		stack->entries[stack->nr++] = grey->entries[--grey->nr];
-	if (grey->nr && !stack_grow(stack)) {
-		grey->nr = 0;
-		stack->overflow = true;
-	}
-	pthread_mutex_unlock(&heap->grey_lock);
-	return some;
-}
-
-/*
- * One round of the mutators: true when it found nothing.
- *
- * When it begins, the marker holds no grey object, and neither does heap->grey if it
- * is empty afterwards and nothing was marked meanwhile.  A mutator's buffer only
- * grows between its flushes; so one that had a grey object at the beginning has it
- * at its flush, which marks it.  Hence, nothing marked: nothing was grey at the
- * beginning, and every object that a mutator can reach is marked.
- */
-static bool round_found_nothing(struct gca_heap *heap)
-{
-	uint64_t before = __atomic_load_n(&heap->grey_marked, __ATOMIC_SEQ_CST);
-	bool nothing;
-
-	pthread_mutex_lock(&heap->grey_lock);
-	nothing = !heap->grey.nr && !heap->grey.overflow;
-	pthread_mutex_unlock(&heap->grey_lock);
-	if (!nothing)
-		return false;
-	gca_stage(heap, GCA_STAGE_DRAINED);
-	if (gca_fault_hit(GCA_FAULT_EARLY_END))
-		return true;
-	pthread_mutex_lock(&heap->world);
-	handshake(heap, HANDSHAKE_FLUSH);
-	pthread_mutex_unlock(&heap->world);
-	return __atomic_load_n(&heap->grey_marked, __ATOMIC_SEQ_CST) == before;
-}
-
-/* Registered ranges, a piece at a time: who attaches need not wait for all. */
-static void mark_ranges(struct marker *marker, struct mark_result *result)
-{
-	struct gca_heap *heap = marker->heap;
-	uintptr_t from = 0, at = 0;
-	bool more = true;
-
-	while (more) {
-		pthread_mutex_lock(&heap->world);
-		from = at;
-		more = roots_visit_ranges(heap, &marker->visitor, &at, RANGE_PIECE);
-		pthread_mutex_unlock(&heap->world);
-		if (more)
-			result->range_bytes += at - from < RANGE_PIECE * sizeof(void *) ?
-					       at - from : RANGE_PIECE * sizeof(void *);
-		drain(marker);
-	}
-}
-
-/**
- * mark_beside - mark what can be reached, while the program runs
- * @heap: the heap, marking on, every mutator scanned
- * @result: what was marked
- */
-void mark_beside(struct gca_heap *heap, struct mark_result *result)
-{
-	struct mark_stack *stack = &heap->mark_stack;
-	struct marker marker = marker_of(heap, stack, result);
-
-	gca_assert(!stack->nr);
-	stack->overflow = false;
-	mark_ranges(&marker, result);
-	do {
-		while (take_grey(heap, stack) || stack->overflow) {
-			drain(&marker);
-			while (stack->overflow)
-				rescan(&marker);
-		}
-	} while (!round_found_nothing(heap));
-	result->bytes += heap->grey_result.bytes;
-	result->objects += heap->grey_result.objects;
-	memset(&heap->grey_result, 0, sizeof(heap->grey_result));
-	if (stack->max * sizeof(*stack->entries) > STACK_KEEP)
-		stack_drop(stack);
-}
-
-/**
- * mark_heap - mark what can be reached
- * @heap: the heap, stopped, its sweep complete
- * @result: what was marked and scanned
- */
-void mark_heap(struct gca_heap *heap, struct mark_result *result)
-{
-	struct mark_stack *stack = &heap->mark_stack;
-	struct marker marker = marker_of(heap, stack, result);
-	struct gca_mutator *mutator;
-	size_t i;
-
-	memset(result, 0, sizeof(*result));
-	for (mutator = heap->mutators; mutator; mutator = mutator->next)
-		if (mutator->stack_copy)
-			result->stack_bytes += mutator->stack_base - mutator->stack_low;
-	for (i = 0; i < heap->roots.nr_ranges; i++)
-		result->range_bytes += heap->roots.ranges[i].bytes;
-
-	gca_assert(!stack->nr);
-	stack->overflow = false;
-	roots_visit(heap, &marker.visitor);
-	drain(&marker);
-	/* Each walk marks something new or overflows no more. */
-	while (stack->overflow)
-		rescan(&marker);
-	if (stack->max * sizeof(*stack->entries) > STACK_KEEP)
-		stack_drop(stack);
 }

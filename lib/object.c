@@ -42,6 +42,83 @@ void *gca_object_of(struct gca_heap *heap, const void *address, size_t *size)
 	return (void *)object.base;
 }
 
+/* Those of @count slots at @offset words of an object that lie in [low, high). */
+static void visit_run(const struct object *object, size_t offset, size_t count, uintptr_t low,
+		      uintptr_t high, struct gca_visitor *visitor)
+{
+	uintptr_t start = object->base + offset * sizeof(void *);
+	uintptr_t end = start + count * sizeof(void *);
+
+	if (start < low)
+		start = low;
+	if (end > high)
+		end = high;
+	if (start < end)
+		visitor->slots(visitor, (void *const *)start, (end - start) / sizeof(void *));
+}
+
+static const struct kind *kind_at(const struct gca_heap *heap, const struct object *object)
+{
+	uint64_t cell = (object->base - heap->base) >> CELL_SHIFT;
+	const struct kind *kind = kind_by_id(heap->kind_ids[cell]);
+
+	/* The kind table is the library's own: nobody else writes to it. */
+	gca_assert(kind);
+	return kind;
+}
+
+static void visit_kinded(struct gca_heap *heap, const struct object *object, uintptr_t low,
+			 uintptr_t high, struct gca_visitor *visitor)
+{
+	const struct kind *kind = kind_at(heap, object);
+	size_t words = object->size / sizeof(void *);
+	const struct gca_run *run;
+
+	if (kind->conservative) {
+		visitor->words(visitor, low, high);
+		return;
+	}
+	if (kind->trace) {
+		visitor->low = low;
+		visitor->high = high;
+		kind->trace((const void *)object->base, object->size - 1, visitor);
+		visitor->low = 0;
+		visitor->high = UINTPTR_MAX;
+		return;
+	}
+	for (run = kind->runs; run->count; run++)
+		visit_run(object, run->offset / sizeof(void *), run->count, low, high, visitor);
+	if (kind->tail != GCA_NO_TAIL)
+		visit_run(object, kind->tail / sizeof(void *), words - kind->tail / sizeof(void *),
+			  low, high, visitor);
+}
+
+/**
+ * object_splits - may an object's pointers be visited in parts?
+ * @heap: the heap
+ * @object: one that is allocated, of class LARGE_SCAN
+ *
+ * Return: false for a trace callback's, which visits all of them each time.
+ */
+bool object_splits(const struct gca_heap *heap, const struct object *object)
+{
+	return !kind_at(heap, object)->trace;
+}
+
+/**
+ * object_visit_part - show the pointers in a part of an object to @visitor
+ * @heap: the heap
+ * @object: one that is allocated, of class LARGE_SCAN
+ * @low: where the part begins, pointer-aligned
+ * @high: where it ends
+ * @visitor: who wants to see them
+ */
+void object_visit_part(struct gca_heap *heap, const struct object *object, uintptr_t low,
+		       uintptr_t high, struct gca_visitor *visitor)
+{
+	visit_kinded(heap, object, low, high, visitor);
+}
+
 /**
  * object_visit - show the pointers of an object to @visitor
  * @heap: the heap
@@ -54,8 +131,6 @@ void object_visit(struct gca_heap *heap, const struct object *object,
 	void *const *slots = (void *const *)object->base;
 	size_t words = object->size / sizeof(void *);
 	uint64_t word = (object->base - heap->base) / sizeof(void *);
-	const struct gca_run *run;
-	const struct kind *kind;
 	size_t i;
 
 	switch (span_classes[object->span_class].flavour) {
@@ -70,26 +145,6 @@ void object_visit(struct gca_heap *heap, const struct object *object,
 				visitor->slots(visitor, &slots[i], 1);
 		return;
 	default:
-		break;
+		visit_kinded(heap, object, object->base, object->base + object->size, visitor);
 	}
-	kind = kind_by_id(heap->kind_ids[(object->base - heap->base) >> CELL_SHIFT]);
-	/* The kind table is the library's own: nobody else writes to it. */
-	gca_assert(kind);
-	if (kind->conservative) {
-		visitor->words(visitor, object->base, object->base + object->size);
-		return;
-	}
-	if (kind->trace) {
-		visitor->low = object->base;
-		visitor->high = object->base + object->size;
-		kind->trace(slots, object->size - 1, visitor);
-		visitor->low = 0;
-		visitor->high = UINTPTR_MAX;
-		return;
-	}
-	for (run = kind->runs; run->count; run++)
-		visitor->slots(visitor, &slots[run->offset / sizeof(void *)], run->count);
-	if (kind->tail != GCA_NO_TAIL)
-		visitor->slots(visitor, &slots[kind->tail / sizeof(void *)],
-			       words - kind->tail / sizeof(void *));
 }

@@ -253,33 +253,32 @@ void roots_visit_callbacks(struct gca_heap *heap, struct gca_visitor *visitor)
 }
 
 /**
- * roots_visit_ranges - show a piece of the registered ranges to @visitor
+ * roots_next_piece - the next slots of the registered ranges
  * @heap: the heap, its world held
- * @visitor: who wants to see them
  * @at: address from which on; out: for the next call
  * @slots: how many at most
+ * @start: out: the first slot
  *
  * Between two calls ranges may come and go: one that comes is zero, the slots of
  * one that goes are shaded.
  *
- * Return: false when there is nothing from @at on.
+ * Return: how many slots; 0: there is nothing from @at on.
  */
-bool roots_visit_ranges(struct gca_heap *heap, struct gca_visitor *visitor, uintptr_t *at,
-			size_t slots)
+size_t roots_next_piece(struct gca_heap *heap, uintptr_t *at, size_t slots, void *const **start)
 {
 	struct roots *roots = &heap->roots;
 	size_t i = range_after(roots, *at);
-	uintptr_t start, end;
+	uintptr_t first, end;
 
 	if (i == roots->nr_ranges)
-		return false;
-	start = roots->ranges[i].start > *at ? roots->ranges[i].start : *at;
+		return 0;
+	first = roots->ranges[i].start > *at ? roots->ranges[i].start : *at;
 	end = roots->ranges[i].start + roots->ranges[i].bytes;
-	if ((end - start) / sizeof(void *) > slots)
-		end = start + slots * sizeof(void *);
-	visitor->slots(visitor, (void *const *)start, (end - start) / sizeof(void *));
+	if ((end - first) / sizeof(void *) > slots)
+		end = first + slots * sizeof(void *);
+	*start = (void *const *)first;
 	*at = end;
-	return true;
+	return (end - first) / sizeof(void *);
 }
 
 /**

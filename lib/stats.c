@@ -119,9 +119,7 @@ static void sum_mutators(struct gca_heap *heap, struct gca_stats *stats)
 		stats->mallocs += get(&mutator->mallocs);
 	}
 	stats->mutators = heap->nr_mutators;
-	stats->meta_sys = heap->meta_bytes +
-			  (get(&heap->mark_stack.max) + get(&heap->grey.max)) *
-			  sizeof(*heap->mark_stack.entries);
+	stats->meta_sys = heap->meta_bytes + work_bytes(heap);
 	world_unlock(heap);
 }
 

@@ -71,12 +71,15 @@ enum gca_mode {
  * @limit: bytes of memory in use at most, 0 for none (as Go's GOMEMLIMIT, but
  *	an allocation that cannot be met fails)
  * @device: path of the device, NULL for /dev/gcarena
+ * @share: per cent of the CPUs that marking beside the program may use, up to 100;
+ *	0 means 25.  A thread that waits for a cycle adds the CPU it does not use
+ * @workers: threads that mark, at most; 0 means one for each CPU
  * @reserved: zero
  *
  * The environment overrides: GCARENA_BACKEND (device, process, auto),
  * GCARENA_PERCENT (a number or off), GCARENA_LIMIT (bytes, or with KiB, MiB,
- * GiB, or off), GCARENA_DEBUG (comma-separated key=value: verify, shadow, gctrace,
- * poison, each 0 or 1).
+ * GiB, or off), GCARENA_SHARE (per cent), GCARENA_WORKERS (threads), GCARENA_DEBUG
+ * (comma-separated key=value: verify, shadow, gctrace, poison, each 0 or 1).
  */
 struct gca_config {
 	size_t size;
@@ -86,7 +89,9 @@ struct gca_config {
 	size_t heap_size;
 	size_t limit;
 	const char *device;
-	uintptr_t reserved[4];
+	unsigned int share;
+	unsigned int workers;
+	uintptr_t reserved[3];
 };
 
 GCA_API void gca_config_init(struct gca_config *config);

@@ -249,10 +249,15 @@ static bool all_in_state(uint32_t page, uint32_t npages, unsigned int state)
 	return true;
 }
 
-/* Reclaim may need to be asked more than once: pages are locked, or active. */
+/*
+ * Reclaim may need to be asked more than once: pages are locked, or active.  6.1
+ * splits a huge page and takes its head; the rest must be mapped to be asked for.
+ */
 static bool page_out(struct arena *a, uint32_t page, uint32_t npages)
 {
 	for (int i = 0; i < 20; i++) {
+		for (size_t at = 0; at < npages * PAGE; at += BASE_PAGE)
+			(void)*(volatile char *)(g_addr(a, page) + at);
 		if (madvise(g_addr(a, page), npages * PAGE, MADV_PAGEOUT))
 			return false;
 		walk(a, page, npages, ROOM);

@@ -61,6 +61,9 @@ try "a wrong size is a usage error" 2 "not a size" --mem lots -- true
 try "a wrong timeout is a usage error" 2 "seconds" --timeout 0 -- true
 try "an empty --expect is a usage error" 2 "match anything" --expect '' -- true
 try "a wrong --expect is a usage error" 2 "regular expression" --expect '(' -- true
+try "no node is a usage error" 2 "not a number" --numa 0 -- true
+try "CPUs that do not divide into the nodes are a usage error" 2 "does not divide" --numa 2 --cpus 3 -- true
+try "memory that does not divide into the nodes is a usage error" 2 "does not divide" --numa 3 --mem 1G -- true
 try "a file to add that is not there is a usage error" 2 "no such file" --add /nonexistent -- true
 try "a kernel that is not there is a usage error" 2 "neither a series" --kernel /nonexistent -- true
 try "a file that is no kernel is refused" 126 "not an x86 kernel" --kernel "$run" -- true
@@ -69,6 +72,13 @@ boot "status 0 is passed on, and a clean run says nothing" 0 "" -- true
 boot "status 7 is passed on" 7 "" -- sh -c 'exit 7'
 boot "status 137 is passed on" 137 "" -- sh -c 'kill -9 $$'
 boot "a command that is not there is status 127" 127 "" -- nonexistent
+
+# Two instructions a turn: the clock must have seen 2 ms, however long it took.
+boot "with --icount a counted loop takes as long as it has instructions" 0 "" --icount -- \
+	sh -c 'insmod /canary.ko fault=count && dmesg | grep -q "canary: 2000... ns"'
+boot "--numa makes nodes, with memory and CPUs each" 0 "" --numa 2 --cpus 4 -- \
+	sh -c 'test "$(cat /sys/devices/system/node/node?/cpulist | xargs)" = "0-1 2-3" &&
+		test "$(cat /sys/devices/system/node/has_memory)" = 0-1'
 
 boot "text of a report in the command's output is only text" 0 "" -- \
 	sh -c 'echo "WARNING: CPU: 0 PID: 1 at x.c:1 f+0x0/0x10"; echo "Kernel panic - not syncing"; echo "exit 3"'

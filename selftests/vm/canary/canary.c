@@ -6,6 +6,8 @@
  * For a test guest only.
  */
 #include <linux/delay.h>
+#include <linux/irqflags.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/sched.h>
@@ -13,7 +15,7 @@
 
 static char *fault = "";
 module_param(fault, charp, 0);
-MODULE_PARM_DESC(fault, "warn, bug, null, list, hung or lockup");
+MODULE_PARM_DESC(fault, "warn, bug, null, list, hung, lockup; or count, which is none");
 
 /* Seconds; canary.t sets the kernel's own limits well below. */
 #define CANARY_HUNG	5
@@ -36,6 +38,22 @@ static noinline void canary_list(void)
 	list_add(&entry, &head);
 }
 
+/* Of two instructions each, whatever they take. */
+#define CANARY_TURNS	1000000UL
+
+static noinline void canary_count(void)
+{
+	unsigned long flags, turns = CANARY_TURNS;
+	u64 since;
+
+	local_irq_save(flags);
+	since = ktime_get_ns();
+	asm volatile("1: dec %0; jnz 1b" : "+r" (turns) : : "cc");
+	since = ktime_get_ns() - since;
+	local_irq_restore(flags);
+	pr_info("canary: %llu ns\n", since);
+}
+
 static int __init canary_init(void)
 {
 	if (!strcmp(fault, "warn")) {
@@ -52,6 +70,8 @@ static int __init canary_init(void)
 		preempt_disable();
 		mdelay(CANARY_LOCKUP * MSEC_PER_SEC);
 		preempt_enable();
+	} else if (!strcmp(fault, "count")) {
+		canary_count();
 	} else {
 		return -EINVAL;
 	}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of marking share: mark.c, which marks and scans objects; work.c,
+ * which deals grey ones out to threads; assist.c, which lets mutators take some.
+ *
+ * A marker is one thread's: nobody else looks at it, its stack or its result.
+ * What it shares, mark bits apart, it shares through work_give() and work_put().
+ */
+#ifndef GCARENA_MARK_H
+#define GCARENA_MARK_H
+
+#include "internal.h"
+
+/* Pointers between asking for a line and using it: enough to cover a miss, few
+ * enough for the nearest cache and the CPU's outstanding misses.
+ */
+#define RING		16u
+/* Bytes of a large object that are scanned as one: some 50 us of marking, so that
+ * neither a tick nor another worker waits for a long array.
+ */
+#define MARK_PIECE	(128 * KIB)
+
+struct marker {
+	struct gca_visitor visitor; /* first */
+	struct gca_heap *heap;
+	uintptr_t base;
+	size_t size;
+	uint64_t *alloc_bits;
+	uint64_t *mark_bits;
+	struct mark_stack *stack;
+	struct mark_result result;
+	/* Called each time @left has run out, which it sets again.  False: stop. */
+	bool (*tick)(struct marker *marker);
+	int64_t left;		/* bytes to scan until then */
+	uint32_t ring_at;
+	uintptr_t ring[RING];	/* pointers found, not yet looked at; 0: none */
+};
+
+/* ---------------------------------------------------------------- mark.c */
+
+/* Without a tick: never called. */
+void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack *stack);
+/* Scans what is on the stack and what that leads to.  False: tick() said so; what is
+ * left is on the stack.
+ */
+bool marker_drain(struct marker *marker);
+/* Marks what one word may point to. */
+void marker_word(struct marker *marker, uintptr_t word);
+/* Scans every marked object once more, and what that leads to. */
+void marker_rescan(struct marker *marker);
+
+/* False: no memory, the stack is as it was. */
+bool stack_grow(struct mark_stack *stack);
+void stack_drop(struct mark_stack *stack);
+static inline size_t stack_left(const struct mark_stack *stack)
+{
+	return stack->nr - stack->low;
+}
+
+/* ---------------------------------------------------------------- work.c */
+
+/* Everything on a stack that cannot grow goes to the pool; if that cannot grow
+ * either the entries are dropped and the overflow is remembered.
+ */
+void work_put(struct gca_heap *heap, struct mark_stack *from);
+
+#endif /* GCARENA_MARK_H */

@@ -1,0 +1,747 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Marking by several threads: who has which grey objects, and when none is left.
+ *
+ * Each worker marks from a stack of its own.  The pool, under work->lock, is where
+ * grey objects go from one thread to another: a worker that has many gives some
+ * when the pool runs low, whoever has none takes from it, and mutators put there
+ * what they have marked.  work->busy counts the threads that may hold grey objects
+ * outside the pool; it changes only under the lock, together with the taking.  So
+ * "pool empty and nobody busy", seen under the lock, means that nothing is grey but
+ * what mutators have in their buffers, and those are asked in rounds.
+ *
+ * Worker 0 is the thread that runs the cycle: the heap's collector, or in a stop
+ * the mutator whose world it is.  The others are made when they are first needed,
+ * and sleep while there is nothing to take or no CPU for them: a concurrent
+ * cycle has a share of the CPUs, whole ones and one in time slices, a stopped one
+ * all of them.  A mutator that waits for the cycle gives its CPU.
+ *
+ * The lock is a leaf, taken under world too; it is held for a copy of some hundred
+ * entries at most.
+ */
+#include "mark.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <time.h>
+
+/* Bytes scanned between two looks at what others need, and the clock: 10 us. */
+#define TICK_WORK	(16 * KIB)
+/* Entries that one thread takes at a time, at most half of what there is. */
+#define TAKE_MAX	256u
+/* A worker gives when the pool has fewer entries and it has twice that itself, the
+ * oldest half of its own up to GIVE_MAX: those lead to most.
+ */
+#define POOL_LOW	64u
+#define GIVE_MAX	1024u
+/* Given before a sleep: others may need all of it, but not wait for the copy. */
+#define GIVE_SLEEP	4096u
+/* Kept mapped from cycle to cycle; the rest goes back. */
+#define STACK_KEEP	(1 * MIB)
+/* Slots of registered ranges between two chances for others to take world. */
+#define RANGE_PIECE	1024u
+/* Trace callbacks and reports run on it. */
+#define WORKER_STACK	(1 * MIB)
+/* CPU time that a worker with a part of a CPU uses between two sleeps: short beside
+ * the 10 ms in which utilisation is felt, long beside a sleep's own cost.
+ */
+#define SLICE_NS	(500 * 1000u)
+/* What it may catch up on when it was kept from its CPU. */
+#define BEHIND_NS	(5 * 1000 * 1000u)
+#define MILLE		1000u
+
+struct worker {
+	struct marker marker;	/* first */
+	struct work *work;
+	unsigned int index;
+	uint32_t quota;		/* thousandths of a CPU, as of the times below */
+	uint64_t began;		/* ns */
+	uint64_t cpu_began;
+	uint64_t looked;
+	uint64_t cpu_counted;	/* CPU time that is in work->cpu_ns */
+	struct mark_stack stack;
+};
+
+static unsigned int cpus_allowed(void)
+{
+	cpu_set_t set;
+	int count = 0;
+
+	if (!sched_getaffinity(0, sizeof(set), &set))
+		count = CPU_COUNT(&set);
+	return count > 0 ? (unsigned int)count : 1;
+}
+
+/* ------------------------------------------------------------------ shares */
+
+/* Thousandths of a CPU that all workers may use together. */
+static uint32_t share_of(const struct work *work)
+{
+	uint32_t waiters = __atomic_load_n(&work->waiters, __ATOMIC_RELAXED);
+	uint32_t all = work->workers_max * MILLE;
+	uint32_t share;
+
+	if (__atomic_load_n(&work->stopped, __ATOMIC_RELAXED) || waiters >= work->workers_max)
+		return all;
+	share = work->cpus * MILLE / 100 * work->share;
+	share += waiters * MILLE;
+	return share < all ? share : all;
+}
+
+static uint32_t quota_of(const struct work *work, unsigned int index)
+{
+	uint32_t share = share_of(work);
+
+	if (share <= index * MILLE)
+		return 0;
+	share -= index * MILLE;
+	return share < MILLE ? share : MILLE;
+}
+
+static void count_cpu(struct worker *worker)
+{
+	uint64_t cpu = thread_cpu_ns();
+
+	__atomic_add_fetch(&worker->work->cpu_ns, cpu - worker->cpu_counted, __ATOMIC_RELAXED);
+	worker->cpu_counted = cpu;
+}
+
+static void quota_begin(struct worker *worker, uint32_t quota)
+{
+	worker->quota = quota;
+	worker->began = now_ns();
+	worker->looked = worker->began;
+	worker->cpu_began = thread_cpu_ns();
+	worker->cpu_counted = worker->cpu_began;
+}
+
+/* ------------------------------------------------------------------- pool */
+
+/* The lock held; false: no memory, nothing was moved. */
+static bool pool_add(struct work *work, const uint64_t *entries, size_t nr)
+{
+	struct mark_stack *pool = &work->pool;
+
+	while (pool->max - pool->nr < nr)
+		if (!stack_grow(pool))
+			return false;
+	memcpy(&pool->entries[pool->nr], entries, nr * sizeof(*entries));
+	__atomic_store_n(&pool->nr, pool->nr + nr, __ATOMIC_RELAXED);
+	if (work->waiting)
+		pthread_cond_broadcast(&work->changed);
+	return true;
+}
+
+/* The lock held: at most @max entries go onto @stack, which has room. */
+static void pool_take(struct work *work, struct mark_stack *stack, size_t max)
+{
+	struct mark_stack *pool = &work->pool;
+	size_t nr = (pool->nr + 1) / 2;
+
+	if (nr > max)
+		nr = max;
+	__atomic_store_n(&pool->nr, pool->nr - nr, __ATOMIC_RELAXED);
+	memcpy(&stack->entries[stack->nr], &pool->entries[pool->nr],
+	       nr * sizeof(*stack->entries));
+	stack->nr += nr;
+}
+
+/**
+ * work_put - grey objects for whoever has none
+ * @heap: the heap, marking on
+ * @from: whose entries go, all of them
+ *
+ * Without memory they are dropped: they are marked, and will be found.
+ */
+void work_put(struct gca_heap *heap, struct mark_stack *from)
+{
+	struct work *work = &heap->work;
+
+	pthread_mutex_lock(&work->lock);
+	if (!pool_add(work, &from->entries[from->low], stack_left(from)))
+		work->pool.overflow = true;
+	pthread_mutex_unlock(&work->lock);
+	from->nr = 0;
+	from->low = 0;
+}
+
+/* Some of the oldest entries, if others may want them; the pool need not take them. */
+static void give(struct worker *worker, size_t low, size_t max)
+{
+	struct mark_stack *stack = worker->marker.stack;
+	struct work *work = worker->work;
+	size_t nr = stack_left(stack) / 2;
+
+	if (nr < POOL_LOW || __atomic_load_n(&work->pool.nr, __ATOMIC_RELAXED) >= low)
+		return;
+	if (nr > max)
+		nr = max;
+	pthread_mutex_lock(&work->lock);
+	if (pool_add(work, &stack->entries[stack->low], nr))
+		stack->low += nr;
+	pthread_mutex_unlock(&work->lock);
+}
+
+/* ---------------------------------------------------------------- workers */
+
+/* A worker with a part of a CPU sleeps when it has used that. */
+static void throttle(struct worker *worker)
+{
+	struct work *work = worker->work;
+	uint32_t quota = quota_of(work, worker->index);
+	uint64_t now, cpu, due;
+	struct timespec until;
+
+	if (quota != worker->quota) {
+		count_cpu(worker);
+		quota_begin(worker, quota);
+	}
+	if (quota >= MILLE)
+		return;
+	now = now_ns();
+	if (now - worker->looked < SLICE_NS)
+		return;
+	worker->looked = now;
+	cpu = thread_cpu_ns() - worker->cpu_began;
+	/* None is left: what it still has it gives in slices, and sleeps long. */
+	due = worker->began + cpu * MILLE / (quota ? quota : 1);
+	if (due <= now) {
+		if (now - due > BEHIND_NS)
+			worker->began += now - due - BEHIND_NS;
+		return;
+	}
+	give(worker, SIZE_MAX, GIVE_SLEEP);
+	until.tv_sec = (time_t)(due / NSEC_PER_SEC);
+	until.tv_nsec = (long)(due % NSEC_PER_SEC);
+	pthread_mutex_lock(&work->lock);
+	if (quota_of(work, worker->index) == quota)
+		pthread_cond_timedwait(&work->hurry, &work->lock, &until);
+	pthread_mutex_unlock(&work->lock);
+	worker->looked = now_ns();
+}
+
+static bool worker_tick(struct marker *marker)
+{
+	struct worker *worker = (struct worker *)marker;
+
+	__atomic_add_fetch(&worker->work->scanned, (uint64_t)(TICK_WORK - marker->left),
+			   __ATOMIC_RELAXED);
+	marker->left = TICK_WORK;
+	give(worker, POOL_LOW, GIVE_MAX);
+	throttle(worker);
+	return true;
+}
+
+static void worker_begin(struct worker *worker, struct gca_heap *heap, struct mark_stack *stack,
+			 unsigned int index)
+{
+	marker_init(&worker->marker, heap, stack);
+	worker->marker.tick = worker_tick;
+	worker->marker.left = TICK_WORK;
+	worker->work = &heap->work;
+	worker->index = index;
+	quota_begin(worker, quota_of(worker->work, index));
+}
+
+/* The lock held. */
+static void fold(struct worker *worker)
+{
+	struct marker *marker = &worker->marker;
+	struct work *work = worker->work;
+
+	work->result.bytes += marker->result.bytes;
+	work->result.objects += marker->result.objects;
+	work->result.scanned += marker->result.scanned;
+	memset(&marker->result, 0, sizeof(marker->result));
+	__atomic_add_fetch(&work->scanned, (uint64_t)(TICK_WORK - marker->left), __ATOMIC_RELAXED);
+	marker->left = TICK_WORK;
+	work->pool.overflow |= marker->stack->overflow;
+	marker->stack->overflow = false;
+	count_cpu(worker);
+}
+
+struct root_job {
+	struct gca_mutator *mutator;
+	void *const *slots;
+	size_t nr;
+};
+
+/* The lock held, in a stop: something that nobody else has taken. */
+static bool take_root(struct gca_heap *heap, struct root_job *job)
+{
+	struct work *work = &heap->work;
+
+	memset(job, 0, sizeof(*job));
+	if (!work->roots_left)
+		return false;
+	job->mutator = work->next_mutator;
+	if (job->mutator) {
+		work->next_mutator = job->mutator->next;
+		return true;
+	}
+	job->nr = roots_next_piece(heap, &work->next_range, RANGE_PIECE, &job->slots);
+	work->roots_left = job->nr;
+	return job->nr;
+}
+
+static void visit_root(struct marker *marker, const struct root_job *job)
+{
+	if (job->mutator)
+		roots_visit_mutator(job->mutator, &marker->visitor);
+	else
+		marker->visitor.slots(&marker->visitor, job->slots, job->nr);
+}
+
+/* The lock held, and again when it returns: takes something and drains it.  False:
+ * there was nothing.
+ */
+static bool work_once(struct worker *worker)
+{
+	struct marker *marker = &worker->marker;
+	struct work *work = worker->work;
+	bool own = stack_left(marker->stack);
+	struct root_job job;
+	bool root;
+
+	root = take_root(marker->heap, &job);
+	if (!root && !own && !work->pool.nr)
+		return false;
+	if (!root && !own) {
+		if (marker->stack->max < TAKE_MAX && !stack_grow(marker->stack)) {
+			/* Not one entry of memory: the walk will find them. */
+			work->pool.nr = 0;
+			work->pool.overflow = true;
+			return true;
+		}
+		pool_take(work, marker->stack, TAKE_MAX);
+	}
+	work->busy++;
+	pthread_mutex_unlock(&work->lock);
+	if (root)
+		visit_root(marker, &job);
+	marker_drain(marker);
+	pthread_mutex_lock(&work->lock);
+	work->busy--;
+	fold(worker);
+	if (!work->busy && !work->pool.nr && !work->roots_left)
+		pthread_cond_broadcast(&work->changed);
+	return true;
+}
+
+static void *helper(void *arg)
+{
+	struct helper *self = arg;
+	struct gca_heap *heap = self->heap;
+	struct work *work = &heap->work;
+	struct mark_stack stack = { 0 };
+	struct worker worker;
+
+	pthread_mutex_lock(&work->lock);
+	while (!work->quit) {
+		if (!work->open || !quota_of(work, self->index) ||
+		    !(work->pool.nr || work->roots_left)) {
+			work->waiting++;
+			pthread_cond_wait(&work->changed, &work->lock);
+			work->waiting--;
+			continue;
+		}
+		worker_begin(&worker, heap, &stack, self->index);
+		work_once(&worker);
+		if (stack.max * sizeof(*stack.entries) > STACK_KEEP)
+			stack_drop(&stack);
+		__atomic_store_n(&self->bytes, stack.max * sizeof(*stack.entries),
+				 __ATOMIC_RELAXED);
+	}
+	pthread_mutex_unlock(&work->lock);
+	stack_drop(&stack);
+	return NULL;
+}
+
+/* The program's signals are not for these threads. */
+static bool make_helper(struct gca_heap *heap)
+{
+	struct work *work = &heap->work;
+	struct helper *self = &work->helpers[work->nr_helpers];
+
+	self->heap = heap;
+	self->index = work->nr_helpers + 1;
+	if (thread_start(&self->thread, WORKER_STACK, helper, self))
+		return false;
+	work->nr_helpers++;
+	return true;
+}
+
+/* Not with the world stopped: it takes locks of the C library. */
+static void make_helpers(struct gca_heap *heap)
+{
+	struct work *work = &heap->work;
+	uint32_t want;
+
+	want = (share_of(work) + MILLE - 1) / MILLE;
+	if (want > work->workers_max)
+		want = work->workers_max;
+	while (!work->refused && work->nr_helpers + 1 < want)
+		work->refused = !make_helper(heap);
+}
+
+/**
+ * thread_start - start a thread of the library's own, all signals blocked
+ * @thread: out
+ * @stack: bytes
+ * @fn: what it runs
+ * @arg: for it
+ *
+ * Return: 0 or an errno.
+ */
+int thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_attr_init(&attr);
+	if (!error) {
+		pthread_attr_setstacksize(&attr, stack);
+		error = pthread_create(thread, &attr, fn, arg);
+		pthread_attr_destroy(&attr);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
+}
+
+/**
+ * work_open - what a heap needs to be marked, but no thread yet
+ * @heap: the heap, not shared yet
+ * @workers: threads that mark at most; 0: one for each CPU
+ * @share: per cent of the CPUs that concurrent marking may use; 0: the default
+ */
+void work_open(struct gca_heap *heap, unsigned int workers, unsigned int share)
+{
+	struct work *work = &heap->work;
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&work->lock, NULL);
+	pthread_cond_init(&work->changed, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&work->hurry, &attr);
+	pthread_condattr_destroy(&attr);
+	work->cpus = cpus_allowed();
+	work->workers_max = workers ? workers : work->cpus;
+	if (work->workers_max > WORKERS_MAX)
+		work->workers_max = WORKERS_MAX;
+	work->share = share ? share : SHARE_DEFAULT;
+}
+
+/**
+ * work_close - end the workers
+ * @heap: the heap, not being marked; not in a child of fork()
+ */
+void work_close(struct gca_heap *heap)
+{
+	struct work *work = &heap->work;
+	unsigned int i;
+
+	pthread_mutex_lock(&work->lock);
+	work->quit = true;
+	pthread_cond_broadcast(&work->changed);
+	pthread_mutex_unlock(&work->lock);
+	for (i = 0; i < work->nr_helpers; i++)
+		pthread_join(work->helpers[i].thread, NULL);
+	work->nr_helpers = 0;
+	work_trim(heap);
+}
+
+/**
+ * work_trim - give the stacks of marking back
+ * @heap: the heap, not being marked
+ */
+void work_trim(struct gca_heap *heap)
+{
+	stack_drop(&heap->mark_stack);
+	stack_drop(&heap->work.pool);
+}
+
+/**
+ * work_bytes - memory that marking holds
+ * @heap: the heap
+ */
+uint64_t work_bytes(struct gca_heap *heap)
+{
+	struct work *work = &heap->work;
+	uint64_t bytes;
+	unsigned int i;
+
+	bytes = (__atomic_load_n(&heap->mark_stack.max, __ATOMIC_RELAXED) +
+		 __atomic_load_n(&work->pool.max, __ATOMIC_RELAXED)) * sizeof(uint64_t);
+	for (i = 0; i < ARRAY_SIZE(work->helpers); i++)
+		bytes += __atomic_load_n(&work->helpers[i].bytes, __ATOMIC_RELAXED);
+	return bytes;
+}
+
+/**
+ * work_wait_begin - a mutator waits for the cycle: its CPU is the workers'
+ * @heap: the heap
+ */
+void work_wait_begin(struct gca_heap *heap)
+{
+	struct work *work = &heap->work;
+
+	pthread_mutex_lock(&work->lock);
+	__atomic_store_n(&work->waiters, work->waiters + 1, __ATOMIC_RELAXED);
+	pthread_cond_broadcast(&work->hurry);
+	pthread_cond_broadcast(&work->changed);
+	pthread_mutex_unlock(&work->lock);
+}
+
+/**
+ * work_wait_end - the end of such a wait
+ * @heap: the heap
+ */
+void work_wait_end(struct gca_heap *heap)
+{
+	struct work *work = &heap->work;
+
+	pthread_mutex_lock(&work->lock);
+	__atomic_store_n(&work->waiters, work->waiters - 1, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&work->lock);
+}
+
+/* ------------------------------------------------------- what a cycle calls */
+
+/**
+ * work_prepare - before a stop: threads, as many as it will want
+ * @heap: the heap, about to be stopped by the calling thread
+ */
+void work_prepare(struct gca_heap *heap)
+{
+	struct work *work = &heap->work;
+
+	__atomic_store_n(&work->stopped, true, __ATOMIC_RELAXED);
+	make_helpers(heap);
+	__atomic_store_n(&work->stopped, false, __ATOMIC_RELAXED);
+}
+
+static void phase_begin(struct gca_heap *heap, bool stopped)
+{
+	struct work *work = &heap->work;
+
+	pthread_mutex_lock(&work->lock);
+	gca_assert(!work->open && !work->busy);
+	work->open = true;
+	__atomic_store_n(&work->stopped, stopped, __ATOMIC_RELAXED);
+	work->roots_left = stopped;
+	work->next_mutator = stopped ? heap->mutators : NULL;
+	work->next_range = 0;
+	pthread_cond_broadcast(&work->changed);
+	pthread_mutex_unlock(&work->lock);
+}
+
+static void phase_end(struct gca_heap *heap, struct mark_result *result)
+{
+	struct work *work = &heap->work;
+
+	pthread_mutex_lock(&work->lock);
+	gca_assert(!work->busy && !work->pool.nr);
+	work->open = false;
+	__atomic_store_n(&work->stopped, false, __ATOMIC_RELAXED);
+	result->bytes += work->result.bytes;
+	result->objects += work->result.objects;
+	result->scanned += work->result.scanned;
+	memset(&work->result, 0, sizeof(work->result));
+	pthread_mutex_unlock(&work->lock);
+	if (heap->mark_stack.max * sizeof(uint64_t) > STACK_KEEP)
+		stack_drop(&heap->mark_stack);
+}
+
+/* Until nothing is grey outside of mutators' buffers: nobody is busy then. */
+static void work_all(struct worker *worker)
+{
+	struct work *work = worker->work;
+
+	pthread_mutex_lock(&work->lock);
+	for (;;) {
+		if (work_once(worker))
+			continue;
+		if (work->busy) {
+			work->waiting++;
+			pthread_cond_wait(&work->changed, &work->lock);
+			work->waiting--;
+		} else if (work->pool.overflow) {
+			/* Each walk marks something new or overflows no more. */
+			work->pool.overflow = false;
+			work->busy++;
+			pthread_mutex_unlock(&work->lock);
+			marker_rescan(&worker->marker);
+			pthread_mutex_lock(&work->lock);
+			work->busy--;
+			fold(worker);
+		} else {
+			break;
+		}
+	}
+	pthread_mutex_unlock(&work->lock);
+}
+
+/*
+ * One round of the mutators: true when it found nothing.
+ *
+ * When it begins, no worker holds a grey object, and neither does the pool if it is
+ * empty, nobody is busy, and nothing was marked meanwhile.  A mutator's buffer only
+ * grows between its flushes; so one that had a grey object at the beginning has it
+ * at its flush, which marks it.  Hence, nothing marked: nothing was grey at the
+ * beginning, and every object that a mutator can reach is marked.
+ */
+static bool round_found_nothing(struct gca_heap *heap)
+{
+	struct work *work = &heap->work;
+	uint64_t before = __atomic_load_n(&work->marked, __ATOMIC_SEQ_CST);
+	bool nothing;
+
+	pthread_mutex_lock(&work->lock);
+	nothing = !work->pool.nr && !work->pool.overflow && !work->busy;
+	pthread_mutex_unlock(&work->lock);
+	if (!nothing)
+		return false;
+	gca_stage(heap, GCA_STAGE_DRAINED);
+	if (gca_fault_hit(GCA_FAULT_EARLY_END))
+		return true;
+	pthread_mutex_lock(&heap->world);
+	handshake(heap, HANDSHAKE_FLUSH);
+	pthread_mutex_unlock(&heap->world);
+	return __atomic_load_n(&work->marked, __ATOMIC_SEQ_CST) == before;
+}
+
+/* Registered ranges, a piece at a time: who attaches need not wait for all. */
+static void mark_ranges(struct worker *worker, struct mark_result *result)
+{
+	struct gca_heap *heap = worker->marker.heap;
+	struct work *work = worker->work;
+	void *const *slots;
+	uintptr_t at = 0;
+	size_t nr;
+
+	pthread_mutex_lock(&work->lock);
+	work->busy++;
+	pthread_mutex_unlock(&work->lock);
+	do {
+		pthread_mutex_lock(&heap->world);
+		nr = roots_next_piece(heap, &at, RANGE_PIECE, &slots);
+		worker->marker.visitor.slots(&worker->marker.visitor, slots, nr);
+		pthread_mutex_unlock(&heap->world);
+		result->range_bytes += nr * sizeof(void *);
+		marker_drain(&worker->marker);
+	} while (nr);
+	pthread_mutex_lock(&work->lock);
+	work->busy--;
+	fold(worker);
+	pthread_mutex_unlock(&work->lock);
+}
+
+/**
+ * mark_beside - mark what can be reached, while the program runs
+ * @heap: the heap, marking on, every mutator scanned
+ * @result: what was marked
+ */
+void mark_beside(struct gca_heap *heap, struct mark_result *result)
+{
+	struct worker worker;
+
+	gca_assert(!stack_left(&heap->mark_stack));
+	/* The program may have changed them; how many threads there are stays. */
+	heap->work.cpus = cpus_allowed();
+	make_helpers(heap);
+	worker_begin(&worker, heap, &heap->mark_stack, 0);
+	phase_begin(heap, false);
+	mark_ranges(&worker, result);
+	do {
+		work_all(&worker);
+	} while (!round_found_nothing(heap));
+	phase_end(heap, result);
+}
+
+/**
+ * mark_heap - mark what can be reached
+ * @heap: the heap, stopped, its sweep complete, work_prepare() called before
+ * @result: what was marked and scanned
+ */
+void mark_heap(struct gca_heap *heap, struct mark_result *result)
+{
+	struct gca_mutator *mutator;
+	struct worker worker;
+	size_t i;
+
+	memset(result, 0, sizeof(*result));
+	for (mutator = heap->mutators; mutator; mutator = mutator->next)
+		if (mutator->stack_copy)
+			result->stack_bytes += mutator->stack_base - mutator->stack_low;
+	for (i = 0; i < heap->roots.nr_ranges; i++)
+		result->range_bytes += heap->roots.ranges[i].bytes;
+
+	gca_assert(!stack_left(&heap->mark_stack));
+	phase_begin(heap, true);
+	worker_begin(&worker, heap, &heap->mark_stack, 0);
+	/* The program's functions expect one thread. */
+	pthread_mutex_lock(&heap->work.lock);
+	heap->work.busy++;
+	pthread_mutex_unlock(&heap->work.lock);
+	roots_visit_callbacks(heap, &worker.marker.visitor);
+	marker_drain(&worker.marker);
+	pthread_mutex_lock(&heap->work.lock);
+	heap->work.busy--;
+	fold(&worker);
+	pthread_mutex_unlock(&heap->work.lock);
+	work_all(&worker);
+	phase_end(heap, result);
+}
+
+/**
+ * mark_shades - mark what some words point to
+ * @heap: the heap, marking on; the calling thread is running in it, or holds world
+ * @words: each a pointer into the heap or anything else
+ * @nr: how many
+ */
+void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr)
+{
+	struct work *work = &heap->work;
+	uint64_t entries[SHADES_MAX];
+	struct mark_stack stack;
+	struct marker marker;
+	size_t i;
+
+	while (nr) {
+		size_t here = nr < SHADES_MAX ? nr : SHADES_MAX;
+
+		stack = (struct mark_stack){ .entries = entries, .max = SHADES_MAX, .fixed = true };
+		marker_init(&marker, heap, &stack);
+		for (i = 0; i < here; i++)
+			marker_word(&marker, __atomic_load_n(&words[i], __ATOMIC_RELAXED));
+		if (marker.result.objects) {
+			pthread_mutex_lock(&work->lock);
+			if (stack_left(&stack) && !pool_add(work, entries, stack_left(&stack)))
+				work->pool.overflow = true;
+			work->result.bytes += marker.result.bytes;
+			work->result.objects += marker.result.objects;
+			pthread_mutex_unlock(&work->lock);
+			__atomic_add_fetch(&work->marked, marker.result.objects, __ATOMIC_SEQ_CST);
+		}
+		words += here;
+		nr -= here;
+	}
+}
+
+/**
+ * mark_shade_flush - mark what a mutator has shaded
+ * @mutator: the calling thread's, or one claimed
+ */
+void mark_shade_flush(struct gca_mutator *mutator)
+{
+	uint32_t nr = mutator->nr_shades;
+
+	mutator->nr_shades = 0;
+	/* Nobody is black any more once the flip is done: nothing can be grey. */
+	if (mutator->mark_bits)
+		mark_shades(mutator->heap, mutator->shades, nr);
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Several threads mark one heap, stopped or beside the mutators: whatever the shape
+ * of the graph and however many they are, the same objects survive.  Lists and
+ * arrays of ten million, arrays in pieces with pointers on both sides of each cut,
+ * large objects of every kind, marking without memory for its stacks; and the share
+ * of the CPUs that marking keeps to while nobody waits for it.
+ */
+#include "lib.h"
+
+#include "internal.h"
+
+#include <sched.h>
+
+struct node;
+#define NODE_FIELDS(F)				\
+	F(REF, struct node, left)		\
+	F(REF, struct node, right)		\
+	F(VAL, uint64_t, key)			\
+	F(VAL, uint64_t, more)
+GCA_STRUCT(node, NODE_FIELDS);
+
+#define BIG_FIELDS(F)				\
+	F(VAL, uint64_t, length)		\
+	F(REF, struct node, first)		\
+	F(TAIL, struct node, more)
+GCA_STRUCT(big, BIG_FIELDS);
+
+/* By a callback, all slots each time. */
+struct traced {
+	uint64_t length;
+	gca_ref slot[];
+};
+
+static void trace_traced(const void *object, size_t size, struct gca_visitor *visitor)
+{
+	const struct traced *traced = object;
+
+	gca_visit_slots(visitor, traced->slot, traced->length);
+}
+
+GCA_TRACED(traced, trace_traced);
+
+static struct gca_heap *open_workers(enum gca_mode mode, unsigned int workers, int percent)
+{
+	struct gca_config config;
+
+	gca_config_init(&config);
+	config.mode = mode;
+	config.workers = workers;
+	config.percent = percent;
+	return open_with(&config);
+}
+
+static struct node *tree(struct gca_mutator *m, unsigned int depth)
+{
+	GCA_FRAME(m, f, struct node *left; struct node *right; struct node *node);
+	if (depth) {
+		f.left = tree(m, depth - 1);
+		f.right = tree(m, depth - 1);
+	}
+	f.node = must(gca_new(m, node));
+	f.node->key = depth;
+	gca_init(m, &f.node->left, f.left);
+	gca_init(m, &f.node->right, f.right);
+	return f.node;
+}
+
+static uint64_t tree_size(struct node *node)
+{
+	if (!node)
+		return 0;
+	return 1 + tree_size(gca_load(&node->left)) + tree_size(gca_load(&node->right));
+}
+
+static GCA_REF(struct node) ranges[5000];
+
+static void test_shapes(enum gca_mode mode, unsigned int workers)
+{
+	struct gca_heap *heap = open_workers(mode, workers, GCA_PERCENT_OFF);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	size_t slots = scaled(1000000), i, wrong = 0;
+	unsigned int depth = test_on_device() ? 12 : 16;
+	uint64_t nodes = (2u << depth) - 1;
+
+	gca_root_add(heap, ranges, sizeof(ranges));
+	{
+		GCA_FRAME(m, f, struct node *tree; struct big *big; gca_ref *refs;
+			  struct traced *traced; void **words);
+		f.tree = tree(m, depth);
+		eq(live_objects(m), nodes, "mode %d, %u workers: a tree", mode, workers);
+		eq(tree_size(f.tree), nodes, "is whole");
+		f.tree = NULL;
+
+		for (i = 0; i < ARRAY_SIZE(ranges); i++)
+			gca_store(m, &ranges[i], must(gca_new(m, node)));
+		eq(live_objects(m), ARRAY_SIZE(ranges), "a range of roots, in pieces");
+		gca_clear_refs(m, ranges, ARRAY_SIZE(ranges));
+
+		f.big = must(gca_new_tail(m, big, slots));
+		gca_store(m, &f.big->first, must(gca_new(m, node)));
+		for (i = 0; i < slots; i += i % 3 + 1)
+			gca_store(m, &f.big->more[i], must(gca_new(m, node)));
+		nodes = live_objects(m);
+		for (i = 0; i < slots; i++) {
+			struct node *node = gca_load(&f.big->more[i]);
+
+			nodes -= !!node;
+			wrong += node && gca_object_of(heap, node, NULL) != node;
+		}
+		eq(nodes, 2, "an array of %zu slots with a head: all it holds", slots);
+		eq(wrong, 0, "and nothing else");
+		f.big = NULL;
+
+		/* The pieces' first and last slots only. */
+		f.refs = must(gca_new_refs(m, slots));
+		for (i = 0; i < slots; i++)
+			if (i % 16384 < 2 || i % 16384 > 16382)
+				gca_store(m, &f.refs[i], (void *)must(gca_new(m, node)));
+		nodes = 1;
+		for (i = 0; i < slots; i++)
+			nodes += !!gca_load(&f.refs[i]);
+		eq(live_objects(m), nodes, "pointers at the cuts between pieces");
+		f.refs = NULL;
+
+		f.traced = must(gca_alloc(m, GCA_KIND(traced),
+					  sizeof(*f.traced) + slots * sizeof(void *)));
+		f.traced->length = slots;
+		gca_store(m, &f.traced->slot[0], (void *)must(gca_new(m, node)));
+		gca_store(m, &f.traced->slot[slots - 1], (void *)must(gca_new(m, node)));
+		eq(live_objects(m), 3, "a large object with a callback");
+		f.traced = NULL;
+
+		f.words = must(gca_alloc(m, gca_kind_conservative(), slots * sizeof(void *)));
+		for (i = 0; i < slots; i += 5000) {
+			GCA_REF(struct node) *slot = (void *)&f.words[i];
+
+			gca_store(m, slot, must(gca_new(m, node)));
+		}
+		eq(live_objects(m), 1 + (slots + 4999) / 5000, "a large conservative one");
+		f.words = NULL;
+		eq(live_objects(m), 0, "nothing in the end");
+	}
+	gca_root_remove(heap, ranges);
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+static void test_ten_million(enum gca_mode mode)
+{
+	struct gca_heap *heap = open_workers(mode, 0, GCA_PERCENT_OFF);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	size_t length = TEST_ASAN || test_on_device() ? scaled(200000) : scaled(10000000);
+	size_t i;
+
+	{
+		GCA_FRAME(m, f, struct node *list; struct node *node; gca_ref *refs);
+		for (i = 0; i < length; i++) {
+			f.node = must(gca_new(m, node));
+			gca_init(m, &f.node->left, f.list);
+			f.list = f.node;
+		}
+		f.node = NULL;
+		eq(live_objects(m), length, "mode %d: a list of %zu", mode, length);
+		f.list = NULL;
+		f.refs = must(gca_new_refs(m, length));
+		for (i = 0; i < length; i += 100)
+			gca_store(m, &f.refs[i], (void *)must(gca_new(m, node)));
+		eq(live_objects(m), 1 + (length + 99) / 100, "an array of %zu slots", length);
+	}
+	gca_detach(m);
+	gca_close(heap);
+}
+
+/* No stack can grow, from the first entry on. */
+static void test_no_memory(enum gca_mode mode)
+{
+	struct gca_heap *heap = open_workers(mode, 4, GCA_PERCENT_OFF);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	unsigned int depth = 10;
+
+	{
+		GCA_FRAME(m, f, struct node *tree; gca_ref *refs);
+		f.tree = tree(m, depth);
+		f.refs = must(gca_new_refs(m, 100000));
+		gca_store(m, &f.refs[99999], (void *)must(gca_new(m, node)));
+		gca_release(m);
+		gca_fault_arm(GCA_FAULT_NO_MEMORY, 1);
+		eq(live_objects(m), (2u << depth) - 1 + 2, "mode %d: marked without a stack", mode);
+		ok(gca_fault_fired(GCA_FAULT_NO_MEMORY), "there was none");
+		gca_fault_arm(GCA_FAULT_NO_MEMORY, 0);
+		eq(live_objects(m), (2u << depth) - 1 + 2, "and the same with one");
+		eq(tree_size(f.tree), (2u << depth) - 1, "whole");
+	}
+	gca_detach(m);
+	gca_close(heap);
+}
+
+/* The same while threads allocate; every worker count, both modes. */
+struct churner {
+	struct gca_heap *heap;
+	size_t rounds;
+	size_t wrong;
+};
+
+static void *churn(void *arg)
+{
+	struct churner *self = arg;
+	struct gca_mutator *m = attach(self->heap, GCA_STACK_PRECISE);
+
+	{
+		GCA_FRAME(m, f, struct node *old; struct node *young);
+		f.old = tree(m, 12);
+		for (size_t i = 0; i < self->rounds; i++) {
+			f.young = tree(m, 8);
+			self->wrong += tree_size(f.young) != (2u << 8) - 1;
+			/* A subtree moves under the marker. */
+			gca_store(m, &f.young->left, gca_load(&f.old->right));
+			gca_store(m, &f.old->right, gca_load(&f.old->left));
+			gca_store(m, &f.old->left, gca_load(&f.young->left));
+		}
+		self->wrong += tree_size(f.old) != (2u << 12) - 1;
+	}
+	gca_detach(m);
+	return NULL;
+}
+
+static void test_churn(enum gca_mode mode, unsigned int workers)
+{
+	struct gca_heap *heap = open_workers(mode, workers, 50);
+	struct churner churners[3];
+	pthread_t threads[3];
+	size_t wrong = 0;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		churners[i] = (struct churner){ .heap = heap, .rounds = scaled(1500) };
+		if (pthread_create(&threads[i], NULL, churn, &churners[i]))
+			bail("pthread_create");
+	}
+	for (unsigned int i = 0; i < 3; i++) {
+		pthread_join(threads[i], NULL);
+		wrong += churners[i].wrong;
+	}
+	eq(wrong, 0, "mode %d, %u workers: three threads' trees over %llu cycles", mode, workers,
+	   (unsigned long long)stats_of(heap).num_gc);
+	eq(gca_close(heap), 0, "close");
+}
+
+static void test_config(void)
+{
+	struct gca_config config;
+	struct gca_heap *heap;
+
+	gca_config_init(&config);
+	config.share = 101;
+	eq(gca_open(&config, &heap), -EINVAL, "more than all CPUs: %s", gca_error());
+	setenv("GCARENA_SHARE", "0", 1);
+	eq(gca_open(NULL, &heap), -EINVAL, "GCARENA_SHARE=0: %s", gca_error());
+	setenv("GCARENA_SHARE", "40", 1);
+	setenv("GCARENA_WORKERS", "1000", 1);
+	eq(gca_open(NULL, &heap), -EINVAL, "GCARENA_WORKERS=1000: %s", gca_error());
+	setenv("GCARENA_WORKERS", "3", 1);
+	heap = open_with(NULL);
+	eq(heap->work.share, 40, "the environment sets the share");
+	eq(heap->work.workers_max, 3, "and the threads");
+	unsetenv("GCARENA_SHARE");
+	unsetenv("GCARENA_WORKERS");
+	gca_close(heap);
+}
+
+int main(void)
+{
+	static const enum gca_mode modes[] = { GCA_MODE_CONCURRENT, GCA_MODE_STOP_THE_WORLD };
+
+	test_config();
+	for (unsigned int i = 0; i < ARRAY_SIZE(modes); i++) {
+		test_shapes(modes[i], 1);
+		test_shapes(modes[i], 4);
+		test_ten_million(modes[i]);
+		test_no_memory(modes[i]);
+		test_churn(modes[i], 1);
+		test_churn(modes[i], 2);
+		test_churn(modes[i], 5);
+	}
+	return tap_done();
+}
