@@ -8,7 +8,8 @@
 #   make bench-kernel instructions of each operation, beside user space
 #   make demo           depgraph on malloc, process backend and device
 #   make install        library, headers, pkg-config file  (PREFIX, DESTDIR)
-#   make install-module the module, for the kernel of KDIR
+#   make install-module the module, for the kernel of KDIR, and its udev rule
+#   make install-dkms   its sources for dkms, which builds it for every kernel
 #   make uninstall      what make install put there
 #
 # Sources are found by wildcard.  Everything is built under build/, the module
@@ -67,8 +68,33 @@ canary:
 	@scripts/link-module-sources $(CANARY) selftests/vm/canary
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(CANARY)/selftests/vm/canary modules
 
+# Root of both; kbuild's own name for it.
+INSTALL_MOD_PATH ?= $(DESTDIR)
+UDEVDIR	?= /lib/udev/rules.d
+# The module's directory is kbuild's choice, or the distribution's.
+MODULE_PATHS = $(foreach d,updates extra,$(INSTALL_MOD_PATH)/lib/modules/$(KREL)/$(d)/kmod/gcarena.ko*)
+
+# Not signed: the key of Debian's kernels is not here, dkms has one of its own.
+# depmod by ourselves: kbuild does without if the headers have no System.map.
+.PHONY: uninstall-module install-dkms
 install-module: module
-	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODDIR) modules_install
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODDIR) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) \
+		CONFIG_MODULE_SIG_ALL= DEPMOD=true modules_install
+	PATH=$$PATH:/sbin depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(KREL)
+	$(INSTALL) -d $(INSTALL_MOD_PATH)$(UDEVDIR)
+	$(INSTALL) -m 644 udev/60-gcarena.rules $(INSTALL_MOD_PATH)$(UDEVDIR)/60-gcarena.rules
+
+uninstall-module:
+	rm -f $(MODULE_PATHS) $(INSTALL_MOD_PATH)$(UDEVDIR)/60-gcarena.rules
+	PATH=$$PATH:/sbin depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(KREL)
+
+# What dkms builds from, for "dkms install gcarena/$(VERSION)" and every later kernel.
+DKMSDIR	?= /usr/src/gcarena-$(VERSION)
+install-dkms:
+	for f in $$(find Kbuild dkms.conf kmod uapi -name Kbuild -o -name dkms.conf -o -name '*.[ch]' ! -name '*.mod.c'); do \
+		$(INSTALL) -D -m 644 $$f $(DESTDIR)$(DKMSDIR)/$$f || exit; done
+	$(INSTALL) -d $(DESTDIR)$(UDEVDIR)
+	$(INSTALL) -m 644 udev/60-gcarena.rules $(DESTDIR)$(UDEVDIR)/60-gcarena.rules
 
 # ---------------------------------------------------------------- library
 
@@ -227,10 +253,13 @@ $(B)/asan/selftests/lib/%: selftests/lib/%.c $(B)/asan/libgcarena.a
 	@mkdir -p $(@D)
 	$(TEST_LINK) $(ASAN_CFLAGS) -o $@ $< $(B)/asan/libgcarena.a $(LIB_LDLIBS)
 
+# Of programs that are not for the machine's word size.
+GUEST_ARCH_compat32 := -m32 -D_FILE_OFFSET_BITS=64
+
 # Nothing but the contract: no library between the test and the kernel.
 $(B)/selftests/guest/%: selftests/guest/%.c
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE -Iuapi -Iselftests $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
+	$(CC) -D_GNU_SOURCE $(GUEST_ARCH_$*) -Iuapi -Iselftests $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
 
 # ------------------------------------------------------------------ bench
 

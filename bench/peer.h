@@ -65,7 +65,7 @@ static void peer_leave(peer_thread t)
 #define peer_init(t, slot, value)	gca_init(t, slot, value)
 #define peer_store(t, slot, value)	gca_store(t, slot, value)
 #define peer_bytes(t, size)		gca_new_bytes(t, size)
-#define peer_bytes_raw(t, size)		gca_new_bytes(t, size)
+#define peer_bytes_raw(t, size)		gca_new_bytes_raw(t, size)
 #define peer_free(object)		((void)(object))
 #define peer_blocked(t, wait) do {					\
 	gca_blocking_begin(t);						\

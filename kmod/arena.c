@@ -51,6 +51,15 @@ static unsigned int arenas_per_user = 1024;
 module_param(arenas_per_user, uint, 0644);
 MODULE_PARM_DESC(arenas_per_user, "Arenas that one user without CAP_SYS_RESOURCE may have");
 
+/*
+ * Heap sizes, not memory: that bounds what faults take as well, and in proportion
+ * the tables, which cannot be swapped.  64 TiB is half of what a process can map.
+ */
+static unsigned long heap_bytes_per_user = 1UL << 46;
+module_param(heap_bytes_per_user, ulong, 0644);
+MODULE_PARM_DESC(heap_bytes_per_user,
+		 "Sum of the heap sizes of one user's arenas without CAP_SYS_RESOURCE");
+
 static DEFINE_XARRAY_ALLOC1(gca_arenas);
 static u32 gca_next_id;
 /* Makes counting a user's arenas and adding one a single step. */
@@ -143,17 +152,27 @@ static const struct gca_host_ops gca_ops = {
 static int gca_arena_register(struct gca_arena *arena)
 {
 	unsigned int limit = READ_ONCE(arenas_per_user);
+	u64 bytes_limit = READ_ONCE(heap_bytes_per_user);
+	u64 bytes = arena->heap_size;	/* 2^31 arenas of 2^40 fit */
 	struct gca_arena *other;
 	unsigned int count = 0;
 	unsigned long id;
 	int err = 0;
 
 	mutex_lock(&gca_arenas_lock);
-	xa_for_each(&gca_arenas, id, other)
-		count += uid_eq(other->uid, arena->uid);
-	if (count >= limit && !capable(CAP_SYS_RESOURCE))
+	xa_for_each(&gca_arenas, id, other) {
+		if (!uid_eq(other->uid, arena->uid))
+			continue;
+		count++;
+		bytes += other->heap_size;
+	}
+	if (count >= limit)
 		err = -EMFILE;
-	else
+	else if (bytes > bytes_limit)
+		err = -EDQUOT;
+	if (err && capable(CAP_SYS_RESOURCE))
+		err = 0;
+	if (!err)
 		err = xa_alloc_cyclic(&gca_arenas, &arena->id, arena, xa_limit_31b, &gca_next_id,
 				      GCA_GFP_META);
 	mutex_unlock(&gca_arenas_lock);
@@ -245,7 +264,8 @@ void gca_arena_transit_init(wait_queue_head_t *transit)
  * @inode: address space of the file's metadata mappings, likewise
  * @out: where the arena goes
  *
- * Return: 0; -EINVAL; -EMFILE for too many arenas; -ENOMEM; -ERESTARTNOINTR
+ * Return: 0; -EINVAL; -EMFILE for too many arenas of this user, -EDQUOT for too
+ * many bytes; -ENOMEM; -ERESTARTNOINTR
  * when a signal came in between.  After an error nothing is left behind.
  */
 int gca_arena_create(u64 heap_size, const struct gcarena_class *classes, u32 nr_classes,

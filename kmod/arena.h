@@ -134,6 +134,7 @@ struct gca_latency {
  * @idle_chunks: backed and wholly free, as told by the core
  * @sweep_mark: where the last sweep began
  * @shrinkable: a scan may have met it: some chunk has been backed
+ * @recount: gca_backing_recount() has something to do
  * @ready: entry for the shrinker of what lies ready in per-CPU caches
  * @latency: of refills that went the long way, by level
  * @debugfs: directory
@@ -155,6 +156,7 @@ struct gca_arena {
 	wait_queue_head_t transit;
 	atomic_long_t idle_chunks;
 	bool shrinkable;
+	bool recount;
 	struct gca_idle *ready;
 	struct gca_latency latency[GCA_LEVELS];
 	struct gca_sweep_mark sweep_mark;
@@ -175,7 +177,8 @@ void gca_backing_exit(void);
 int gca_backing_create(struct gca_arena *arena);
 void gca_backing_empty(struct gca_arena *arena);
 int gca_backing_back(void *host, u32 page, u32 npages);
-u64 gca_backing_release(void *host, u32 page, u32 npages);
+u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept);
+void gca_backing_recount(struct gca_arena *arena);
 u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept);
 int gca_backing_mmap(struct gca_arena *arena, struct vm_area_struct *vma);
 

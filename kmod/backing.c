@@ -24,12 +24,21 @@
 
 #include "arena.h"
 #include "compat.h"
+#include "core/bits.h"
 #include "trace.h"
 
 /* Reclaims hard, but returns an error where others would have a task killed:
  * a limit is to show as -ENOMEM from refill.
  */
 #define GCA_GFP_HEAP	(GFP_HIGHUSER_MOVABLE | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
+/*
+ * Base pages in use between two that go, up to which both are unmapped at once.  A
+ * page that is unmapped costs 600 instructions for that and 2,300 for the fault
+ * that maps it again (a sixteenth of one if it is read first); unmapping twice
+ * costs 2,000 and a TLB flush, which on several CPUs is an interrupt to each.
+ */
+#define GCA_UNMAP_GAP	2
 
 static struct vfsmount *gca_mount;
 
@@ -44,7 +53,8 @@ int gca_backing_init(void)
 	char options[] = "huge=always";	/* parsed in place */
 
 	BUILD_BUG_ON(GCARENA_CHUNK_SHIFT != HPAGE_PMD_SHIFT);
-	BUILD_BUG_ON(GCARENA_PAGE_SHIFT < PAGE_SHIFT);
+	/* The core's halves are base pages. */
+	BUILD_BUG_ON(GCA_HALF_SHIFT != PAGE_SHIFT);
 
 	if (!type)
 		return -ENODEV;
@@ -100,6 +110,21 @@ void gca_backing_empty(struct gca_arena *arena)
 	shmem_truncate_range(inode, 0, (loff_t)-1);
 }
 
+/**
+ * gca_backing_recount - have shmem count its pages, after releases
+ * @arena: the arena
+ *
+ * Folios left the page cache behind its back.  It counts when it truncates, and a
+ * byte past the end is nothing to truncate.
+ */
+void gca_backing_recount(struct gca_arena *arena)
+{
+	if (!READ_ONCE(arena->recount))
+		return;
+	WRITE_ONCE(arena->recount, false);
+	shmem_truncate_range(file_inode(arena->heap), arena->heap_size, arena->heap_size);
+}
+
 /* Base pages in memory in [first, last].  Racy against whoever touches them. */
 static unsigned long gca_backing_resident(struct address_space *mapping, pgoff_t first,
 					  pgoff_t last)
@@ -122,6 +147,189 @@ static unsigned long gca_backing_resident(struct address_space *mapping, pgoff_t
 	}
 	rcu_read_unlock();
 	return min(count, last - first + 1);
+}
+
+/* The chunk's folio if it is a huge one, referenced, or NULL. */
+static struct folio *gca_backing_huge(struct address_space *mapping, pgoff_t first)
+{
+	struct folio *folio = filemap_get_folio(mapping, first);
+
+	if (IS_ERR_OR_NULL(folio))
+		return NULL;
+	if (folio_test_pmd_mappable(folio))
+		return folio;
+	folio_put(folio);
+	return NULL;
+}
+
+/*
+ * Split the chunk's huge folio, unmapped, of which a part goes at @at.  shmem has
+ * to be told that a part goes: a byte, since it zeroes that part first.
+ */
+static void gca_backing_split(struct inode *inode, pgoff_t at)
+{
+	shmem_truncate_range(inode, (loff_t)at << PAGE_SHIFT, (loff_t)at << PAGE_SHIFT);
+}
+
+/*
+ * The end of what is unmapped and looked up at once from @from on: runs of @going
+ * and what is in use between them, where that is worth it.
+ */
+static u32 gca_backing_stretch(const u64 *going, u32 from)
+{
+	u32 end = gca_map_next_clear(going, GCA_CHUNK_BASES, from);
+
+	for (;;) {
+		u32 next = gca_map_next(going, GCA_CHUNK_BASES, end);
+
+		if (next >= GCA_CHUNK_BASES || next - end > GCA_UNMAP_GAP)
+			return end;
+		end = gca_map_next_clear(going, GCA_CHUNK_BASES, next);
+	}
+}
+
+/* Whether all of a folio of a chunk at @first is in the map @going. */
+static bool gca_backing_goes(struct folio *folio, pgoff_t first, const u64 *going)
+{
+	u32 at = folio->index - first;
+	u32 nr = folio_nr_pages(folio);
+
+	if (likely(nr == 1))
+		return gca_map_test(going, at);
+	return folio->index >= first && at + nr <= GCA_CHUNK_BASES &&
+	       gca_map_count(going, at, nr) == nr;
+}
+
+/* What goes of a folio that cannot go as a whole. */
+static void gca_backing_keep(struct folio *folio, pgoff_t first, const u64 *going, u64 *kept)
+{
+	u32 at = max(folio->index, first) - first;
+	u32 end = min(folio_next_index(folio) - first, (pgoff_t)GCA_CHUNK_BASES);
+
+	for (; at < end; at++)
+		if (gca_map_test(going, at))
+			gca_map_set(kept, at, 1);
+}
+
+/*
+ * Drop what is in memory of the map @going in [@lo, @hi) of a chunk at @first.
+ * Waits for locks.  Base pages that left the mapping.
+ */
+static unsigned long gca_backing_drop(struct address_space *mapping, pgoff_t first, u32 lo, u32 hi,
+				      const u64 *going, u64 *kept, struct folio_batch *batch)
+{
+	pgoff_t index = first + lo;
+	unsigned long count = 0;
+	unsigned int i;
+
+	while (index < first + hi &&
+	       filemap_get_folios(mapping, &index, first + hi - 1, batch)) {
+		for (i = 0; i < folio_batch_count(batch); i++) {
+			struct folio *folio = batch->folios[i];
+
+			if (!gca_backing_goes(folio, first, going)) {
+				if (folio_test_large(folio))
+					gca_backing_keep(folio, first, going, kept);
+				continue;
+			}
+			folio_lock(folio);
+			/* Truncates as if the file ended there. */
+			if (folio->mapping == mapping &&
+			    !generic_error_remove_folio(mapping, folio))
+				count += folio_nr_pages(folio);
+			folio_unlock(folio);
+		}
+		folio_batch_release(batch);
+		cond_resched();
+	}
+	return count;
+}
+
+/* Free what is in swap of the map @going, of a chunk at @first. */
+static void gca_backing_drop_swapped(struct inode *inode, pgoff_t first, const u64 *going,
+				     const u64 *kept)
+{
+	u32 from = 0;
+
+	while ((from = gca_map_next(going, GCA_CHUNK_BASES, from)) < GCA_CHUNK_BASES) {
+		u32 end = gca_map_next_clear(going, GCA_CHUNK_BASES, from);
+
+		if (!gca_map_count(kept, from, end - from))
+			shmem_truncate_range(inode, (loff_t)(first + from) << PAGE_SHIFT,
+					     ((loff_t)(first + end) << PAGE_SHIFT) - 1);
+		from = end;
+	}
+}
+
+/**
+ * gca_backing_release - give a part of a chunk back to the system
+ * @host: the arena
+ * @chunk: index; in transit
+ * @going: bit map of base pages, at least one
+ * @kept: zeroes; gets a bit for each of them that stays as it was
+ *
+ * A part of a huge page splits it; if that cannot be, as somebody holds a reference,
+ * all of it is kept.  A base page that somebody has pinned leaves the file and is
+ * free when it is unpinned; whoever gets the address next gets other memory.
+ * gca_backing_recount() is to follow, once for all that a call releases.
+ *
+ * Return: bytes that came free.
+ */
+u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept)
+{
+	struct gca_arena *arena = host;
+	struct inode *inode = file_inode(arena->heap);
+	struct address_space *mapping = inode->i_mapping;
+	pgoff_t first = (pgoff_t)chunk * GCA_CHUNK_BASES;
+	u32 nr = gca_map_count(going, 0, GCA_CHUNK_BASES);
+	u32 from = gca_map_next(going, GCA_CHUNK_BASES, 0);
+	u32 page = (first + from) / GCA_PAGE_BASES;
+	struct folio *huge = gca_backing_huge(mapping, first);
+	struct folio_batch batch;
+	u64 bytes = 0;
+
+	might_sleep();
+	folio_batch_init(&batch);
+	if (huge) {
+		/* A part of a PMD cannot stay mapped.  One that is pinned could not
+		 * be split, and belongs to I/O.
+		 */
+		bool split = nr < GCA_CHUNK_BASES && !folio_maybe_dma_pinned(huge);
+
+		folio_put(huge);
+		unmap_mapping_range(mapping, (loff_t)first << PAGE_SHIFT, GCARENA_CHUNK_SIZE, 0);
+		if (split)
+			gca_backing_split(inode, first + from);
+	}
+	while (from < GCA_CHUNK_BASES) {
+		u32 end = gca_backing_stretch(going, from);
+
+		if (!huge)
+			unmap_mapping_range(mapping, (loff_t)(first + from) << PAGE_SHIFT,
+					    (loff_t)(end - from) << PAGE_SHIFT, 0);
+		bytes += (u64)gca_backing_drop(mapping, first, from, end, going, kept, &batch)
+			<< PAGE_SHIFT;
+		from = gca_map_next(going, GCA_CHUNK_BASES, end);
+	}
+	if (READ_ONCE(SHMEM_I(inode)->swapped))
+		gca_backing_drop_swapped(inode, first, going, kept);
+	WRITE_ONCE(arena->recount, true);
+	if (nr == GCA_CHUNK_BASES)
+		gca_shrinker_forget(arena, chunk);
+	trace_gcarena_scavenge(arena->id, page, nr / GCA_PAGE_BASES, bytes);
+	return bytes;
+}
+
+/* What a failed backing has to take back. */
+static void gca_backing_undo(struct gca_arena *arena, u32 page, u32 npages)
+{
+	u32 chunk = page / GCARENA_CHUNK_PAGES;
+	u64 going[GCA_HALF_WORDS] = {};
+	u64 kept[GCA_HALF_WORDS] = {};
+
+	gca_map_set(going, page % GCARENA_CHUNK_PAGES * GCA_PAGE_BASES, npages * GCA_PAGE_BASES);
+	gca_backing_release(arena, chunk, going, kept);
+	gca_backing_recount(arena);
 }
 
 /**
@@ -176,46 +384,11 @@ int gca_backing_back(void *host, u32 page, u32 npages)
 		cond_resched();
 	}
 	if (err)
-		gca_backing_release(host, page, npages);
+		gca_backing_undo(arena, page, npages);
 	else
 		err = huge ? 0 : 1;
 	trace_gcarena_back(arena->id, page, npages, err);
 	return err;
-}
-
-/**
- * gca_backing_release - give pages of one chunk back to the system
- * @host: the arena
- * @page: first arena page
- * @npages: how many, all in @page's chunk
- *
- * A part of a huge page splits it.  If that fails (somebody holds a reference)
- * shmem zeroes the part and keeps it, and the return value says so.
- *
- * Return: bytes that came free.
- */
-u64 gca_backing_release(void *host, u32 page, u32 npages)
-{
-	struct gca_arena *arena = host;
-	struct inode *inode = file_inode(arena->heap);
-	struct address_space *mapping = inode->i_mapping;
-	pgoff_t first = (pgoff_t)page * GCA_PAGE_BASES;
-	pgoff_t last = first + (pgoff_t)npages * GCA_PAGE_BASES - 1;
-	loff_t start = (loff_t)page << GCARENA_PAGE_SHIFT;
-	loff_t len = (loff_t)npages << GCARENA_PAGE_SHIFT;
-	unsigned long before, after;
-	u64 bytes;
-
-	might_sleep();
-	before = gca_backing_resident(mapping, first, last);
-	unmap_mapping_range(mapping, start, len, 0);
-	shmem_truncate_range(inode, start, start + len - 1);
-	after = gca_backing_resident(mapping, first, last);
-	if (npages == GCARENA_CHUNK_PAGES)
-		gca_shrinker_forget(arena, page / GCARENA_CHUNK_PAGES);
-	bytes = before > after ? (u64)(before - after) << PAGE_SHIFT : 0;
-	trace_gcarena_scavenge(arena->id, page, npages, bytes);
-	return bytes;
 }
 
 /*
@@ -293,8 +466,8 @@ u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept)
 	gca_backing_remove(mapping, first, last);
 	after = gca_backing_resident(mapping, first, last);
 	gca_backing_left(mapping, first, kept);
-	/* Beyond the end there is no folio: only has shmem count its pages. */
-	shmem_truncate_range(inode, arena->heap_size, arena->heap_size + PAGE_SIZE - 1);
+	WRITE_ONCE(arena->recount, true);
+	gca_backing_recount(arena);
 	return before > after ? (u64)(before - after) << PAGE_SHIFT : 0;
 }
 

@@ -37,9 +37,10 @@ static const struct {
 	GCA_COUNTER(refill_backed), GCA_COUNTER(refill_failed), GCA_COUNTER(back_small),
 	GCA_COUNTER(returned_spans), GCA_COUNTER(scavenged_bytes), GCA_COUNTER(scavenge_broken),
 	GCA_COUNTER(worker_ns), GCA_COUNTER(worker_wakeups), GCA_COUNTER(cycles),
-	GCA_COUNTER(shrink_calls), GCA_COUNTER(shrink_bytes), GCA_COUNTER(heap_ready),
-	GCA_COUNTER(spans_ready), GCA_COUNTER(refill_ready), GCA_COUNTER(refill_hits),
-	GCA_COUNTER(ready_drained),
+	GCA_COUNTER(shrink_calls), GCA_COUNTER(shrink_bytes), GCA_COUNTER(scavenge_kept),
+	GCA_COUNTER(scavenge_inside), GCA_COUNTER(heap_holes), GCA_COUNTER(collapsed),
+	GCA_COUNTER(collapse_failed), GCA_COUNTER(heap_ready), GCA_COUNTER(spans_ready),
+	GCA_COUNTER(refill_ready), GCA_COUNTER(refill_hits), GCA_COUNTER(ready_drained),
 };
 
 static void show_counters(struct seq_file *m, const struct gcarena_counters *counters)

@@ -459,6 +459,7 @@ static int gca_ioctl_scavenge(struct file *file, const struct gca_call *call, vo
 		return PTR_ERR(arena);
 
 	err = gca_core_scavenge(arena->core, args);
+	gca_backing_recount(arena);
 	return err ? err : gca_copy_out(call, args, sizeof(*args));
 }
 

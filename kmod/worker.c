@@ -87,6 +87,7 @@ static enum gca_work gca_worker_step(struct gca_arena *arena)
 	enum gca_work more;
 
 	more = gca_core_work(arena->core);
+	gca_backing_recount(arena);
 	set_active_memcg(old);
 	mem_cgroup_put(memcg);
 	return more;

@@ -9,6 +9,10 @@
  * asked.  Only the holder writes a held span's alloc bits, pointer bits and
  * kind cells, so none of this is locked.
  *
+ * Slots of kinds with pointers are zeroed with their run, a piece of it at a time,
+ * which costs a tenth of zeroing each and finds them in the cache when they are
+ * written; bytes are zeroed one by one, by who wants them so.
+ *
  * An object is published by its alloc bit, stored with release after the slot is
  * zero and its layout is written.  Pointer bits of a free slot are clear: they
  * are cleared when a run is opened, since a dead object may have left some.
@@ -30,6 +34,8 @@
  * many classes and threads must not be mostly stock.
  */
 #define BATCH_BYTES	(64 * KIB)
+/* Bytes of a run that are zeroed at once: a part of the nearest cache. */
+#define ZERO_PIECE	(2 * KIB)
 /* Times that the failure handler may ask for one more try: a handler that always
  * says yes must not hang the program.
  */
@@ -58,11 +64,25 @@ static void count_run(struct gca_mutator *mutator, unsigned int class)
 
 	if (!bytes)
 		return;
-	__atomic_store_n(&mutator->total_alloc, mutator->total_alloc + bytes, __ATOMIC_RELAXED);
-	__atomic_store_n(&mutator->mallocs, mutator->mallocs + bytes / cache->elem,
-			 __ATOMIC_RELAXED);
-	count_allocated(mutator, bytes, bytes / cache->elem);
+	mutator->uncounted += bytes;
+	mutator->uncounted_objects += bytes / cache->elem;
 	holding->run = cache->cur;
+}
+
+/* What was counted of runs becomes the heap's: before it is looked at, and before
+ * the mutator changes its epoch.
+ */
+static void count_out(struct gca_mutator *mutator)
+{
+	uint64_t bytes = mutator->uncounted, objects = mutator->uncounted_objects;
+
+	if (!bytes)
+		return;
+	mutator->uncounted = 0;
+	mutator->uncounted_objects = 0;
+	__atomic_store_n(&mutator->total_alloc, mutator->total_alloc + bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&mutator->mallocs, mutator->mallocs + objects, __ATOMIC_RELAXED);
+	count_allocated(mutator, bytes, objects);
 }
 
 /**
@@ -75,6 +95,7 @@ void alloc_count(struct gca_mutator *mutator)
 
 	for (class = CLASS_SMALL; class < nr_span_classes; class++)
 		count_run(mutator, class);
+	count_out(mutator);
 }
 
 /*
@@ -147,6 +168,7 @@ static void flush_class(struct gca_mutator *mutator, unsigned int class)
 	cache->cur = 0;
 	cache->end = 0;
 	holding->run = 0;
+	holding->run_end = 0;
 	holding->limit = 0;
 	if (holding->span.npages) {
 		spend(mutator, &holding->span);
@@ -169,6 +191,9 @@ void alloc_flush(struct gca_mutator *mutator)
 
 	for (class = CLASS_SMALL; class < nr_span_classes; class++)
 		flush_class(mutator, class);
+	count_out(mutator);
+	mutator->tiny = 0;
+	mutator->tiny_end = 0;
 	alloc_return_spent(mutator);
 }
 
@@ -184,6 +209,9 @@ void alloc_turn_black(struct gca_mutator *mutator)
 
 	gca_assert(!mutator->mark_bits);
 	alloc_count(mutator);
+	/* The tiny block may be white. */
+	mutator->tiny = 0;
+	mutator->tiny_end = 0;
 	mutator->epoch = mutator->heap->epoch;
 	mutator->mark_bits = mark_bitmap(mutator->heap);
 	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
@@ -207,7 +235,7 @@ void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation)
 	mutator->mark_bits = NULL;
 	mutator->generation = generation;
 	mutator->abi.alloc_bits = mutator->heap->bitmap[generation & 1];
-	mutator->abi.barrier = mutator->heap->debug_shadow;
+	mutator->abi.barrier = mutator->heap->debug_shadow ? GCA_BARRIER_SLOW : GCA_BARRIER_OFF;
 }
 
 static void bits_clear(uint64_t *word, uint64_t bits)
@@ -250,6 +278,31 @@ static uint64_t next_allocated(const uint64_t *bits, uint64_t from, uint64_t to)
 	return from < to ? from : to;
 }
 
+/* Opens the next piece of the run, as much as is zeroed at once. */
+static void next_piece(struct gca_mutator *mutator, unsigned int class)
+{
+	struct holding *holding = &mutator->holdings[class];
+	struct gca_cache *cache = &mutator->caches[class];
+	const struct span_class *info = &span_classes[class];
+	uintptr_t slot = holding->run, end = holding->run_end;
+	bool soiled = holding->span.flags & GCARENA_SPAN_NEEDS_ZERO;
+
+	if (soiled && !cache->needs_zero) {
+		size_t piece = info->elem < ZERO_PIECE ? ZERO_PIECE / info->elem * info->elem :
+							 info->elem;
+
+		if (end - slot > piece)
+			end = slot + piece;
+		memset((void *)slot, 0, end - slot);
+	}
+	cache->cur = slot;
+	cache->end = end;
+	if (info->flavour == GCA_FLAVOUR_PRECISE)
+		clear_pointer_bits(mutator->heap, slot, end);
+	if (mutator->mark_bits)
+		color_slots(mutator, slot, end, info->elem, true);
+}
+
 /* Opens the next run of the span in use: true, or false at the span's end. */
 static bool next_run(struct gca_mutator *mutator, unsigned int class)
 {
@@ -261,24 +314,25 @@ static bool next_run(struct gca_mutator *mutator, unsigned int class)
 	uint64_t end;
 
 	count_run(mutator, class);
+	if (slot != holding->run_end) {
+		next_piece(mutator, class);
+		return true;
+	}
 	while (slot < holding->limit && bit_test(bits, granule_of(heap, slot)))
 		slot += cache->elem;
 	if (slot == holding->limit) {
 		cache->cur = slot;
 		cache->end = slot;
 		holding->run = slot;
+		holding->run_end = slot;
 		return false;
 	}
 	end = next_allocated(bits, granule_of(heap, slot), granule_of(heap, holding->limit));
-	cache->cur = slot;
-	cache->end = heap->base + (end << GCARENA_GRANULE_SHIFT);
 	holding->run = slot;
+	holding->run_end = heap->base + (end << GCARENA_GRANULE_SHIFT);
 	/* A bit inside a slot: the program wrote to the bitmap. */
-	gca_assert((cache->end - slot) % cache->elem == 0);
-	if (span_classes[class].flavour == GCA_FLAVOUR_PRECISE)
-		clear_pointer_bits(heap, slot, cache->end);
-	if (mutator->mark_bits)
-		color_slots(mutator, slot, cache->end, cache->elem, true);
+	gca_assert((holding->run_end - slot) % cache->elem == 0);
+	next_piece(mutator, class);
 	return true;
 }
 
@@ -288,8 +342,10 @@ static bool next_span(struct gca_mutator *mutator, unsigned int class)
 	struct holding *holding = &mutator->holdings[class];
 	struct gca_cache *cache = &mutator->caches[class];
 	const struct span_class *info = &span_classes[class];
+	bool by_object = info->flavour == GCA_FLAVOUR_NOSCAN || mutator->heap->slow_alloc;
 	uintptr_t base;
 
+	pace_assist(mutator);
 	for (;;) {
 		if (holding->span.npages) {
 			spend(mutator, &holding->span);
@@ -300,10 +356,11 @@ static bool next_span(struct gca_mutator *mutator, unsigned int class)
 		holding->span = holding->stock[--holding->nr_stock];
 		base = mutator->heap->base + ((uintptr_t)holding->span.page << GCARENA_PAGE_SHIFT);
 		cache->elem = info->elem;
-		cache->needs_zero = !!(holding->span.flags & GCARENA_SPAN_NEEDS_ZERO);
+		cache->needs_zero = by_object && holding->span.flags & GCARENA_SPAN_NEEDS_ZERO;
 		cache->cur = base;
 		cache->end = base;
 		holding->run = base;
+		holding->run_end = base;
 		holding->limit = base + (uintptr_t)info->elem * info->objects;
 		if (next_run(mutator, class))
 			return true;
@@ -407,6 +464,7 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 	enum { SWEEP, COLLECT, SCAVENGE, HANDLER } step = SWEEP;
 	struct gca_heap *heap = mutator->heap;
 	unsigned int rounds = 0, tries = 0;
+	bool thrashing = __atomic_load_n(&heap->thrashing, __ATOMIC_RELAXED);
 	int error;
 
 	for (;;) {
@@ -441,8 +499,11 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 			return 0;
 		if (error != -ENOMEM)
 			return fail(heap, error, size);
-		if (step == SCAVENGE && ++rounds < MEMORY_ROUNDS &&
-		    __atomic_load_n(&heap->last_freed, __ATOMIC_RELAXED) >= MEMORY_WORTH)
+		/* Cycles that free next to nothing would be all that still happens. */
+		if (step == SWEEP && thrashing)
+			step = SCAVENGE;
+		else if (step == SCAVENGE && !thrashing && ++rounds < MEMORY_ROUNDS &&
+			 __atomic_load_n(&heap->last_freed, __ATOMIC_RELAXED) >= MEMORY_WORTH)
 			step = COLLECT;
 		else if (step != HANDLER)
 			step++;
@@ -469,7 +530,8 @@ static int refill_small(struct gca_mutator *mutator, unsigned int class, size_t 
 	for (;;) {
 		if (next_run(mutator, class) || next_span(mutator, class))
 			return 0;
-		cycle_poll(mutator);
+		count_out(mutator);
+		pace_poll(mutator, 0);
 		if (holding->batch < BATCH_FIRST)
 			holding->batch = BATCH_FIRST;
 		nr = holding->batch;
@@ -509,6 +571,7 @@ static void write_layout(struct gca_heap *heap, const struct kind *kind, unsigne
 {
 	uint64_t word = (slot - heap->base) / sizeof(void *);
 	const struct gca_run *run;
+	size_t element = 0;
 
 	if (flavour == GCA_FLAVOUR_KINDED) {
 		heap->kind_ids[(slot - heap->base) >> CELL_SHIFT] = (uint16_t)kind->abi.id;
@@ -516,18 +579,32 @@ static void write_layout(struct gca_heap *heap, const struct kind *kind, unsigne
 	}
 	if (flavour != GCA_FLAVOUR_PRECISE)
 		return;
-	for (run = kind->runs; run->count; run++)
-		set_pointer_bits(heap->pointer_bits, word + run->offset / sizeof(void *),
-				 run->count);
+	/* Once, or for each element of an array. */
+	do {
+		for (run = kind->runs; run->count; run++)
+			set_pointer_bits(heap->pointer_bits,
+					 word + (element + run->offset) / sizeof(void *),
+					 run->count);
+		element += kind->elem;
+	} while (kind->elem && element + kind->elem <= size);
 	if (kind->tail != GCA_NO_TAIL)
 		set_pointer_bits(heap->pointer_bits, word + kind->tail / sizeof(void *),
 				 (uint32_t)((size - kind->tail) / sizeof(void *)));
 }
 
-static void *alloc_small(struct gca_mutator *mutator, const struct kind *kind, size_t size)
+/**
+ * alloc_in_class - allocate a slot of a small span class
+ * @mutator: the calling thread's
+ * @kind: a good kind
+ * @class: of a flavour that serves @kind
+ * @size: bytes that are used
+ * @zeroed: they must read as zero
+ *
+ * Return: the object, or NULL with gca_error() set.
+ */
+void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsigned int class,
+		     size_t size, bool zeroed)
 {
-	unsigned int flavour = flavour_of(kind->abi.flavour, size);
-	unsigned int class = small_class_of[flavour][(size + 16) >> GCARENA_GRANULE_SHIFT];
 	struct gca_cache *cache = &mutator->caches[class];
 	struct gca_heap *heap = mutator->heap;
 	uintptr_t slot;
@@ -537,16 +614,30 @@ static void *alloc_small(struct gca_mutator *mutator, const struct kind *kind, s
 	slot = cache->cur;
 	cache->cur = slot + cache->elem;
 	poison_alloc((void *)slot, cache->elem);
-	if (cache->needs_zero)
+	if (cache->needs_zero && zeroed)
 		memset((void *)slot, 0, cache->elem);
-	write_layout(heap, kind, flavour, slot, size);
+	write_layout(heap, kind, span_classes[class].flavour, slot, size);
 	if (heap->debug_shadow)
 		shadow_alloc(heap, (void *)slot, cache->elem, &kind->abi);
 	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
 	return (void *)slot;
 }
 
-static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, size_t size)
+static void *alloc_small(struct gca_mutator *mutator, const struct kind *kind, size_t size,
+			 bool zeroed)
+{
+	unsigned int flavour = flavour_of(kind->abi.flavour, size);
+	const uint16_t *class_of = small_class_of[flavour];
+
+	/* Of an exact kind the classes are its own, for its own size only. */
+	if (size == kind->abi.size && flavour == kind->abi.flavour)
+		class_of = kind->abi.class_of;
+	return alloc_in_class(mutator, kind, class_of[(size + 16) >> GCARENA_GRANULE_SHIFT], size,
+			      zeroed);
+}
+
+static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, size_t size,
+			 bool zeroed)
 {
 	bool scan = kind->abi.flavour != GCA_FLAVOUR_NOSCAN;
 	unsigned int class = scan ? CLASS_LARGE_SCAN : CLASS_LARGE_NOSCAN;
@@ -564,7 +655,7 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	}
 	npages = (uint32_t)(size / GCARENA_PAGE_SIZE + 1);
 	bytes = (size_t)npages << GCARENA_PAGE_SHIFT;
-	cycle_poll_for(mutator, bytes);
+	pace_poll(mutator, bytes);
 	error = refill(mutator, class, npages, &span, &nr);
 	if (error == -ENOMEM)
 		error = refill_hard(mutator, class, npages, &span, &nr, size);
@@ -574,7 +665,7 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 		return NULL;
 	slot = heap->base + ((uintptr_t)span.page << GCARENA_PAGE_SHIFT);
 	poison_alloc((void *)slot, bytes);
-	if (span.flags & GCARENA_SPAN_NEEDS_ZERO)
+	if (span.flags & GCARENA_SPAN_NEEDS_ZERO && zeroed)
 		memset((void *)slot, 0, bytes);
 	if (scan)
 		heap->kind_ids[(slot - heap->base) >> CELL_SHIFT] = (uint16_t)kind->abi.id;
@@ -583,11 +674,75 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	if (mutator->mark_bits)
 		color_slots(mutator, slot, slot + GCARENA_GRANULE_SIZE, GCARENA_GRANULE_SIZE, true);
 	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
-	count_allocated(mutator, bytes, 1);
-	__atomic_store_n(&mutator->total_alloc, mutator->total_alloc + bytes, __ATOMIC_RELAXED);
-	__atomic_store_n(&mutator->mallocs, mutator->mallocs + 1, __ATOMIC_RELAXED);
+	mutator->uncounted += bytes;
+	mutator->uncounted_objects++;
+	count_out(mutator);
 	spend(mutator, &span);
 	return (void *)slot;
+}
+
+/**
+ * alloc_fail - an allocation that cannot be
+ * @mutator: the calling thread's
+ * @size: bytes asked for
+ * @why: in a sentence
+ *
+ * Return: NULL; gca_error() says why.
+ */
+void *alloc_fail(struct gca_mutator *mutator, size_t size, const char *why)
+{
+	__atomic_add_fetch(&mutator->heap->failed_allocs, 1, __ATOMIC_RELAXED);
+	error_set(-EINVAL, "allocation of %zu bytes: %s", size, why);
+	return NULL;
+}
+
+/**
+ * alloc_ready - the safepoint and the checks before an allocation
+ * @mutator: the calling thread's
+ * @kind: of what is to be allocated
+ * @size: bytes
+ *
+ * Return: false, with gca_error() set, when there can be no such object.
+ */
+bool alloc_ready(struct gca_mutator *mutator, const struct kind *kind, size_t size)
+{
+	if (unlikely(__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))) {
+		error_set(-EIO, "the heap belongs to the parent process");
+		return false;
+	}
+	gca_safepoint(mutator);
+	if (unlikely(kind->wrong)) {
+		alloc_fail(mutator, size, kind->wrong);
+		return false;
+	}
+	if (unlikely(size < kind->abi.size)) {
+		fail(mutator->heap, -EINVAL, size);
+		error_set(-EINVAL, "allocation of %zu bytes: kind %s has %u", size, kind->name,
+			  kind->abi.size);
+		return false;
+	}
+	return true;
+}
+
+/**
+ * alloc_manual - pages that no cycle looks at
+ * @mutator: the calling thread's
+ * @npages: how many
+ * @span: where they are
+ *
+ * Return: 0 or a negative errno with gca_error() set.
+ */
+int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_span *span)
+{
+	size_t bytes = (size_t)npages << GCARENA_PAGE_SHIFT;
+	uint32_t nr = 1;
+	int error;
+
+	pace_poll(mutator, bytes);
+	error = refill(mutator, CLASS_MANUAL, npages, span, &nr);
+	if (error == -ENOMEM)
+		return refill_hard(mutator, CLASS_MANUAL, npages, span, &nr, bytes);
+	return error ? fail(mutator->heap, error, bytes) : 0;
 }
 
 /**
@@ -601,27 +756,30 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind, size_t size)
 {
 	const struct kind *full = kind_of(kind);
-	struct gca_heap *heap = mutator->heap;
 
-	if (unlikely(__atomic_load_n(&heap->forked, __ATOMIC_RELAXED))) {
-		error_set(-EIO, "the heap belongs to the parent process");
+	if (!alloc_ready(mutator, full, size))
 		return NULL;
-	}
-	gca_safepoint(mutator);
-	if (unlikely(full->wrong)) {
-		fail(heap, -EINVAL, size);
-		error_set(-EINVAL, "allocation of %zu bytes: %s", size, full->wrong);
-		return NULL;
-	}
-	if (unlikely(size < kind->size)) {
-		fail(heap, -EINVAL, size);
-		error_set(-EINVAL, "allocation of %zu bytes: kind %s has %u", size, full->name,
-			  kind->size);
-		return NULL;
-	}
 	if (size < SMALL_MAX)
-		return alloc_small(mutator, full, size);
-	return alloc_large(mutator, full, size);
+		return alloc_small(mutator, full, size, true);
+	return alloc_large(mutator, full, size, true);
+}
+
+/**
+ * gca_alloc_raw_slow - the same of bytes that need not be zero
+ * @mutator: the calling thread's
+ * @size: bytes
+ *
+ * Return: as gca_alloc().
+ */
+void *gca_alloc_raw_slow(struct gca_mutator *mutator, size_t size)
+{
+	const struct kind *bytes = kind_of(gca_kind_noscan());
+
+	if (!alloc_ready(mutator, bytes, size))
+		return NULL;
+	if (size < SMALL_MAX)
+		return alloc_small(mutator, bytes, size, false);
+	return alloc_large(mutator, bytes, size, false);
 }
 
 /**

@@ -25,13 +25,12 @@
 
 /* Trace callbacks and reports run on it. */
 #define COLLECTOR_STACK	(1 * MIB)
-#define NS_PER_US	1000u
 
 struct cycle {
 	struct gctrace trace;
 	struct mark_result result;
 	uint64_t begin;		/* ns */
-	uint64_t allocated;	/* bytes since the last one, when it began */
+	struct pacer_cycle pace;
 	uint64_t cpu;
 };
 
@@ -64,8 +63,9 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 	cycle_note_peak(heap);
 	check_stopped(heap);
 	cycle->trace.goal = heap->next_gc;
-	cycle->allocated = heap_allocated(heap);
+	pace_begin(heap, &cycle->pace);
 	gca_stage(heap, GCA_STAGE_BEGUN);
+	special_begin(heap);
 	heap->drifted = 0;
 	heap->black_objects = 0;
 	__atomic_store_n(&heap->epoch, heap->epoch ^ 1, __ATOMIC_RELAXED);
@@ -106,8 +106,11 @@ static int flip_stopped(struct gca_heap *heap, struct cycle *cycle)
 	error = cycle_flip(heap);
 	if (!error) {
 		heap->marking = 0;
-		for (mutator = heap->mutators; mutator; mutator = mutator->next)
+		for (mutator = heap->mutators; mutator; mutator = mutator->next) {
+			/* As in a handshake: the last round found nothing unmarked. */
+			mark_shades_drop(mutator);
 			alloc_turn_white(mutator, heap->generation);
+		}
 		__atomic_store_n(&heap->heap_live_objects, cycle->result.objects,
 				 __ATOMIC_RELAXED);
 		verify_flipped(heap);
@@ -140,27 +143,9 @@ static uint64_t allocated_since(const struct gca_heap *heap)
 	return __atomic_load_n(&heap->allocated[heap->epoch], __ATOMIC_RELAXED);
 }
 
-/*
- * What the program will allocate in the next cycle, by its rate before this one and
- * in it, whichever was higher: at the goal it was held up.
- */
-static void expect_runway(struct gca_heap *heap, const struct cycle *cycle, uint64_t now)
-{
-	uint64_t before = cycle->begin - heap->gc_ended_ns;
-	uint64_t took = now - cycle->begin;
-	uint64_t during = allocated_since(heap);
-	uint64_t rate;
-
-	/* Bytes in a microsecond; a program that allocates less needs no runway. */
-	rate = cycle->allocated / (before / NS_PER_US + 1);
-	rate *= took / NS_PER_US;
-	heap->runway = rate > during ? rate : during;
-}
-
 /* World held, every mutator white. */
 static int settle(struct gca_heap *heap, struct cycle *cycle)
 {
-	uint64_t now = now_ns();
 	uint64_t before;
 
 	/* Exact: who turned black counted what its open runs had handed out. */
@@ -172,13 +157,13 @@ static int settle(struct gca_heap *heap, struct cycle *cycle)
 	__atomic_add_fetch(&heap->cycles, 1, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->forced_cycles, cycle->trace.forced, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->gc_cpu_ns, cycle->cpu, __ATOMIC_RELAXED);
-	if (!cycle->trace.forced)
-		expect_runway(heap, cycle, now);
-	heap->gc_ended_ns = now;
+	__atomic_add_fetch(&heap->mark_ns, cycle->trace.mark_ns, __ATOMIC_RELAXED);
+	cycle->pace.mark_ns = cycle->trace.mark_ns;
+	cycle->pace.forced = cycle->trace.forced;
 	cycle->trace.heap_start = before;
 	cycle->trace.heap_live = cycle->result.bytes;
 	cycle->trace.heap_end = before + allocated_since(heap);
-	return cycle_set_goal(heap);
+	return pace_end(heap, &cycle->result, &cycle->pace);
 }
 
 static void report_cycle(struct gca_heap *heap, struct cycle *cycle, uint64_t start_stop,
@@ -234,6 +219,25 @@ static int run(struct gca_heap *heap, bool forced)
 	return error;
 }
 
+/* gc_lock held: until something is asked for, or the period is over. */
+static void await_request(struct gca_heap *heap)
+{
+	uint64_t period = __atomic_load_n(&heap->period_ns, __ATOMIC_RELAXED);
+	uint64_t ended = __atomic_load_n(&heap->gc_ended_ns, __ATOMIC_RELAXED);
+	struct timespec until;
+	uint64_t due;
+
+	if (!period || __builtin_add_overflow(ended, period, &due)) {
+		pthread_cond_wait(&heap->gc_asked, &heap->gc_lock);
+		return;
+	}
+	until.tv_sec = (time_t)(due / NSEC_PER_SEC);
+	until.tv_nsec = (long)(due % NSEC_PER_SEC);
+	if (pthread_cond_timedwait(&heap->gc_asked, &heap->gc_lock, &until) == ETIMEDOUT &&
+	    heap->gc_wanted == heap->gc_begun)
+		heap->gc_wanted++;
+}
+
 static void *collector(void *arg)
 {
 	struct gca_heap *heap = arg;
@@ -243,7 +247,7 @@ static void *collector(void *arg)
 	pthread_mutex_lock(&heap->gc_lock);
 	for (;;) {
 		while (!heap->gc_quit && heap->gc_wanted == heap->gc_begun)
-			pthread_cond_wait(&heap->gc_asked, &heap->gc_lock);
+			await_request(heap);
 		if (heap->gc_quit)
 			break;
 		heap->gc_begun++;
@@ -304,12 +308,15 @@ uint64_t concurrent_request(struct gca_heap *heap)
  * @mutator: the calling thread's, running
  * @cycle: its number
  * @ns: how long at most, or UINT64_MAX
+ *
+ * Return: whether it is over.
  */
-void concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
+bool concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 {
 	struct gca_heap *heap = mutator->heap;
 	struct timespec until;
 	int error = 0;
+	bool over;
 
 	if (ns != UINT64_MAX) {
 		uint64_t then = now_ns() + ns;
@@ -326,9 +333,26 @@ void concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 		else
 			error = pthread_cond_timedwait(&heap->gc_ended, &heap->gc_lock, &until);
 	}
+	over = heap->gc_finished >= cycle;
 	pthread_mutex_unlock(&heap->gc_lock);
 	work_wait_end(heap);
 	blocked_leave(mutator);
+	return over;
+}
+
+/**
+ * concurrent_over - is a cycle over?
+ * @heap: the heap
+ * @cycle: its number
+ */
+bool concurrent_over(struct gca_heap *heap, uint64_t cycle)
+{
+	bool over;
+
+	pthread_mutex_lock(&heap->gc_lock);
+	over = heap->gc_finished >= cycle;
+	pthread_mutex_unlock(&heap->gc_lock);
+	return over;
 }
 
 /**
@@ -372,12 +396,23 @@ void concurrent_open(struct gca_heap *heap)
 	pthread_condattr_t attr;
 
 	pthread_mutex_init(&heap->gc_lock, NULL);
-	pthread_cond_init(&heap->gc_asked, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&heap->gc_asked, &attr);
 	pthread_cond_init(&heap->gc_ended, &attr);
 	pthread_condattr_destroy(&attr);
 	heap->gc_ended_ns = now_ns();
+}
+
+/**
+ * concurrent_wake - let the collector look at its period again
+ * @heap: the heap
+ */
+void concurrent_wake(struct gca_heap *heap)
+{
+	pthread_mutex_lock(&heap->gc_lock);
+	pthread_cond_signal(&heap->gc_asked);
+	pthread_mutex_unlock(&heap->gc_lock);
 }
 
 /**

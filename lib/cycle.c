@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The cycle, when it starts, and what the heap may grow to.  How a concurrent one
- * runs is in concurrent.c.
+ * The cycle; how a concurrent one runs is in concurrent.c.
  *
  * A stopped cycle is: finish the sweep before; stop the world; mark; flip, which
  * makes the mark bitmap the alloc truth of every span at once; give back every span that a
@@ -13,86 +12,12 @@
  * object born after the flip lies in a span that was swept before it was handed
  * out: white is its right colour.
  *
- * Pacing is the proportional rule: the goal is live + live * percent / 100, and at
- * least MIN_HEAP * percent / 100.  A stopped cycle starts at the goal, a concurrent
- * one before it, by what the program is expected to allocate meanwhile; both when
- * fragmentation has taken in-use a tenth above the goal.  The arena keeps a tenth
- * more than the goal.
+ * When a cycle starts, and what is done at the goal, is in pace.c.
  */
 #include "internal.h"
 
-/* As Go's: with 100 per cent no cycle below 4 MiB. */
-#define MIN_HEAP	(4 * MIB)
-/* In-use may be a tenth above the goal: free slots in spans in use. */
-#define HOLES_PARTS	10
-/* What stays backed above the goal, so that reaching it costs no backing. */
-#define RETAIN_PARTS	10
-/* A concurrent cycle starts at this much of the way to the goal, in per cent: a
- * bad estimate must neither make it run all the time nor always come too late.
- */
-#define TRIGGER_FIRST	50
-#define TRIGGER_LAST	95
-/* An allocation at the goal waits for the cycle's end so long, and as long as it
- * takes when the heap is OVERDUE_PARTS above the goal.
- */
-#define WAIT_NS		(10 * 1000 * 1000ULL)
-#define OVERDUE_PARTS	10
 /* Spans swept in one call by who waits for a sweep's end: some 100 us. */
 #define ASSIST_SPANS	256
-
-static uint64_t saturating_add(uint64_t a, uint64_t b)
-{
-	uint64_t sum;
-
-	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
-static uint64_t percent_of(uint64_t bytes, int percent)
-{
-	unsigned __int128 share = (unsigned __int128)bytes * (unsigned int)percent / 100;
-
-	return share > UINT64_MAX ? UINT64_MAX : (uint64_t)share;
-}
-
-/* Where a concurrent cycle starts, so that it ends at @goal. */
-static void set_trigger(struct gca_heap *heap, uint64_t goal)
-{
-	uint64_t live = heap->heap_live;
-	uint64_t room = goal > live ? goal - live : 0;
-	uint64_t runway = heap->runway;
-
-	if (runway < percent_of(room, 100 - TRIGGER_LAST))
-		runway = percent_of(room, 100 - TRIGGER_LAST);
-	if (runway > percent_of(room, 100 - TRIGGER_FIRST))
-		runway = percent_of(room, 100 - TRIGGER_FIRST);
-	if (heap->mode != GCA_MODE_CONCURRENT || goal == UINT64_MAX)
-		runway = 0;
-	__atomic_store_n(&heap->trigger, goal - runway, __ATOMIC_RELAXED);
-}
-
-/**
- * cycle_set_goal - goal and policy, from what is live
- * @heap: its world held, or not shared yet
- *
- * Return: 0, or what the backend says to the policy.
- */
-int cycle_set_goal(struct gca_heap *heap)
-{
-	uint64_t goal = UINT64_MAX;
-
-	if (heap->percent != GCA_PERCENT_OFF) {
-		uint64_t least = percent_of(MIN_HEAP, heap->percent);
-
-		goal = saturating_add(heap->heap_live,
-				      percent_of(heap->heap_live, heap->percent));
-		if (goal < least)
-			goal = least;
-	}
-	__atomic_store_n(&heap->next_gc, goal, __ATOMIC_RELAXED);
-	set_trigger(heap, goal);
-	heap->policy.retain_bytes = saturating_add(goal, goal / RETAIN_PARTS);
-	return heap->ops->set_policy(heap, &heap->policy);
-}
 
 /**
  * cycle_finish_sweep_for - see the sweep to its end
@@ -174,6 +99,7 @@ int cycle_flip(struct gca_heap *heap)
 		return error_set(error, "start of the sweep: %s", strerror(-error));
 	}
 	__atomic_store_n(&heap->generation, args.generation, __ATOMIC_RELAXED);
+	__atomic_store_n(&heap->sweep_spans, heap->status->sweep_left, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -194,6 +120,7 @@ static int flip_stopped(struct gca_heap *heap)
 static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool forced)
 {
 	struct gctrace trace = { .forced = forced, .goal = heap->next_gc };
+	struct pacer_cycle pace = { .forced = forced };
 	struct mark_result result;
 	uint64_t begin, stopped, marked, end, cpu, freed;
 	int error;
@@ -201,16 +128,19 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	begin = now_ns();
 	trace.open_ns = begin - heap->open_ns;
 	cycle_note_peak(heap);
+	pace_begin(heap, &pace);
 	work_prepare(heap);
 	world_stop(heap, self);
 	stopped = now_ns();
 	cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
+	special_begin(heap);
 	tables_trim(heap, false);
 	verify_table(heap);
 	shadow_check(heap);
 	mark_heap(heap, &result);
 	marked = now_ns();
 	cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED) - cpu;
+	pace.mark_ns = marked - stopped;
 	verify_marked(heap);
 	poison_dead(heap);
 	error = flip_stopped(heap);
@@ -229,7 +159,7 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 		__atomic_add_fetch(&heap->forced_cycles, forced, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&heap->gc_cpu_ns, cpu, __ATOMIC_RELAXED);
 		verify_flipped(heap);
-		error = cycle_set_goal(heap);
+		error = pace_end(heap, &result, &pace);
 	}
 	world_start(heap, self);
 	end = now_ns();
@@ -286,68 +216,6 @@ int cycle_run(struct gca_mutator *mutator, bool forced)
 	}
 	world_unlock(heap);
 	return error;
-}
-
-/*
- * By what was allocated; or, where the holes of fragmentation take more than
- * their share, by what is in use, but not before half of the goal's room was
- * allocated, since the next cycle would find the same holes.
- */
-static bool goal_reached(const struct gca_heap *heap, uint64_t target, size_t bytes)
-{
-	uint64_t live = __atomic_load_n(&heap->heap_live, __ATOMIC_RELAXED);
-	uint64_t allocated = heap_allocated(heap) + bytes;
-	uint64_t goal = __atomic_load_n(&heap->next_gc, __ATOMIC_RELAXED);
-	uint64_t inuse;
-
-	if (live + allocated >= target)
-		return true;
-	if (allocated < (goal - live) / 2)
-		return false;
-	inuse = __atomic_load_n(&heap->status->counters.heap_inuse, __ATOMIC_RELAXED) + bytes;
-	return inuse >= saturating_add(goal, goal / HOLES_PARTS);
-}
-
-/* At the goal, with that cycle under way: it gets the CPU, and the time. */
-static void pace(struct gca_mutator *mutator, uint64_t cycle, size_t bytes)
-{
-	struct gca_heap *heap = mutator->heap;
-	uint64_t goal = __atomic_load_n(&heap->next_gc, __ATOMIC_RELAXED);
-
-	if (!goal_reached(heap, goal, bytes))
-		return;
-	if (goal_reached(heap, saturating_add(goal, goal / OVERDUE_PARTS), bytes))
-		concurrent_wait(mutator, cycle, UINT64_MAX);
-	else
-		concurrent_wait(mutator, cycle, WAIT_NS);
-}
-
-/**
- * cycle_poll_for - collect if it is time to
- * @mutator: the calling thread's, running
- * @bytes: about to be allocated
- *
- * A failure is not the caller's: its refill will show it.
- */
-void cycle_poll_for(struct gca_mutator *mutator, size_t bytes)
-{
-	struct gca_heap *heap = mutator->heap;
-
-	gca_safepoint(mutator);
-	if (likely(!goal_reached(heap, __atomic_load_n(&heap->trigger, __ATOMIC_RELAXED), bytes)))
-		return;
-	/* A large object alone may be more than the goal: not a cycle for each. */
-	if (!heap_allocated(heap))
-		return;
-	if (heap->mode == GCA_MODE_CONCURRENT) {
-		uint64_t cycle = concurrent_request(heap);
-
-		if (cycle) {
-			pace(mutator, cycle, bytes);
-			return;
-		}
-	}
-	cycle_run(mutator, false);
 }
 
 /**
@@ -418,6 +286,7 @@ size_t gca_release(struct gca_mutator *mutator)
 		work_trim(heap);
 	world_start(heap, mutator);
 	world_unlock(heap);
+	manual_trim(heap, true);
 	if (cycle_scavenge_all(mutator, &released))
 		return 0;
 	return released;

@@ -98,6 +98,8 @@ void poison_dead(struct gca_heap *heap);
  * large object the whole span's.
  */
 void poison_alloc(void *slot, size_t size);
+/* A slot whose object was freed by hand. */
+void poison_slot(struct gca_heap *heap, uintptr_t slot, size_t size);
 /* From gca_close(), before the heap is unmapped. */
 void poison_close(struct gca_heap *heap);
 

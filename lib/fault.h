@@ -21,11 +21,14 @@ enum gca_fault {
 	GCA_FAULT_KEEP_ALLOC,	/* a dead object's mark bit is set before the flip */
 	GCA_FAULT_NO_MEMORY,	/* a mapping of the library's own cannot be had */
 	GCA_FAULT_NO_DELETION,	/* a barrier does not shade what it overwrites */
+	GCA_FAULT_NO_INSERTION,	/* a barrier does not shade what it writes */
 	GCA_FAULT_ONE_HANDSHAKE, /* barrier and scan in one handshake, not two */
 	GCA_FAULT_LOSE_SHADES,	/* a mutator's buffer is dropped at a handshake */
 	GCA_FAULT_EARLY_END,	/* marking ends without a round that finds nothing */
 	GCA_FAULT_EARLY_WHITE,	/* mutators turn white before the flip */
 	GCA_FAULT_NO_UNROOT,	/* a range stops being roots and is not shaded */
+	GCA_FAULT_OPEN_GATE,	/* weak loads are not held up at a cycle's end */
+	GCA_FAULT_NO_UNQUEUE,	/* what leaves the finalizers' queue is not shaded */
 	GCA_FAULTS,
 };
 
@@ -35,6 +38,7 @@ enum gca_stage {
 	GCA_STAGE_BLACK,	/* the first handshake is over */
 	GCA_STAGE_SCANNED,	/* the second; nothing has been marked from ranges */
 	GCA_STAGE_DRAINED,	/* before each round that may be the last */
+	GCA_STAGE_GATED,	/* weak loads are held up, nothing is cleared yet */
 	GCA_STAGE_MARKED,	/* after the last, before the flip */
 	GCA_STAGE_FLIPPING,	/* the same with the world held */
 	GCA_STAGE_FLIPPED,	/* before the mutators are told, the world held */

@@ -73,7 +73,7 @@ static struct shader shader_of(struct gca_mutator *mutator)
 static void turn_black(struct gca_mutator *mutator)
 {
 	alloc_turn_black(mutator);
-	mutator->abi.barrier = 1;
+	mutator->abi.barrier |= GCA_BARRIER_MARK;
 }
 
 static void scan(struct gca_mutator *mutator)
@@ -87,7 +87,7 @@ static void scan(struct gca_mutator *mutator)
 static void flush(struct gca_mutator *mutator)
 {
 	if (gca_fault_hit(GCA_FAULT_LOSE_SHADES))
-		mutator->nr_shades = 0;
+		mark_shades_drop(mutator);
 	mark_shade_flush(mutator);
 }
 
@@ -110,7 +110,7 @@ static void answer(struct gca_mutator *mutator, enum handshake what)
 		break;
 	case HANDSHAKE_WHITE:
 		/* All of it is marked: the last round found nothing. */
-		mutator->nr_shades = 0;
+		mark_shades_drop(mutator);
 		alloc_turn_white(mutator, mutator->heap->generation);
 		break;
 	default:
@@ -180,6 +180,15 @@ static void shade_callback_value(struct gca_visitor *visitor, const void *object
 	shade_directly(visitor, (uintptr_t)object);
 }
 
+static GCA_NO_ASAN GCA_NO_TSAN void shade_callback_words(struct gca_visitor *visitor,
+							 uintptr_t low, uintptr_t high)
+{
+	const volatile uintptr_t *word;
+
+	for (word = (const uintptr_t *)low; word < (const uintptr_t *)high; word++)
+		shade_directly(visitor, *word);
+}
+
 /**
  * handshake_scan_stopped - shade the roots of all mutators and of the callbacks
  * @heap: the heap, stopped, its mutators black
@@ -192,6 +201,7 @@ void handshake_scan_stopped(struct gca_heap *heap)
 	struct gca_visitor visitor = {
 		.slots = shade_callback_slots,
 		.value = shade_callback_value,
+		.words = shade_callback_words,
 		.heap = heap,
 	};
 	struct gca_mutator *mutator;

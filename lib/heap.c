@@ -23,6 +23,10 @@
 #define AS_SHARE_NUM		3
 #define AS_SHARE_DEN		4
 
+/* A heap that allocates little is collected so often all the same, as Go's. */
+#define PERIOD_NS		(120 * NSEC_PER_SEC)
+#define NS_PER_MS		1000000u
+
 /* The process's heaps, for fork(). */
 static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gca_heap *heaps;
@@ -245,6 +249,7 @@ static void heap_free(struct gca_heap *heap)
 {
 	free(heap->roots.ranges);
 	free(heap->roots.callbacks);
+	special_close(heap);
 	pthread_mutex_destroy(&heap->world);
 	pthread_mutex_destroy(&heap->stats_lock);
 	pthread_mutex_destroy(&heap->work.lock);
@@ -274,6 +279,7 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 		return error_set(-ENOMEM, "no memory for a heap");
 	pthread_mutex_init(&heap->world, NULL);
 	pthread_mutex_init(&heap->stats_lock, NULL);
+	special_open(heap);
 	concurrent_open(heap);
 	error = env_read(&taken, heap);
 	work_open(heap, taken.workers, taken.share);
@@ -281,17 +287,20 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 		goto fail;
 	sizeclass_init();
 	heap->mode = taken.mode;
-	heap->percent = taken.percent ? taken.percent : GCA_PERCENT_DEFAULT;
+	heap->pacer.percent = taken.percent ? taken.percent : GCA_PERCENT_DEFAULT;
+	heap->pacer.limit = taken.limit;
+	heap->pacer.eager = 100;
+	heap->assist_on = 1;
+	heap->period_ns = PERIOD_NS;
 	heap->slow_alloc = heap->debug_shadow || poison_wants_slow();
 	heap->policy.size = sizeof(heap->policy);
-	heap->policy.limit_bytes = taken.limit;
 	heap->open_ns = now_ns();
 	error = open_address_range(heap, &taken);
 	if (error)
 		goto fail;
 	heap->generation = __atomic_load_n(&heap->status->generation, __ATOMIC_RELAXED);
 	heap->meta_bytes = sizeof(*heap);
-	error = cycle_set_goal(heap);
+	error = pace_set(heap);
 	if (error) {
 		error_set(error, "policy: %s", strerror(-error));
 		close_sized(heap);
@@ -324,10 +333,11 @@ int gca_close(struct gca_heap *heap)
 		return 0;
 	}
 	world_lock(heap, mutator_self(heap));
-	mutators = heap->nr_mutators;
+	mutators = heap->nr_mutators - heap->special.thread_running;
 	world_unlock(heap);
 	if (mutators)
 		return error_set(-EBUSY, "%u mutators are attached", mutators);
+	finalizer_thread_stop(heap);
 	heap_unlist(heap);
 	concurrent_close(heap);
 	work_close(heap);
@@ -357,12 +367,13 @@ int gca_set_percent(struct gca_heap *heap, int percent)
 	int previous;
 
 	if (heap_usable(heap))
-		return heap->percent;
+		return heap->pacer.percent;
 	world_lock(heap, mutator_self(heap));
-	previous = heap->percent;
-	heap->percent = percent < 0 ? GCA_PERCENT_OFF : percent ? percent : GCA_PERCENT_DEFAULT;
+	previous = heap->pacer.percent;
+	heap->pacer.percent = percent < 0 ? GCA_PERCENT_OFF :
+			      percent ? percent : GCA_PERCENT_DEFAULT;
 	/* A policy that was taken before is taken again; a dead arena shows later. */
-	cycle_set_goal(heap);
+	pace_set(heap);
 	world_unlock(heap);
 	return previous;
 }
@@ -379,13 +390,41 @@ size_t gca_set_limit(struct gca_heap *heap, size_t bytes)
 	size_t previous;
 
 	if (heap_usable(heap))
-		return heap->policy.limit_bytes;
+		return heap->pacer.limit;
 	world_lock(heap, mutator_self(heap));
-	previous = heap->policy.limit_bytes;
-	heap->policy.limit_bytes = bytes;
-	cycle_set_goal(heap);
+	previous = heap->pacer.limit;
+	heap->pacer.limit = bytes;
+	pace_set(heap);
 	world_unlock(heap);
 	return previous;
+}
+
+/**
+ * gca_set_assist - whether allocating threads help to mark
+ * @heap: the heap
+ * @on: true, as when the heap was opened; false: they wait at the goal instead
+ *
+ * Return: the previous one.
+ */
+bool gca_set_assist(struct gca_heap *heap, bool on)
+{
+	return __atomic_exchange_n(&heap->assist_on, on, __ATOMIC_RELAXED);
+}
+
+/**
+ * gca_set_period - how long the heap may go without a cycle
+ * @heap: the heap
+ * @ms: milliseconds, 0: for ever
+ *
+ * Return: the previous one.
+ */
+uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms)
+{
+	uint64_t ns = ms > UINT64_MAX / NS_PER_MS ? 0 : ms * NS_PER_MS;
+
+	ns = __atomic_exchange_n(&heap->period_ns, ns, __ATOMIC_RELAXED);
+	concurrent_wake(heap);
+	return ns / NS_PER_MS;
 }
 
 /**

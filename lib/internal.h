@@ -26,6 +26,8 @@
 #include "gcarena.h"
 #include "debug.h"
 #include "fault.h"
+#include "pacer.h"
+#include "special.h"
 
 _Static_assert(sizeof(void *) == 8, "libgcarena needs 64-bit pointers");
 
@@ -90,6 +92,8 @@ extern struct span_class span_classes[SPAN_CLASSES_MAX];
 extern unsigned int nr_span_classes;
 /* Span class of small requests, by flavour and (size + 16) / 16. */
 extern uint16_t small_class_of[GCA_FLAVOURS][SMALL_MAX / GCARENA_GRANULE_SIZE + 1];
+/* The same of objects that may fill their slot, GCA_LAYOUT_EXACT. */
+extern uint16_t exact_class_of[GCA_INLINE_MAX / GCARENA_GRANULE_SIZE + 2];
 
 void sizeclass_init(void);	/* idempotent, any thread */
 void sizeclass_table(struct gcarena_class *table); /* nr_span_classes entries */
@@ -121,11 +125,15 @@ struct kind {
 	const struct gca_run *runs; /* pointer slots, ended by count 0 */
 	gca_trace_fn trace;
 	uint32_t tail;		/* offset, or GCA_NO_TAIL */
+	uint32_t elem;		/* bytes of an element, of an array of a kind; or 0 */
 	bool conservative;
+	const struct kind *array; /* of these; atomic, NULL until one is asked for */
 };
 
 /* NULL for an id that nobody registered: the table was overwritten. */
 const struct kind *kind_by_id(uint32_t id);
+
+const struct kind *kind_array_of(const struct kind *of);
 
 /* Around fork(). */
 void kind_lock(void);
@@ -184,7 +192,7 @@ enum handshake {
 	HANDSHAKE_ONE_FOR_TWO,	/* BLACK and SCAN in one: only to be caught */
 };
 
-/* Pointers that a mutator shades before it marks them: some 10 us of work. */
+/* Words that a mutator shades before it marks them, even: some 10 us of work. */
 #define SHADES_MAX	256
 
 /* Bytes of stack copied: more than the frame of a function that blocks is likely
@@ -198,6 +206,7 @@ enum handshake {
 struct holding {
 	struct gcarena_span span; /* that the cache's run is in; npages 0: none */
 	uintptr_t run;		/* where the run began */
+	uintptr_t run_end;	/* and ends; the cache's part of it may end before */
 	uintptr_t limit;	/* end of the span's last slot */
 	uint32_t nr_stock;
 	uint32_t batch;		/* how many spans the next refill asks for */
@@ -239,11 +248,17 @@ struct gca_mutator {
 	uint32_t epoch;		/* index into heap->allocated */
 	uint64_t *mark_bits;	/* where black allocation marks; NULL: white */
 	uint64_t wakes;		/* times it left a blocking region */
+	uint64_t charged;	/* total_alloc that was paid for */
+	int64_t debt;		/* bytes to scan; below 0: scanned in advance */
 	uint64_t quiet_since;	/* wakes when a proxy made it black; UINT64_MAX: it
 				 * has answered itself in this cycle
 				 */
-	uint32_t nr_shades;
-	uintptr_t shades[SHADES_MAX]; /* to be marked: words, not yet looked at */
+	/* To be marked: words, not yet looked at, [shades, abi.shades). */
+	uintptr_t shades[SHADES_MAX];
+	uintptr_t tiny;		/* where the next tiny object may go */
+	uintptr_t tiny_end;
+	uint64_t uncounted;	/* bytes of closed runs that the heap does not know yet */
+	uint64_t uncounted_objects;
 
 	/* Counted when a run ends; own thread or stopper writes, anyone reads. */
 	uint64_t total_alloc;
@@ -305,9 +320,12 @@ void handshake_scan_stopped(struct gca_heap *heap);
 int concurrent_run(struct gca_mutator *mutator, bool forced);
 /* Asks for a cycle, if none is under way: which one, or 0 as above. */
 uint64_t concurrent_request(struct gca_heap *heap);
-/* Waits while blocked until that cycle is over, @ns at most. */
-void concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns);
+/* Waits while blocked until that cycle is over, @ns at most; true: it is. */
+bool concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns);
+bool concurrent_over(struct gca_heap *heap, uint64_t cycle);
 void concurrent_open(struct gca_heap *heap);
+/* The period has changed. */
+void concurrent_wake(struct gca_heap *heap);
 /* Ends the thread, after the cycle that it is at. */
 void concurrent_close(struct gca_heap *heap);
 
@@ -322,6 +340,12 @@ void stack_publish(struct gca_mutator *mutator);
 
 /* --------------------------------------------------------------- alloc.c */
 
+bool alloc_ready(struct gca_mutator *mutator, const struct kind *kind, size_t size);
+void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsigned int class,
+		     size_t size, bool zeroed);
+void *alloc_fail(struct gca_mutator *mutator, size_t size, const char *why)
+	__attribute__((cold));
+
 /* Owner or stopper: counts and closes every run; all spans go to the backend. */
 void alloc_flush(struct gca_mutator *mutator);
 /* Owner or stopper, at the handshakes of those names. */
@@ -329,6 +353,10 @@ void alloc_turn_black(struct gca_mutator *mutator);
 void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation);
 /* The same, counting only: runs stay open.  Owner. */
 void alloc_count(struct gca_mutator *mutator);
+/* A manual span of so many pages: 0, or a negative errno with gca_error() set.  A
+ * safepoint.
+ */
+int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_span *span);
 /* Returns @mutator's spent spans. */
 void alloc_return_spent(struct gca_mutator *mutator);
 
@@ -441,7 +469,8 @@ struct work {
 	uint32_t share;		/* per cent of the CPUs */
 	uint32_t waiters;	/* mutators that wait for the cycle; written under lock */
 	uint64_t marked;	/* objects ever marked by mutators */
-	uint64_t scanned;	/* bytes ever scanned by workers */
+	uint64_t scanned;	/* bytes ever scanned, by workers and mutators */
+	int64_t credit;		/* of those in this cycle by workers, not yet claimed */
 	uint64_t cpu_ns;	/* CPU time ever used by workers */
 };
 
@@ -452,6 +481,8 @@ uint64_t work_bytes(struct gca_heap *heap);
 void work_wait_begin(struct gca_heap *heap);
 void work_wait_end(struct gca_heap *heap);
 void work_prepare(struct gca_heap *heap);
+/* A mutator, black: scans some @bytes; how many, 0 if there was nothing. */
+uint64_t work_assist(struct gca_heap *heap, uint64_t bytes);
 int thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg);
 
 /* World stopped, sweep complete: fills bitmap[(generation + 1) & 1]. */
@@ -463,23 +494,31 @@ void mark_beside(struct gca_heap *heap, struct mark_result *result);
 void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr);
 /* Owner or claimed: a word for its buffer, and the buffer's end. */
 void mark_shade_flush(struct gca_mutator *mutator);
+static inline void mark_shades_drop(struct gca_mutator *mutator)
+{
+	mutator->abi.shades = mutator->shades;
+}
+
 static inline void mark_shade(struct gca_mutator *mutator, uintptr_t word)
 {
-	mutator->shades[mutator->nr_shades++] = word;
-	if (unlikely(mutator->nr_shades == SHADES_MAX))
+	*mutator->abi.shades++ = word;
+	if (unlikely(mutator->abi.shades >= mutator->abi.shades_end))
 		mark_shade_flush(mutator);
 }
 
-/* --------------------------------------------------------------- cycle.c */
+/* For whoever has the marker's visitor: marks until nothing that it knows is grey. */
+void mark_drain(struct gca_visitor *visitor);
+/* Calls @fn for each object that it marks from now on; NULL: no more. */
+void mark_watch(struct gca_visitor *visitor, void (*fn)(void *arg, uintptr_t object), void *arg);
 
-/* Owner, running: collects when the heap has reached its goal, or would with
- * @bytes more.
+/* ------------------------------------------------------------- barrier.c */
+
+/* Owner, no safepoint since or before the change: @value comes into a place that is
+ * no slot, or leaves it.
  */
-void cycle_poll_for(struct gca_mutator *mutator, size_t bytes);
-static inline void cycle_poll(struct gca_mutator *mutator)
-{
-	cycle_poll_for(mutator, 0);
-}
+void barrier_shade(struct gca_mutator *mutator, void *value);
+
+/* --------------------------------------------------------------- cycle.c */
 
 /* Owner, running, world not held: one whole cycle begun after the call; its sweep
  * may still be under way.
@@ -489,13 +528,28 @@ int cycle_run(struct gca_mutator *mutator, bool forced);
 int cycle_finish_sweep(struct gca_mutator *mutator);
 /* Owner, running: everything free goes back to the system. */
 int cycle_scavenge_all(struct gca_mutator *mutator, size_t *released);
-/* World held or heap not yet shared: goal and policy from heap_live. */
-int cycle_set_goal(struct gca_heap *heap);
 /* Any thread, if a mutator's then blocked: as cycle_finish_sweep(). */
 int cycle_finish_sweep_for(struct gca_heap *heap);
 /* World held, marking done: the mark bitmap becomes the truth of every span. */
 int cycle_flip(struct gca_heap *heap);
 void cycle_note_peak(struct gca_heap *heap);
+
+/* ---------------------------------------------------------------- pace.c */
+
+/* Owner, running: collects when it is time to, or would be with @bytes more. */
+void pace_poll(struct gca_mutator *mutator, size_t bytes);
+/* Owner, running, spans in its hands: pays for what was allocated, if it must. */
+void pace_assist_slow(struct gca_mutator *mutator);
+static inline void pace_assist(struct gca_mutator *mutator)
+{
+	if (unlikely(mutator->mark_bits))
+		pace_assist_slow(mutator);
+}
+
+/* World held, or heap not yet shared. */
+int pace_set(struct gca_heap *heap);
+void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle);
+int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pacer_cycle *cycle);
 
 /* --------------------------------------------------------------- stats.c */
 
@@ -510,6 +564,7 @@ struct pause_stats {		/* stats.lock held */
 
 uint64_t now_ns(void);
 uint64_t thread_cpu_ns(void);
+uint64_t process_cpu_ns(void);
 void pause_record(struct pause_stats *pauses, uint64_t ns);
 uint64_t pause_quantile(const struct pause_stats *pauses, unsigned int per_mille);
 
@@ -542,7 +597,9 @@ struct gca_heap {
 	uint32_t nr_mutators;
 	struct roots roots;
 	struct gcarena_policy policy;
-	int percent;		/* GCA_PERCENT_OFF or above 0 */
+	struct pacer pacer;
+	uint64_t gc_seen_ns;	/* CPU time that the pacer has been told of */
+	uint64_t cpu_seen_ns;
 	struct mark_stack mark_stack; /* while marking: the cycle's thread's */
 	uint64_t trimmed;	/* heap_idle when the tables were last trimmed */
 
@@ -565,7 +622,20 @@ struct gca_heap {
 	uint64_t last_freed;	/* bytes that it found dead */
 	uint64_t next_gc;	/* of heap_live + allocated; UINT64_MAX: off */
 	uint64_t trigger;	/* of the same: where a concurrent cycle starts */
-	uint64_t runway;	/* bytes that are expected to be allocated in one */
+	uint64_t expected;	/* bytes to scan in this cycle */
+	uint64_t scan_begun;	/* work.scanned when it began */
+	uint64_t assist_on;	/* mutators assist */
+	uint64_t assists;
+	uint64_t assist_bytes;
+	uint64_t assist_ns;
+	uint64_t mark_ns;	/* of the clock */
+	uint64_t stalls;	/* waits for a cycle's end */
+	uint64_t stall_ns;
+	uint64_t sweep_spans;	/* unswept when the sweep began */
+	uint64_t sweep_assisted; /* spans swept by refills */
+	uint64_t period_ns;	/* without a cycle at most; 0: any */
+	uint64_t pressure_seen;	/* status->pressure_sequence that a cycle came of */
+	bool thrashing;		/* the pacer's */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
 	uint64_t peak_inuse;
@@ -594,7 +664,7 @@ struct gca_heap {
 	uint64_t gc_forced;	/* the same, by gca_collect() */
 	uint64_t gc_begun;
 	uint64_t gc_finished;
-	uint64_t gc_ended_ns;	/* the collector's: end of the cycle before */
+	uint64_t gc_ended_ns;	/* atomic: end of the cycle before */
 	int gc_error;		/* of the last finished one */
 
 	pthread_mutex_t stats_lock;
@@ -610,6 +680,8 @@ struct gca_heap {
 	void *shadow;
 	void *verify;
 	void *poison;
+
+	struct special special;
 
 	/* heap.c: the process's heaps, for fork */
 	struct gca_heap *next_heap;
@@ -779,6 +851,9 @@ static inline bool object_at(const struct gca_heap *heap, uintptr_t address,
 	object->granule = granule_of(heap, object->base);
 	return true;
 }
+
+/* What reports and the heap walk call the kind of @object; never NULL. */
+const char *object_kind_name(const struct gca_heap *heap, const struct object *object);
 
 /* Of class LARGE_SCAN: a part of an object, and whether one can be had. */
 bool object_splits(const struct gca_heap *heap, const struct object *object);

@@ -114,6 +114,8 @@ static const char *layout_fault(const struct gca_layout *layout)
 	}
 	if (layout->trace && (layout->runs->count || layout->tail != GCA_NO_TAIL))
 		return "a trace callback and pointer fields exclude each other";
+	if (layout->flags & ~GCA_LAYOUT_EXACT)
+		return "an unknown flag";
 	return NULL;
 }
 
@@ -153,6 +155,13 @@ static struct kind *kind_new(const struct gca_layout *layout, uint32_t id)
 		kind->abi.inline_ok = layout->size > 0 && layout->size <= GCA_INLINE_MAX;
 	}
 	kind->abi.class_of = small_class_of[kind->abi.flavour];
+	if (!kind->abi.inline_ok || !layout->size || layout->size > GCA_INLINE_MAX)
+		return kind;
+	if (kind->abi.flavour == GCA_FLAVOUR_PRECISE && layout->flags & GCA_LAYOUT_EXACT &&
+	    layout->tail == GCA_NO_TAIL && layout->size % GCARENA_GRANULE_SIZE == 0)
+		kind->abi.class_of = exact_class_of;
+	kind->abi.cache_offset = (uint32_t)sizeof(struct gca_cache) *
+		kind->abi.class_of[(layout->size + 16) >> GCARENA_GRANULE_SHIFT];
 	return kind;
 }
 
@@ -198,6 +207,52 @@ const struct gca_kind *gca_kind_register(struct gca_layout *layout)
 			  no_memory.wrong);
 	pthread_mutex_unlock(&kinds_lock);
 	return kind ? &kind->abi : &no_memory.abi;
+}
+
+static struct kind *array_new(const struct kind *of, uint32_t id)
+{
+	struct kind *kind = calloc(1, sizeof(*kind));
+
+	if (!kind)
+		return NULL;
+	*kind = (struct kind){
+		.abi = {
+			.class_of = small_class_of[of->abi.flavour], .id = id,
+			.flavour = of->abi.flavour,
+		},
+		.name = of->name, .runs = of->runs, .trace = of->trace, .tail = GCA_NO_TAIL,
+		.elem = of->abi.size,
+	};
+	return kind;
+}
+
+/**
+ * kind_array_of - the kind of arrays of a kind
+ * @of: the elements', with a size, without a tail, good
+ *
+ * Return: it, or NULL with gca_error() set: no memory, or too many kinds.
+ */
+const struct kind *kind_array_of(const struct kind *of)
+{
+	struct kind *element = (struct kind *)of;
+	const struct kind *array = __atomic_load_n(&of->array, __ATOMIC_ACQUIRE);
+	struct kind *made = NULL;
+
+	if (array)
+		return array;
+	pthread_mutex_lock(&kinds_lock);
+	array = element->array;
+	if (!array && nr_kinds < KINDS_MAX)
+		made = array_new(of, nr_kinds);
+	if (made) {
+		__atomic_store_n(&kinds[nr_kinds++], made, __ATOMIC_RELEASE);
+		__atomic_store_n(&element->array, made, __ATOMIC_RELEASE);
+		array = made;
+	}
+	pthread_mutex_unlock(&kinds_lock);
+	if (!array)
+		error_set(-ENOMEM, "kind %s: no array of it can be had", of->name);
+	return array;
 }
 
 /**

@@ -106,11 +106,15 @@ static void mark_object(struct marker *marker, const struct object *object)
 		return;
 	marker->result.bytes += object->size;
 	marker->result.objects++;
+	if (unlikely(marker->watch))
+		marker->watch(marker->watch_arg, object->base);
 	if (span_classes[object->span_class].flavour != GCA_FLAVOUR_NOSCAN)
 		push(marker, object->granule, object->span_class);
 }
 
-/* A precise pointer: a base, or it is passed over here and reported by verify. */
+/* A precise pointer: a base, or one into a tiny block, which is a granule; anything
+ * else is passed over here and reported by verify.
+ */
 static void mark_base(struct marker *marker, uintptr_t address)
 {
 	uint64_t granule = (address - marker->base) >> GCARENA_GRANULE_SHIFT;
@@ -121,7 +125,8 @@ static void mark_base(struct marker *marker, uintptr_t address)
 		return;
 	if (!bit_test(marker->alloc_bits, granule))
 		return;
-	if (unlikely(!object_at(marker->heap, address, &object) || object.base != address))
+	if (unlikely(!object_at(marker->heap, address, &object) ||
+		     address - object.base >= GCARENA_GRANULE_SIZE))
 		return;
 	mark_object(marker, &object);
 }
@@ -394,6 +399,22 @@ void marker_rescan(struct marker *marker)
 		rescan_span(marker, &span);
 		page = span.page + span.npages;
 	}
+}
+
+/**
+ * mark_watch - be told of each object that a marker marks
+ * @visitor: the marker's
+ * @fn: whom to tell, before the object is scanned; must not mark; NULL: nobody
+ * @arg: for it
+ *
+ * What other threads mark meanwhile is not told.
+ */
+void mark_watch(struct gca_visitor *visitor, void (*fn)(void *arg, uintptr_t object), void *arg)
+{
+	struct marker *marker = (struct marker *)visitor;
+
+	marker->watch = fn;
+	marker->watch_arg = arg;
 }
 
 static bool never(struct marker *marker)

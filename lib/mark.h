@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of marking share: mark.c, which marks and scans objects; work.c,
- * which deals grey ones out to threads; assist.c, which lets mutators take some.
+ * which deals grey ones out to workers and to mutators that assist.
  *
  * A marker is one thread's: nobody else looks at it, its stack or its result.
  * What it shares, mark bits apart, it shares through work_give() and work_put().
@@ -15,10 +15,10 @@
  * enough for the nearest cache and the CPU's outstanding misses.
  */
 #define RING		16u
-/* Bytes of a large object that are scanned as one: some 50 us of marking, so that
- * neither a tick nor another worker waits for a long array.
+/* Bytes of a large object that are scanned as one: some 20 us of marking, so that
+ * neither an assist nor another worker waits for a long array.
  */
-#define MARK_PIECE	(128 * KIB)
+#define MARK_PIECE	(16 * KIB)
 
 struct marker {
 	struct gca_visitor visitor; /* first */
@@ -32,6 +32,9 @@ struct marker {
 	/* Called each time @left has run out, which it sets again.  False: stop. */
 	bool (*tick)(struct marker *marker);
 	int64_t left;		/* bytes to scan until then */
+	/* Told of each object that this marker marks; mark_watch(). */
+	void (*watch)(void *arg, uintptr_t object);
+	void *watch_arg;
 	uint32_t ring_at;
 	uintptr_t ring[RING];	/* pointers found, not yet looked at; 0: none */
 };

@@ -132,7 +132,10 @@ static int mutator_new(struct gca_heap *heap, unsigned int flags, struct gca_mut
 	mutator->abi.heap_base = heap->base;
 	mutator->abi.pointer_bits = heap->pointer_bits;
 	mutator->abi.cache = heap->slow_alloc ? empty_caches : mutator->caches;
-	mutator->abi.barrier = heap->debug_shadow;
+	mutator->abi.barrier = heap->debug_shadow ? GCA_BARRIER_SLOW : GCA_BARRIER_OFF;
+	mutator->abi.noscan_class = small_class_of[GCA_FLAVOUR_NOSCAN];
+	mutator->abi.shades_end = &mutator->shades[SHADES_MAX - 1];
+	mark_shades_drop(mutator);
 	if (!(flags & GCA_STACK_PRECISE)) {
 		error = stack_find(&mutator->stack_limit, &mutator->stack_base);
 		if (error)
@@ -189,7 +192,7 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
 	mutator->quiet_since = UINT64_MAX;
 	if (heap->marking) {
 		alloc_turn_black(mutator);
-		mutator->abi.barrier = 1;
+		mutator->abi.barrier |= GCA_BARRIER_MARK;
 	}
 	mutator->next = heap->mutators;
 	if (mutator->next)

@@ -36,9 +36,12 @@ void *gca_object_of(struct gca_heap *heap, const void *address, size_t *size)
 	} while (before != __atomic_load_n(generation, __ATOMIC_RELAXED));
 	if (!there)
 		return NULL;
-	/* The last byte is padding: a pointer to it is one past the end. */
+	/* The last byte is padding: a pointer to it is one past the end.  But an
+	 * exact object has none, and what has pointer bits may be one.
+	 */
 	if (size)
-		*size = object.size - 1;
+		*size = object.size -
+			(span_classes[object.span_class].flavour != GCA_FLAVOUR_PRECISE);
 	return (void *)object.base;
 }
 
@@ -67,6 +70,26 @@ static const struct kind *kind_at(const struct gca_heap *heap, const struct obje
 	return kind;
 }
 
+/* Of an array of a kind: the elements that have a part in [low, high). */
+static void visit_array(const struct kind *kind, const struct object *object, uintptr_t low,
+			uintptr_t high, struct gca_visitor *visitor)
+{
+	size_t count = object->size / kind->elem;
+	size_t i = (low - object->base) / kind->elem;
+	const struct gca_run *run;
+
+	for (; i < count && object->base + i * kind->elem < high; i++) {
+		uintptr_t element = object->base + i * kind->elem;
+
+		if (kind->trace)
+			kind->trace((const void *)element, kind->elem, visitor);
+		else
+			for (run = kind->runs; run->count; run++)
+				visit_run(object, (i * kind->elem + run->offset) / sizeof(void *),
+					  run->count, low, high, visitor);
+	}
+}
+
 static void visit_kinded(struct gca_heap *heap, const struct object *object, uintptr_t low,
 			 uintptr_t high, struct gca_visitor *visitor)
 {
@@ -78,10 +101,13 @@ static void visit_kinded(struct gca_heap *heap, const struct object *object, uin
 		visitor->words(visitor, low, high);
 		return;
 	}
-	if (kind->trace) {
+	if (kind->trace || kind->elem) {
 		visitor->low = low;
 		visitor->high = high;
-		kind->trace((const void *)object->base, object->size - 1, visitor);
+		if (kind->elem)
+			visit_array(kind, object, low, high, visitor);
+		else
+			kind->trace((const void *)object->base, object->size - 1, visitor);
 		visitor->low = 0;
 		visitor->high = UINTPTR_MAX;
 		return;
@@ -117,6 +143,27 @@ void object_visit_part(struct gca_heap *heap, const struct object *object, uintp
 		       uintptr_t high, struct gca_visitor *visitor)
 {
 	visit_kinded(heap, object, low, high, visitor);
+}
+
+/**
+ * object_kind_name - what the kind of an object is called
+ * @heap: the heap
+ * @object: one that is allocated
+ *
+ * Return: the name of its layout if it has a kind id, else of its flavour.
+ */
+const char *object_kind_name(const struct gca_heap *heap, const struct object *object)
+{
+	static const char * const flavours[] = { "bytes", "precise", "conservative", "kinded" };
+	uint32_t flavour = span_classes[object->span_class].flavour;
+	const struct kind *kind;
+
+	if (object->span_class == CLASS_LARGE_NOSCAN)
+		return flavours[GCA_FLAVOUR_NOSCAN];
+	if (flavour != GCA_FLAVOUR_KINDED)
+		return flavours[flavour];
+	kind = kind_by_id(heap->kind_ids[(object->base - heap->base) >> CELL_SHIFT]);
+	return kind && kind->name ? kind->name : "unknown kind";
 }
 
 /**

@@ -22,7 +22,13 @@
 /* Of a dead large object; the rest may never have been touched. */
 #define POISON_MAX	(2 * MIB)
 
-static void poison_slot(struct gca_heap *heap, uintptr_t slot, size_t size)
+/**
+ * poison_slot - make a dead slot unusable
+ * @heap: the heap
+ * @slot: its address
+ * @size: the whole slot's
+ */
+void poison_slot(struct gca_heap *heap, uintptr_t slot, size_t size)
 {
 #if GCA_ASAN
 	uintptr_t end = slot + size;

@@ -298,6 +298,7 @@ void roots_visit(struct gca_heap *heap, struct gca_visitor *visitor)
 	for (i = 0; i < heap->roots.nr_ranges; i++)
 		visitor->slots(visitor, (void *const *)heap->roots.ranges[i].start,
 			       heap->roots.ranges[i].bytes / sizeof(void *));
+	special_visit_roots(heap, visitor);
 	roots_visit_callbacks(heap, visitor);
 }
 
@@ -322,6 +323,28 @@ void gca_visit_slots(struct gca_visitor *visitor, const void *slots, size_t coun
 		high = visitor->high;
 	if (low < high)
 		visitor->slots(visitor, (void *const *)low, (high - low) / sizeof(void *));
+}
+
+/**
+ * gca_visit_words - from a callback: any of these words may be a pointer
+ * @visitor: as the callback got it
+ * @low: the first word
+ * @high: behind the last one
+ *
+ * As a stack is scanned: interior pointers count.  Of a trace callback, words outside
+ * of its object are passed over.
+ */
+void gca_visit_words(struct gca_visitor *visitor, const void *low, const void *high)
+{
+	uintptr_t from = align_up((uintptr_t)low, sizeof(void *));
+	uintptr_t to = (uintptr_t)high & ~(sizeof(void *) - 1);
+
+	if (from < visitor->low)
+		from = visitor->low;
+	if (to > visitor->high)
+		to = visitor->high;
+	if (from < to)
+		visitor->words(visitor, from, to);
 }
 
 /**

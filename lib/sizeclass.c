@@ -8,7 +8,8 @@
  *
  * The rule: a request of n bytes goes to the smallest slot above n.  The byte of
  * padding keeps a pointer one past the object's end inside its slot, so that
- * conservative scanning never takes it for the next object.
+ * conservative scanning never takes it for the next object.  An exact kind, of
+ * which there are no such pointers, goes to the smallest slot not below n.
  */
 #include "internal.h"
 
@@ -22,6 +23,7 @@ unsigned int nr_size_classes;
 struct span_class span_classes[SPAN_CLASSES_MAX];
 unsigned int nr_span_classes;
 uint16_t small_class_of[GCA_FLAVOURS][SMALL_MAX / GCARENA_GRANULE_SIZE + 1];
+uint16_t exact_class_of[GCA_INLINE_MAX / GCARENA_GRANULE_SIZE + 2];
 
 /* The longest span for slots of @slot bytes.  Each mutator holds at least one span
  * of each class that it uses: 64 KiB bounds what that costs a small heap, and
@@ -102,6 +104,7 @@ static void add_flavour(unsigned int flavour, uint32_t first, uint32_t last)
 static void compute(void)
 {
 	uint32_t request = 0;
+	unsigned int i;
 
 	while (request < SMALL_MAX) {
 		gca_assert(nr_size_classes < SIZE_CLASSES_MAX);
@@ -118,6 +121,9 @@ static void compute(void)
 	add_flavour(GCA_FLAVOUR_PRECISE, 0, GCA_INLINE_MAX);
 	add_flavour(GCA_FLAVOUR_CONSERVATIVE, 0, GCA_INLINE_MAX);
 	add_flavour(GCA_FLAVOUR_KINDED, 1U << CELL_SHIFT, SMALL_MAX);
+	/* Of sizes that are multiples of the granule: index - 1 granules. */
+	for (i = 2; i < ARRAY_SIZE(exact_class_of); i++)
+		exact_class_of[i] = small_class_of[GCA_FLAVOUR_PRECISE][i - 1];
 }
 
 /**

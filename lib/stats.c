@@ -36,6 +36,14 @@ uint64_t thread_cpu_ns(void)
 	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
+/**
+ * process_cpu_ns - CPU time of all threads
+ */
+uint64_t process_cpu_ns(void)
+{
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 /* Below 16 ns a bucket each; then 16 to every power of two. */
 static unsigned int bucket_of(uint64_t ns)
 {
@@ -160,12 +168,20 @@ int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 	stats.gc_cpu_ns = get(&heap->gc_cpu_ns);
 	stats.safepoint_max_ns = get(&heap->safepoint_max_ns);
 	stats.failed_allocs = get(&heap->failed_allocs);
+	stats.mark_ns = get(&heap->mark_ns);
+	stats.assists = get(&heap->assists);
+	stats.assist_bytes = get(&heap->assist_bytes);
+	stats.assist_ns = get(&heap->assist_ns);
+	stats.stalls = get(&heap->stalls);
+	stats.stall_ns = get(&heap->stall_ns);
+	stats.sweep_assisted = get(&heap->sweep_assisted);
 	pthread_mutex_lock(&heap->stats_lock);
 	stats.pause_total_ns = heap->pauses.total_ns;
 	stats.pause_p50_ns = pause_quantile(&heap->pauses, 500);
 	stats.pause_p99_ns = pause_quantile(&heap->pauses, 990);
 	stats.pause_max_ns = heap->pauses.max_ns;
 	pthread_mutex_unlock(&heap->stats_lock);
+	special_stats(heap, &stats);
 	memcpy(out, &stats, out->size);
 	return 0;
 }

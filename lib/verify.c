@@ -85,20 +85,6 @@ void verify_close(struct gca_heap *heap)
 
 /* -------------------------------------------------------------------- names */
 
-static const char *kind_name(const struct gca_heap *heap, const struct object *object)
-{
-	static const char * const flavours[] = { "bytes", "precise", "conservative", "kinded" };
-	uint32_t flavour = span_classes[object->span_class].flavour;
-	const struct kind *kind;
-
-	if (object->span_class == CLASS_LARGE_NOSCAN)
-		return flavours[GCA_FLAVOUR_NOSCAN];
-	if (flavour != GCA_FLAVOUR_KINDED)
-		return flavours[flavour];
-	kind = kind_by_id(heap->kind_ids[(object->base - heap->base) >> CELL_SHIFT]);
-	return kind && kind->name ? kind->name : "unknown kind";
-}
-
 /* "slot +16 of object 0x... (node)", or what else led here. */
 static const char *whence(const struct verify *verify, const void *slot, char *text, size_t room)
 {
@@ -107,10 +93,10 @@ static const char *whence(const struct verify *verify, const void *slot, char *t
 	if (from && slot)
 		snprintf(text, room, "slot +%zu of object %p (%s)",
 			 (size_t)((uintptr_t)slot - from->base), (void *)from->base,
-			 kind_name(verify->heap, from));
+			 object_kind_name(verify->heap, from));
 	else if (from)
 		snprintf(text, room, "object %p (%s)", (void *)from->base,
-			 kind_name(verify->heap, from));
+			 object_kind_name(verify->heap, from));
 	else if (slot)
 		snprintf(text, room, "root slot %p", slot);
 	else
@@ -223,7 +209,7 @@ static void check_mark(struct verify *verify, const struct object *object, const
 		return;
 	}
 	report(verify, "verify: object %p (%s, %zu bytes), reached from %s, is not marked",
-	       (void *)object->base, kind_name(heap, object), object->size,
+	       (void *)object->base, object_kind_name(heap, object), object->size,
 	       whence(verify, slot, from, sizeof(from)));
 }
 
@@ -285,6 +271,30 @@ static void see_words(struct gca_visitor *visitor, uintptr_t low, uintptr_t high
 	}
 }
 
+static bool seen(struct gca_visitor *visitor, uintptr_t object)
+{
+	const struct verify *verify = (const struct verify *)visitor;
+
+	return bit_test(verify->visited, granule_of(verify->heap, object));
+}
+
+static void drain(struct verify *verify)
+{
+	struct gca_heap *heap = verify->heap;
+
+	while (verify->top) {
+		uint64_t granule = verify->stack[--verify->top];
+		struct object object;
+
+		/* Nothing that lookup() can refuse is pushed. */
+		if (lookup(heap, heap->base + (granule << GCARENA_GRANULE_SHIFT), &object))
+			continue;
+		verify->from = &object;
+		object_visit(heap, &object, &verify->visitor);
+		verify->from = NULL;
+	}
+}
+
 static void trace(struct verify *verify)
 {
 	struct gca_heap *heap = verify->heap;
@@ -316,17 +326,9 @@ static void trace(struct verify *verify)
 			verify->exact = false;
 	verify->from = NULL;
 	roots_visit(heap, &verify->visitor);
-	while (verify->top) {
-		uint64_t granule = verify->stack[--verify->top];
-		struct object object;
-
-		/* Nothing that lookup() can refuse is pushed. */
-		if (lookup(heap, heap->base + (granule << GCARENA_GRANULE_SHIFT), &object))
-			continue;
-		verify->from = &object;
-		object_visit(heap, &object, &verify->visitor);
-		verify->from = NULL;
-	}
+	do {
+		drain(verify);
+	} while (special_visit_kept(heap, &verify->visitor, seen));
 }
 
 typedef void (*span_fn)(struct verify *verify, const struct span *span);
@@ -377,13 +379,13 @@ static void compare_marks(struct verify *verify, const struct span *span)
 		if (extra) {
 			object = object_of_bit(verify, span, i, extra);
 			report(verify, "verify: %p (%s) is marked, but its alloc bit is clear",
-			       (void *)object.base, kind_name(verify->heap, &object));
+			       (void *)object.base, object_kind_name(verify->heap, &object));
 		}
 		extra = mark[i] & alloc[i] & ~verify->visited[i];
 		if (extra && verify->exact) {
 			object = object_of_bit(verify, span, i, extra);
 			report(verify, "verify: object %p (%s) is marked, but nothing reaches it",
-			       (void *)object.base, kind_name(verify->heap, &object));
+			       (void *)object.base, object_kind_name(verify->heap, &object));
 		}
 	}
 }
@@ -468,13 +470,13 @@ static uint64_t count_alloc(struct verify *verify, const struct span *span)
 		if (extra && verify->exact) {
 			object = object_of_bit(verify, span, i, extra);
 			report(verify, "verify: dead object %p (%s) still has its alloc bit",
-			       (void *)object.base, kind_name(verify->heap, &object));
+			       (void *)object.base, object_kind_name(verify->heap, &object));
 		}
 		extra = verify->visited[i] & ~bits;
 		if (extra) {
 			object = object_of_bit(verify, span, i, extra);
 			report(verify, "verify: live object %p (%s) lost its alloc bit",
-			       (void *)object.base, kind_name(verify->heap, &object));
+			       (void *)object.base, object_kind_name(verify->heap, &object));
 		}
 	}
 	return count;

@@ -36,6 +36,9 @@
 #define GIVE_MAX	1024u
 /* Given before a sleep: others may need all of it, but not wait for the copy. */
 #define GIVE_SLEEP	4096u
+/* Entries that a mutator takes at a time, and has room for. */
+#define ASSIST_TAKE	32u
+#define ASSIST_ENTRIES	256u
 /* Kept mapped from cycle to cycle; the rest goes back. */
 #define STACK_KEEP	(1 * MIB)
 /* Slots of registered ranges between two chances for others to take world. */
@@ -220,13 +223,21 @@ static void throttle(struct worker *worker)
 	worker->looked = now_ns();
 }
 
+static void note_scanned(struct worker *worker)
+{
+	struct marker *marker = &worker->marker;
+	int64_t scanned = (int64_t)TICK_WORK - marker->left;
+
+	__atomic_add_fetch(&worker->work->scanned, (uint64_t)scanned, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&worker->work->credit, scanned, __ATOMIC_RELAXED);
+	marker->left = TICK_WORK;
+}
+
 static bool worker_tick(struct marker *marker)
 {
 	struct worker *worker = (struct worker *)marker;
 
-	__atomic_add_fetch(&worker->work->scanned, (uint64_t)(TICK_WORK - marker->left),
-			   __ATOMIC_RELAXED);
-	marker->left = TICK_WORK;
+	note_scanned(worker);
 	give(worker, POOL_LOW, GIVE_MAX);
 	throttle(worker);
 	return true;
@@ -253,8 +264,7 @@ static void fold(struct worker *worker)
 	work->result.objects += marker->result.objects;
 	work->result.scanned += marker->result.scanned;
 	memset(&marker->result, 0, sizeof(marker->result));
-	__atomic_add_fetch(&work->scanned, (uint64_t)(TICK_WORK - marker->left), __ATOMIC_RELAXED);
-	marker->left = TICK_WORK;
+	note_scanned(worker);
 	work->pool.overflow |= marker->stack->overflow;
 	marker->stack->overflow = false;
 	count_cpu(worker);
@@ -556,6 +566,22 @@ static void phase_end(struct gca_heap *heap, struct mark_result *result)
 		stack_drop(&heap->mark_stack);
 }
 
+/* Around marking that work_once() does not do. */
+static void busy_begin(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->work->lock);
+	worker->work->busy++;
+	pthread_mutex_unlock(&worker->work->lock);
+}
+
+static void busy_end(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->work->lock);
+	worker->work->busy--;
+	fold(worker);
+	pthread_mutex_unlock(&worker->work->lock);
+}
+
 /* Until nothing is grey outside of mutators' buffers: nobody is busy then. */
 static void work_all(struct worker *worker)
 {
@@ -618,14 +644,11 @@ static bool round_found_nothing(struct gca_heap *heap)
 static void mark_ranges(struct worker *worker, struct mark_result *result)
 {
 	struct gca_heap *heap = worker->marker.heap;
-	struct work *work = worker->work;
 	void *const *slots;
 	uintptr_t at = 0;
 	size_t nr;
 
-	pthread_mutex_lock(&work->lock);
-	work->busy++;
-	pthread_mutex_unlock(&work->lock);
+	busy_begin(worker);
 	do {
 		pthread_mutex_lock(&heap->world);
 		nr = roots_next_piece(heap, &at, RANGE_PIECE, &slots);
@@ -634,10 +657,31 @@ static void mark_ranges(struct worker *worker, struct mark_result *result)
 		result->range_bytes += nr * sizeof(void *);
 		marker_drain(&worker->marker);
 	} while (nr);
-	pthread_mutex_lock(&work->lock);
-	work->busy--;
-	fold(worker);
-	pthread_mutex_unlock(&work->lock);
+	busy_end(worker);
+}
+
+/**
+ * mark_drain - mark all that is grey, but for what is in mutators' buffers
+ * @visitor: the marker's of the thread that runs the cycle
+ */
+void mark_drain(struct gca_visitor *visitor)
+{
+	struct worker *worker = (struct worker *)visitor;
+
+	busy_begin(worker);
+	marker_drain(&worker->marker);
+	busy_end(worker);
+	work_all(worker);
+}
+
+/* Until a round finds nothing, and no ephemeron owes anything. */
+static void mark_until_done(struct worker *worker)
+{
+	struct gca_heap *heap = worker->marker.heap;
+
+	do {
+		work_all(worker);
+	} while (ephemerons_mark(heap, &worker->marker.visitor) || !round_found_nothing(heap));
 }
 
 /**
@@ -656,9 +700,16 @@ void mark_beside(struct gca_heap *heap, struct mark_result *result)
 	worker_begin(&worker, heap, &heap->mark_stack, 0);
 	phase_begin(heap, false);
 	mark_ranges(&worker, result);
-	do {
-		work_all(&worker);
-	} while (!round_found_nothing(heap));
+	special_visit_roots(heap, &worker.marker.visitor);
+	mark_drain(&worker.marker.visitor);
+	mark_until_done(&worker);
+	if (special_wants_gate(heap)) {
+		weak_gate_close(heap);
+		mark_until_done(&worker);
+		gca_stage(heap, GCA_STAGE_GATED);
+		special_end(heap, &worker.marker.visitor);
+		weak_gate_open(heap);
+	}
 	phase_end(heap, result);
 }
 
@@ -684,17 +735,61 @@ void mark_heap(struct gca_heap *heap, struct mark_result *result)
 	phase_begin(heap, true);
 	worker_begin(&worker, heap, &heap->mark_stack, 0);
 	/* The program's functions expect one thread. */
-	pthread_mutex_lock(&heap->work.lock);
-	heap->work.busy++;
-	pthread_mutex_unlock(&heap->work.lock);
 	roots_visit_callbacks(heap, &worker.marker.visitor);
-	marker_drain(&worker.marker);
-	pthread_mutex_lock(&heap->work.lock);
-	heap->work.busy--;
-	fold(&worker);
-	pthread_mutex_unlock(&heap->work.lock);
-	work_all(&worker);
+	special_visit_roots(heap, &worker.marker.visitor);
+	mark_drain(&worker.marker.visitor);
+	while (ephemerons_mark(heap, &worker.marker.visitor))
+		;
+	special_end(heap, &worker.marker.visitor);
 	phase_end(heap, result);
+}
+
+static bool assist_tick(struct marker *marker)
+{
+	return false;
+}
+
+/**
+ * work_assist - scan some grey objects, if there are any to be had
+ * @heap: the heap; the calling thread is a black mutator
+ * @bytes: about how much
+ *
+ * Return: the bytes scanned; 0: there were none.
+ */
+uint64_t work_assist(struct gca_heap *heap, uint64_t bytes)
+{
+	struct work *work = &heap->work;
+	uint64_t entries[ASSIST_ENTRIES], scanned;
+	struct mark_stack stack = { .entries = entries, .max = ASSIST_ENTRIES, .fixed = true };
+	struct marker marker;
+
+	if (!__atomic_load_n(&work->pool.nr, __ATOMIC_RELAXED))
+		return 0;
+	pthread_mutex_lock(&work->lock);
+	if (!work->open || work->stopped || !work->pool.nr) {
+		pthread_mutex_unlock(&work->lock);
+		return 0;
+	}
+	pool_take(work, &stack, ASSIST_TAKE);
+	work->busy++;
+	pthread_mutex_unlock(&work->lock);
+	marker_init(&marker, heap, &stack);
+	marker.tick = assist_tick;
+	marker.left = (int64_t)bytes;
+	marker_drain(&marker);
+	scanned = marker.result.scanned;
+	__atomic_add_fetch(&work->scanned, scanned, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&work->lock);
+	if (stack_left(&stack) && !pool_add(work, &entries[stack.low], stack_left(&stack)))
+		work->pool.overflow = true;
+	work->busy--;
+	work->result.bytes += marker.result.bytes;
+	work->result.objects += marker.result.objects;
+	work->result.scanned += scanned;
+	if (work->waiting && !work->busy && !work->pool.nr)
+		pthread_cond_broadcast(&work->changed);
+	pthread_mutex_unlock(&work->lock);
+	return scanned;
 }
 
 /**
@@ -738,9 +833,9 @@ void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr)
  */
 void mark_shade_flush(struct gca_mutator *mutator)
 {
-	uint32_t nr = mutator->nr_shades;
+	size_t nr = (size_t)(mutator->abi.shades - mutator->shades);
 
-	mutator->nr_shades = 0;
+	mark_shades_drop(mutator);
 	/* Nobody is black any more once the flip is done: nothing can be grey. */
 	if (mutator->mark_bits)
 		mark_shades(mutator->heap, mutator->shades, nr);

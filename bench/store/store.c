@@ -31,6 +31,7 @@ static void trace_brake(const void *object, size_t size, struct gca_visitor *vis
 		sem_wait(&done);
 	}
 }
+
 GCA_TRACED(brake, trace_brake);
 
 static void *collect(void *arg)

@@ -123,6 +123,30 @@ static inline u32 gca_map_last(const u64 *map, u32 below)
 	return word * 64 + (u32)fls64(bits) - 1;
 }
 
+/* The bits of @half, 32 of them, each twice. */
+static inline u64 gca_map_spread(u32 half)
+{
+	u64 bits = half;
+
+	bits = (bits | bits << 16) & 0x0000ffff0000ffffULL;
+	bits = (bits | bits << 8) & 0x00ff00ff00ff00ffULL;
+	bits = (bits | bits << 4) & 0x0f0f0f0f0f0f0f0fULL;
+	bits = (bits | bits << 2) & 0x3333333333333333ULL;
+	bits = (bits | bits << 1) & 0x5555555555555555ULL;
+	return bits | bits << 1;
+}
+
+/* Each bit of @map, @words long, becomes two in @twice. */
+static inline void gca_map_double(u64 *twice, const u64 *map, u32 words)
+{
+	u32 i;
+
+	for (i = 0; i < words; i++) {
+		twice[2 * i] = gca_map_spread((u32)map[i]);
+		twice[2 * i + 1] = gca_map_spread((u32)(map[i] >> 32));
+	}
+}
+
 /* Length of the longest run of bits that are set. */
 static inline u32 gca_map_longest(const u64 *map, u32 size)
 {

@@ -543,7 +543,8 @@ u32 gca_core_transit_sequence(struct gca_core *core)
  * gca_core_work - one bounded piece of the worker's work
  * @core: the arena
  *
- * Stocks a slot after a flip, else sweeps some spans, else releases one idle chunk above the retain goal.
+ * Stocks a slot after a flip, else sweeps some spans, else releases one idle
+ * chunk above the retain goal.
  *
  * Return: what the caller should do next.
  */

@@ -18,6 +18,15 @@
 struct gca_core;
 struct gca_chunk;
 
+/*
+ * Half a page, 4 KiB: what can be given back by itself.  It is the base page of
+ * the machines that have 2 MiB chunks; a system with longer ones keeps what it
+ * cannot give back in part.
+ */
+#define GCA_HALF_SHIFT		(GCARENA_PAGE_SHIFT - 1)
+#define GCA_CHUNK_HALVES	(2U * GCARENA_CHUNK_PAGES)
+#define GCA_HALF_WORDS		(GCA_CHUNK_HALVES / 64)
+
 /* How deep a refill had to go; each says that those before did not suffice. */
 enum gca_level {
 	GCA_LEVEL_READY,	/* a slot's ready spans, or nothing asked */
@@ -35,10 +44,13 @@ enum gca_level {
  *	page if one can be had.  Pages that were not present read as zero after.
  *	Returns 0 (huge), 1 (backed by small pages) or a negative errno, after
  *	which nothing of the range is backed.
- * @release: Give pages [@page, @page + @npages) of one chunk back to the
- *	system.  May sleep; called without the core lock, the pages in transit.
- *	They read as zero when they are next backed.  Returns the bytes that
- *	really came free, read from the mapping.
+ * @release: Give the halves of pages in map @going, all of @chunk, back to the
+ *	system: in one go, so that the host unmaps and flushes once.  A chunk
+ *	that is wholly free is named whole, with what is not backed.  May sleep;
+ *	called without the core lock, the chunk in transit.  They read as zero
+ *	when they are next backed, but for those that it puts into @kept (zeroes
+ *	before): these still have backing and their old contents.  Returns the
+ *	bytes that really came free, read from the mapping.
  * @meta_alloc: Zeroed memory for the core's own descriptors, charged to the
  *	owner; NULL when there is none.  May sleep; no core lock.
  * @meta_free: Its counterpart.  Does not sleep.
@@ -63,7 +75,7 @@ enum gca_level {
  */
 struct gca_host_ops {
 	int (*back)(void *host, u32 page, u32 npages);
-	u64 (*release)(void *host, u32 page, u32 npages);
+	u64 (*release)(void *host, u32 chunk, const u64 *going, u64 *kept);
 	void *(*meta_alloc)(void *host, size_t size);
 	void (*meta_free)(void *host, void *mem, size_t size);
 	long (*meta_back)(void *host, u32 chunk);

@@ -83,7 +83,8 @@
  *	a span's first, and never UNSWEPT, which is SWEPT of an older generation
  * @full: in a full list, else in a partial list (SWEPT only)
  *
- * @state goes from READY to HELD under a slot's lock; see ready.c.  The rows that the owner reads are written from it and never read back.
+ * @state goes from READY to HELD under a slot's lock; see ready.c.  The rows that
+ * the owner reads are written from it and never read back.
  */
 struct gca_record {
 	u32 next;

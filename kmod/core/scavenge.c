@@ -50,33 +50,33 @@ static void note_released(struct gca_core *core, struct gca_chunk *chunk, const 
 static u64 release_free(struct gca_core *core, struct gca_chunk *chunk)
 	__must_hold(&core->lock)
 {
-	u32 base = chunk->index * GCARENA_CHUNK_PAGES;
 	u64 going[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
-	bool whole = chunk->nr_free == GCARENA_CHUNK_PAGES;
-	u64 bytes = 0;
-	u32 from = 0;
+	u64 halves[GCA_HALF_WORDS];
+	u64 kept[GCA_HALF_WORDS] = {};
+	u32 held = 0;
+	u64 bytes;
 	u32 i;
 
 	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++)
 		going[i] = chunk->free[i] & ~chunk->released[i];
 	GCA_ASSERT(gca_map_count(going, 0, GCARENA_CHUNK_PAGES));
+	/* Whole: the host gets all of it, and forgets the chunk. */
+	gca_map_double(halves, chunk->nr_free == GCARENA_CHUNK_PAGES ? chunk->free : going,
+		       GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
 	gca_chunk_begin_transit(core, chunk);
 	gca_unlock(&core->lock);
-	if (whole) {
-		bytes = core->ops->release(core->host, base, GCARENA_CHUNK_PAGES);
-	} else {
-		while ((from = gca_map_next(going, GCARENA_CHUNK_PAGES, from)) <
-		       GCARENA_CHUNK_PAGES) {
-			u32 end = gca_map_next_clear(going, GCARENA_CHUNK_PAGES, from);
-
-			bytes += core->ops->release(core->host, base + from, end - from);
-			from = end;
-		}
+	bytes = core->ops->release(core->host, chunk->index, halves, kept);
+	/* What the host had to keep a part of is not released. */
+	for (i = gca_map_next(kept, GCA_CHUNK_HALVES, 0); i < GCA_CHUNK_HALVES;
+	     i = gca_map_next(kept, GCA_CHUNK_HALVES, i + 1)) {
+		gca_map_clear(going, i / 2, 1);
+		held++;
 	}
 	gca_lock(&core->lock);
 
 	note_released(core, chunk, going);
 	core->counters.scavenged_bytes += bytes;
+	core->counters.scavenge_kept += (u64)held << GCA_HALF_SHIFT;
 	gca_chunk_end_transit(core, chunk);
 	return bytes;
 }
@@ -151,8 +151,8 @@ int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
 	return 0;
 }
 
-/* The idle chunk that is above the retain goal, or NULL. */
-static struct gca_chunk *above_goal(struct gca_core *core)
+/* The highest idle chunk below @below, if it is above the retain goal, or NULL. */
+static struct gca_chunk *above_goal(struct gca_core *core, u32 below)
 {
 	u64 backed = core->counters.heap_sys - core->counters.heap_released;
 	struct gca_chunk *chunk;
@@ -162,7 +162,7 @@ static struct gca_chunk *above_goal(struct gca_core *core)
 	if (!core->policy.retain_bytes || !core->counters.chunks_idle ||
 	    backed <= core->policy.retain_bytes)
 		return NULL;
-	index = gca_idle_highest(core, GCA_NONE);
+	index = gca_idle_highest(core, below);
 	if (index == GCA_NONE)
 		return NULL;
 	chunk = gca_chunk_at(core, index);
@@ -176,7 +176,7 @@ static struct gca_chunk *above_goal(struct gca_core *core)
  */
 void gca_scavenge_wake(struct gca_core *core)
 {
-	if (!core->worker_awake && above_goal(core))
+	if (!core->worker_awake && above_goal(core, GCA_NONE))
 		gca_worker_wake(core);
 }
 
@@ -184,16 +184,22 @@ void gca_scavenge_wake(struct gca_core *core)
  * gca_scavenge_retain - release one idle chunk above the retain goal
  * @core: the arena, lock held; dropped meanwhile
  *
- * Return: false if there is none.
+ * Return: false if there is none, or none of which anything can go.
  */
 bool gca_scavenge_retain(struct gca_core *core)
 {
-	struct gca_chunk *chunk = above_goal(core);
+	struct gca_chunk *chunk;
+	u32 below = GCA_NONE;
 
-	if (!chunk)
-		return false;
-	release_free(core, chunk);
-	return true;
+	while ((chunk = above_goal(core, below))) {
+		u64 released = core->counters.heap_released;
+
+		below = chunk->index;
+		release_free(core, chunk);
+		if (chunk->nr_released || core->counters.heap_released != released)
+			return true;
+	}
+	return false;
 }
 
 /**

@@ -68,8 +68,8 @@ enum gca_mode {
  * @percent: GC percent as Go's GOGC; 0 means GCA_PERCENT_DEFAULT
  * @heap_size: address space in bytes, rounded up to 2 MiB; 0 means 64 GiB, or
  *	what RLIMIT_AS leaves of it
- * @limit: bytes of memory in use at most, 0 for none (as Go's GOMEMLIMIT, but
- *	an allocation that cannot be met fails)
+ * @limit: bytes of memory at most, in use, metadata and reserve; 0 for none (as
+ *	Go's GOMEMLIMIT, but an allocation that cannot be met fails)
  * @device: path of the device, NULL for /dev/gcarena
  * @share: per cent of the CPUs that marking beside the program may use, up to 100;
  *	0 means 25.  A thread that waits for a cycle adds the CPU it does not use
@@ -113,6 +113,12 @@ GCA_API enum gca_backend gca_backend(const struct gca_heap *heap);
 /* At run time; both return the previous value and act at once. */
 GCA_API int gca_set_percent(struct gca_heap *heap, int percent);
 GCA_API size_t gca_set_limit(struct gca_heap *heap, size_t bytes);
+/* Whether threads that allocate while marking is on help to mark, as they do at first;
+ * else they wait when the heap is at its goal.
+ */
+GCA_API bool gca_set_assist(struct gca_heap *heap, bool on);
+/* How many milliseconds may pass without a cycle, 120000 at first; 0: any. */
+GCA_API uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms);
 
 /* Called when an allocation of @size bytes cannot be met, after the heap has
  * collected and scavenged: true to try once more (after a cycle, so clearing
@@ -154,17 +160,27 @@ struct gca_cache {
 	uintptr_t end;		/* end of the run of free slots */
 	uint32_t elem;		/* bytes from slot to slot */
 	uint32_t needs_zero;	/* slots may hold old data */
+	uintptr_t reserved;
+};
+
+enum {
+	GCA_BARRIER_OFF,	/* a store is a store */
+	GCA_BARRIER_MARK,	/* marking: it shades by the inline path */
+	GCA_BARRIER_SLOW,	/* it takes the slow path; or both of them */
 };
 
 struct gca_mutator_abi {
 	uint32_t poll;		/* non-zero: gca_safepoint_slow() */
-	uint32_t barrier;	/* non-zero: stores take the slow path */
+	uint32_t barrier;	/* GCA_BARRIER_* */
 	uintptr_t heap_base;
 	uint64_t *alloc_bits;	/* bitmap[generation & 1]: one bit a granule */
 	uint64_t *pointer_bits;	/* one bit a word, for GCA_FLAVOUR_PRECISE */
 	struct gca_cache *cache; /* by span class; empty ones while allocation
 				  * must take the slow path
 				  */
+	const uint16_t *noscan_class; /* span class of bytes, by (size + 16) / 16 */
+	uintptr_t *shades;	/* where the next shaded word goes */
+	uintptr_t *shades_end;	/* there is room for two below it */
 	uintptr_t reserved[2];
 };
 
@@ -188,6 +204,8 @@ struct gca_kind {
 	uint32_t id;
 	uint32_t flavour;	/* of objects up to GCA_INLINE_MAX */
 	uint32_t inline_ok;	/* the inline path may serve size == @size */
+	uint32_t cache_offset;	/* of the cache for @size, in bytes; 0: an empty one */
+	uint32_t reserved;
 };
 
 /* ----------------------------------------------------------------- kinds */
@@ -199,7 +217,8 @@ struct gca_run {
 };
 
 /* The pointer slots of @object, and nothing else, by gca_visit().  May run
- * beside the mutators: reads only fields fixed before publication.
+ * beside the mutators, and on several threads at once: reads only fields fixed
+ * before publication.
  */
 typedef void (*gca_trace_fn)(const void *object, size_t size, struct gca_visitor *visitor);
 
@@ -213,6 +232,7 @@ typedef void (*gca_trace_fn)(const void *object, size_t size, struct gca_visitor
  * @runs: pointer slots of the fixed part, ended by a run of count 0
  * @trace: instead of @runs and @tail, or NULL
  * @kind: set by gca_kind_register()
+ * @flags: GCA_LAYOUT_*
  */
 struct gca_layout {
 	const char *name;
@@ -221,7 +241,13 @@ struct gca_layout {
 	const struct gca_run *runs;
 	gca_trace_fn trace;
 	const struct gca_kind *kind;
+	uint32_t flags;
 };
+
+/* No pointer one past the end of such an object is ever the only one to it, as
+ * a loop over an array at its end may leave: it may fill its slot to the brim.
+ */
+#define GCA_LAYOUT_EXACT	0x1u
 
 /* Kinds are the process's, not one heap's.  Never NULL: when a layout is bad or
  * there are 65535 kinds already, a kind from which every allocation fails.
@@ -297,6 +323,19 @@ typedef GCA_REF(void) gca_ref;
 #define GCA_CHECK_RAW_(type, name)
 #define GCA_CHECK_(sort, ...)		GCA_CHECK_##sort##_(__VA_ARGS__)
 
+/* An array at the end, of fields or inside of one, is what a loop runs over. */
+#define GCA_LOOPED_(type, name, length)						\
+	+ (offsetof(gca_self_, name) + sizeof(type) * (length) == sizeof(gca_self_))
+#define GCA_END_REF_(type, name)
+#define GCA_END_REFS_(type, name, n)	GCA_LOOPED_(void *, name, n)
+#define GCA_END_TAIL_(type, name)	+ 1
+#define GCA_END_VAL_(type, name)						\
+	+ (sizeof(type) > sizeof(void *) &&					\
+	   offsetof(gca_self_, name) + sizeof(type) == sizeof(gca_self_))
+#define GCA_END_VALS_(type, name, n)	GCA_LOOPED_(type, name, n)
+#define GCA_END_RAW_(type, name)
+#define GCA_END_(sort, ...)		GCA_END_##sort##_(__VA_ARGS__)
+
 #define GCA_STRUCT(tag, FIELDS)							\
 	struct tag { FIELDS(GCA_FIELD_) };					\
 	FIELDS(GCA_CHECK_)							\
@@ -308,7 +347,8 @@ typedef GCA_REF(void) gca_ref;
 		static struct gca_layout layout = {				\
 			#tag, sizeof(struct tag),				\
 			(uint32_t)(GCA_NO_TAIL FIELDS(GCA_TAIL_)),		\
-			runs, NULL, NULL };					\
+			runs, NULL, NULL,					\
+			(0 FIELDS(GCA_END_)) ? 0 : GCA_LAYOUT_EXACT };		\
 		return &layout;							\
 	}									\
 	struct tag
@@ -321,7 +361,7 @@ typedef GCA_REF(void) gca_ref;
 		static const struct gca_run runs[] = { { 0, 0 } };		\
 		static struct gca_layout layout = {				\
 			#tag, sizeof(struct tag), GCA_NO_TAIL,			\
-			runs, callback, NULL };					\
+			runs, callback, NULL, 0 };				\
 		return &layout;							\
 	}									\
 	struct tag
@@ -331,6 +371,10 @@ typedef GCA_REF(void) gca_ref;
 /* For trace and root callbacks. */
 GCA_API void gca_visit_slots(struct gca_visitor *visitor, const void *slots, size_t count);
 GCA_API void gca_visit_value(struct gca_visitor *visitor, const void *object);
+/* Conservative: any aligned word of [@low, @high) may be a pointer; for stacks that are
+ * the program's own.
+ */
+GCA_API void gca_visit_words(struct gca_visitor *visitor, const void *low, const void *high);
 #define gca_visit(visitor, slot) \
 	gca_visit_slots((visitor), (const void *)&(slot)->gca_raw, 1)
 
@@ -338,11 +382,36 @@ GCA_API void gca_visit_value(struct gca_visitor *visitor, const void *object);
 
 GCA_API void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind,
 			     size_t size);
+/* The same of bytes that need not be zero. */
+GCA_API void *gca_alloc_raw_slow(struct gca_mutator *mutator, size_t size);
 
 /* By the only writer of the word, which a marker may be reading. */
 GCA_ALWAYS_INLINE_ void gca_bits_or_(uint64_t *word, uint64_t bits)
 {
 	__atomic_store_n(word, *word | bits, __ATOMIC_RELAXED);
+}
+
+/* The slot is zero and its layout written: its alloc bit, with release.  While a
+ * span is held only its holder writes its alloc bits.
+ */
+GCA_ALWAYS_INLINE_ void gca_publish_(struct gca_mutator_abi *abi, uint64_t granule)
+{
+	__atomic_store_n(&abi->alloc_bits[granule >> 6],
+			 abi->alloc_bits[granule >> 6] | 1ULL << (granule & 63),
+			 __ATOMIC_RELEASE);
+}
+
+/* The pointer bits of a slot; those of a free one are clear. */
+GCA_ALWAYS_INLINE_ void gca_set_layout_(struct gca_mutator_abi *abi, uint64_t granule,
+					uint64_t mask, size_t size)
+{
+	uint64_t word = granule << 1;
+	unsigned int shift = word & 63;
+
+	gca_bits_or_(&abi->pointer_bits[word >> 6], mask << shift);
+	/* Two words never cross: they are aligned to two. */
+	if (size > 2 * sizeof(void *) && shift && mask >> (64 - shift))
+		gca_bits_or_(&abi->pointer_bits[(word >> 6) + 1], mask >> (64 - shift));
 }
 
 /**
@@ -374,43 +443,116 @@ GCA_ALWAYS_INLINE_ void *gca_alloc(struct gca_mutator *mutator, const struct gca
 	if (!GCA_LIKELY_(slot < cache->end))
 		return gca_alloc_slow(mutator, kind, size);
 	cache->cur = slot + cache->elem;
+	/* Only of slots without pointers: others were zeroed with their run. */
 	if (cache->needs_zero)
-		memset((void *)slot, 0, cache->elem);
+		memset((void *)slot, 0, size);
 	granule = (slot - abi->heap_base) >> 4;
-	if (kind->flavour == GCA_FLAVOUR_PRECISE) {
-		/* The slot's words; bits of a free slot are clear. */
-		uint64_t word = granule << 1;
-		unsigned int shift = word & 63;
-
-		gca_bits_or_(&abi->pointer_bits[word >> 6], kind->pointer_mask << shift);
-		if (shift && cache->elem > (64 - shift) * 8)
-			gca_bits_or_(&abi->pointer_bits[(word >> 6) + 1],
-				     kind->pointer_mask >> (64 - shift));
-	}
-	/* Publication: zero, layout, then the alloc bit with release.  While a
-	 * span is held only its holder writes its alloc bits.
-	 */
-	__atomic_store_n(&abi->alloc_bits[granule >> 6],
-			 abi->alloc_bits[granule >> 6] | 1ULL << (granule & 63),
-			 __ATOMIC_RELEASE);
+	if (kind->pointer_mask)
+		gca_set_layout_(abi, granule, kind->pointer_mask, size);
+	gca_publish_(abi, granule);
 	return (void *)slot;
+}
+
+/* The same of @size == @kind->size, a constant. */
+GCA_ALWAYS_INLINE_ void *gca_alloc_fixed_(struct gca_mutator *mutator,
+					  const struct gca_kind *kind, size_t size)
+{
+	struct gca_mutator_abi *abi = GCA_MUTATOR_(mutator);
+	struct gca_cache *cache = (struct gca_cache *)(void *)
+				  ((char *)abi->cache + kind->cache_offset);
+	uintptr_t slot = cache->cur;
+	uint64_t granule;
+
+	if (!GCA_LIKELY_(slot < cache->end))
+		return gca_alloc_slow(mutator, kind, size);
+	cache->cur = slot + cache->elem;
+	if (cache->needs_zero)
+		memset((void *)slot, 0, size);
+	granule = (slot - abi->heap_base) >> 4;
+	if (kind->pointer_mask)
+		gca_set_layout_(abi, granule, kind->pointer_mask, size);
+	gca_publish_(abi, granule);
+	return (void *)slot;
+}
+
+/* @size bytes without pointers, zeroed or as they come. */
+GCA_ALWAYS_INLINE_ void *gca_alloc_bytes_(struct gca_mutator *mutator, size_t size, bool zeroed)
+{
+	struct gca_mutator_abi *abi = GCA_MUTATOR_(mutator);
+	struct gca_cache *cache;
+	uintptr_t slot;
+
+	if (!GCA_LIKELY_(size - 1 < GCA_INLINE_MAX))
+		goto slow;
+	cache = &abi->cache[abi->noscan_class[(size + 16) >> 4]];
+	slot = cache->cur;
+	if (!GCA_LIKELY_(slot < cache->end))
+		goto slow;
+	cache->cur = slot + cache->elem;
+	if (zeroed && cache->needs_zero)
+		memset((void *)slot, 0, size);
+	gca_publish_(abi, (slot - abi->heap_base) >> 4);
+	return (void *)slot;
+slow:
+	return zeroed ? gca_alloc_slow(mutator, gca_kind_noscan(), size) :
+			gca_alloc_raw_slow(mutator, size);
 }
 
 /* A new struct @tag. */
 #define gca_new(mutator, tag) \
-	((struct tag *)gca_alloc((mutator), GCA_KIND(tag), sizeof(struct tag)))
+	((struct tag *)gca_alloc_fixed_((mutator), GCA_KIND(tag), sizeof(struct tag)))
 /* With @n elements of its TAIL. */
 #define gca_new_tail(mutator, tag, n) \
 	((struct tag *)gca_alloc_tail_((mutator), GCA_KIND(tag), sizeof(struct tag), (n)))
+/* @n of them in a row, in one object that any pointer into keeps. */
+#define gca_new_array(mutator, tag, n) \
+	((struct tag *)gca_alloc_array_((mutator), GCA_KIND(tag), (n)))
 /* An array of @n null pointers. */
 #define gca_new_refs(mutator, n) \
 	((gca_ref *)gca_alloc_tail_((mutator), gca_kind_refs(), 0, (n)))
 /* @size bytes without pointers. */
 #define gca_new_bytes(mutator, size) \
-	gca_alloc((mutator), gca_kind_noscan(), (size))
+	gca_alloc_bytes_((mutator), (size), true)
+/* The same, not zeroed: they hold what was there before. */
+#define gca_new_bytes_raw(mutator, size) \
+	gca_alloc_bytes_((mutator), (size), false)
 
 GCA_API void *gca_alloc_tail_(struct gca_mutator *mutator, const struct gca_kind *kind,
 			      size_t size, size_t count);
+GCA_API void *gca_alloc_array_(struct gca_mutator *mutator, const struct gca_kind *kind,
+			       size_t count);
+
+/* As gca_alloc(), aligned to @align bytes: a power of two up to 8192. */
+GCA_API void *gca_alloc_aligned(struct gca_mutator *mutator, const struct gca_kind *kind,
+				size_t size, size_t align);
+
+/* As gca_new_bytes(), for up to 15 bytes, several of which share 16: aligned only to
+ * the power of two, up to 8, that divides @size, and alive while any of them is.
+ */
+GCA_API void *gca_new_tiny(struct gca_mutator *mutator, size_t size);
+
+/* A copy of @string, of @length bytes at most for the second; without pointers. */
+GCA_API char *gca_strdup(struct gca_mutator *mutator, const char *string);
+GCA_API char *gca_strndup(struct gca_mutator *mutator, const char *string, size_t length);
+
+/* An object of @kind with @object's contents, as far as both reach, @object itself
+ * where that will do; what is new of it is zero.  @old_size is what it was
+ * allocated with.  @object may be NULL.  NULL: as gca_alloc(), @object is as it was.
+ */
+GCA_API void *gca_realloc(struct gca_mutator *mutator, const struct gca_kind *kind, void *object,
+			  size_t old_size, size_t size);
+
+/*
+ * gca_free - say that nobody will use @object again
+ *
+ * Never needed.  Its memory is used again at once if it is the last that this
+ * mutator allocated of its size, or else when its span is next refilled; while
+ * marking is on, and for objects in spans that this mutator does not hold, the
+ * collector finds it.  With GCARENA_DEBUG=poison=1 or shadow=1 a pointer that is no
+ * object's, or one freed already, is reported.  Returns whether the memory came
+ * free now.  @object may be NULL.
+ */
+GCA_API bool gca_free(struct gca_mutator *mutator, void *object);
 
 /* ---------------------------------------------------------------- stores */
 
@@ -431,13 +573,32 @@ GCA_API void gca_init_slow(struct gca_mutator *mutator, gca_word_ *slot, void *v
 GCA_API void *gca_exchange_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value);
 GCA_API bool gca_cas_slow(struct gca_mutator *mutator, gca_word_ *slot, void *expected,
 			  void *desired);
+GCA_API void gca_shade_flush(struct gca_mutator *mutator);
 
+/* While marking a store only notes two words, what it overwrites and what it
+ * writes: what they are is looked at when the buffer is full.
+ */
 GCA_ALWAYS_INLINE_ void gca_store_(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
-	if (GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
+	struct gca_mutator_abi *abi = GCA_MUTATOR_(mutator);
+	uintptr_t *shades;
+
+	if (GCA_LIKELY_(!abi->barrier)) {
 		__atomic_store_n(slot, value, __ATOMIC_RELEASE);
-	else
+		return;
+	}
+	if (abi->barrier != GCA_BARRIER_MARK) {
 		gca_store_slow(mutator, slot, value);
+		return;
+	}
+	shades = abi->shades;
+	shades[0] = (uintptr_t)__atomic_load_n(slot, __ATOMIC_RELAXED);
+	shades[1] = (uintptr_t)value;
+	shades += 2;
+	abi->shades = shades;
+	__atomic_store_n(slot, value, __ATOMIC_RELEASE);
+	if (!GCA_LIKELY_(shades < abi->shades_end))
+		gca_shade_flush(mutator);
 }
 
 GCA_ALWAYS_INLINE_ void gca_init_(struct gca_mutator *mutator, gca_word_ *slot, void *value)
@@ -500,9 +661,52 @@ GCA_ALWAYS_INLINE_ bool gca_cas_(struct gca_mutator *mutator, gca_word_ *slot, v
 /* Bulk forms over arrays of slots: @count slots, overlap allowed; each slot is
  * stored whole, in no stated order.
  */
-GCA_API void gca_copy_slots(struct gca_mutator *mutator, void *dst, const void *src,
-			    size_t count);
-GCA_API void gca_clear_slots(struct gca_mutator *mutator, void *dst, size_t count);
+GCA_API void gca_copy_slots_slow(struct gca_mutator *mutator, gca_word_ *dst,
+				 const gca_word_ *src, size_t count);
+GCA_API void gca_clear_slots_slow(struct gca_mutator *mutator, gca_word_ *dst, size_t count);
+
+GCA_ALWAYS_INLINE_ void gca_copy_slots(struct gca_mutator *mutator, void *dst, const void *src,
+				       size_t count)
+{
+	const gca_word_ *from = (const gca_word_ *)src;
+	gca_word_ *to = (gca_word_ *)dst;
+	size_t i;
+
+	if (!GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
+		gca_copy_slots_slow(mutator, to, from, count);
+	else if ((uintptr_t)to - (uintptr_t)from >= count * sizeof(*to))
+		for (i = 0; i < count; i++)
+			__atomic_store_n(&to[i], __atomic_load_n(&from[i], __ATOMIC_ACQUIRE),
+					 __ATOMIC_RELEASE);
+	else
+		for (i = count; i-- > 0;)
+			__atomic_store_n(&to[i], __atomic_load_n(&from[i], __ATOMIC_ACQUIRE),
+					 __ATOMIC_RELEASE);
+}
+
+GCA_ALWAYS_INLINE_ void gca_clear_slots(struct gca_mutator *mutator, void *dst, size_t count)
+{
+	gca_word_ *to = (gca_word_ *)dst;
+	size_t i;
+
+	if (!GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
+		gca_clear_slots_slow(mutator, to, count);
+	else
+		for (i = 0; i < count; i++)
+			__atomic_store_n(&to[i], (void *)0, __ATOMIC_RELAXED);
+}
+
+/* @n structures of GCA_STRUCT @tag from @src to @dst, data and pointers, as memmove()
+ * would; not their tails.  Neither may be in another thread's hands meanwhile, but
+ * for what loads whole pointers.
+ */
+#define gca_copy_structs(mutator, tag, dst, src, n) do {			\
+	struct tag *gca_to_ = (dst);						\
+	const struct tag *gca_from_ = (src);					\
+	gca_copy_structs_((mutator), GCA_KIND(tag), gca_to_, gca_from_, (n));	\
+} while (0)
+GCA_API void gca_copy_structs_(struct gca_mutator *mutator, const struct gca_kind *kind,
+			       void *dst, const void *src, size_t n);
 
 #define gca_copy_refs(mutator, dst, src, count) do {				\
 	_Static_assert(sizeof(*(dst)) == sizeof(void *), "dst: an array of REF"); \
@@ -513,6 +717,12 @@ GCA_API void gca_clear_slots(struct gca_mutator *mutator, void *dst, size_t coun
 	(void)sizeof((dst)->gca_raw);						\
 	gca_clear_slots((mutator), (dst), (count));				\
 } while (0)
+/* Copies, then clears what of @src is not in @dst: the slots have moved. */
+#define gca_move_refs(mutator, dst, src, count) do {				\
+	(void)sizeof((dst)->gca_raw == (src)->gca_raw);				\
+	gca_move_slots((mutator), (dst), (src), (count));			\
+} while (0)
+GCA_API void gca_move_slots(struct gca_mutator *mutator, void *dst, void *src, size_t count);
 
 /* ----------------------------------------------------------------- roots */
 
@@ -577,6 +787,88 @@ GCA_API size_t gca_release(struct gca_mutator *mutator);
 /* The object that @address points into, or NULL.  @size: its usable bytes. */
 GCA_API void *gca_object_of(struct gca_heap *heap, const void *address, size_t *size);
 
+/* ------------------------- weak references, ephemerons, finalizers, pools */
+
+/*
+ * A weak reference is an object of the heap, held as any other, that does not keep
+ * its target alive.  NULL from gca_weak_get(): the target is gone.  Loads may wait,
+ * blocked, while a cycle ends: safepoints.
+ */
+struct gca_weak;
+GCA_API struct gca_weak *gca_weak_new(struct gca_mutator *mutator, void *target);
+GCA_API void *gca_weak_get(struct gca_mutator *mutator, struct gca_weak *weak);
+GCA_API void gca_weak_clear(struct gca_weak *weak);
+
+/*
+ * An ephemeron keeps its value alive while it and its key are alive, even if the
+ * value refers to the key; it does not keep the key.  For tables keyed by objects.
+ */
+struct gca_ephemeron;
+GCA_API struct gca_ephemeron *gca_ephemeron_new(struct gca_mutator *mutator, void *key,
+						void *value);
+GCA_API void *gca_ephemeron_key(struct gca_mutator *mutator, struct gca_ephemeron *ephemeron);
+GCA_API void *gca_ephemeron_value(struct gca_mutator *mutator,
+				  struct gca_ephemeron *ephemeron);
+GCA_API void gca_ephemeron_set_value(struct gca_mutator *mutator,
+				     struct gca_ephemeron *ephemeron, void *value);
+
+/*
+ * Called once for an object that nothing reaches any more, which lives again until
+ * the call is over or as long as something refers to it; may set a finalizer again.
+ * Weak references to it are cleared before.  Nothing is called by a cycle itself: the
+ * program calls gca_finalizers_run(), or starts a thread for it once.
+ *
+ * ORDERED: of objects that refer to each other the referring one first; objects on a
+ * cycle of references never.  UNORDERED: all at once.
+ */
+typedef void (*gca_finalizer_fn)(struct gca_mutator *mutator, void *object, void *arg);
+#define GCA_FINALIZE_ORDERED	0x0u
+#define GCA_FINALIZE_UNORDERED	0x1u
+/* -EINVAL: not an object; -ENOENT: @fn is NULL and there was none; -ENOMEM. */
+GCA_API int gca_finalizer_set(struct gca_mutator *mutator, void *object, gca_finalizer_fn fn,
+			      void *arg, unsigned int flags);
+/* @max 0: all.  How many were called. */
+GCA_API size_t gca_finalizers_run(struct gca_mutator *mutator, size_t max);
+GCA_API size_t gca_finalizers_ready(struct gca_heap *heap);
+GCA_API int gca_finalizer_thread(struct gca_heap *heap);
+
+/* Objects for reuse; what was not asked for during two cycles is garbage. */
+struct gca_pool;
+GCA_API struct gca_pool *gca_pool_new(struct gca_heap *heap);
+GCA_API void gca_pool_free(struct gca_mutator *mutator, struct gca_pool *pool);
+GCA_API void gca_pool_put(struct gca_mutator *mutator, struct gca_pool *pool, void *object);
+GCA_API void *gca_pool_get(struct gca_mutator *mutator, struct gca_pool *pool);
+
+/* -------------------------- handles, pins, manual memory, the heap walk */
+
+/* A strong reference held by whoever is no root; usable by any attached thread. */
+struct gca_handle;
+GCA_API struct gca_handle *gca_handle_new(struct gca_mutator *mutator, void *object);
+GCA_API void *gca_handle_get(const struct gca_handle *handle);
+GCA_API void gca_handle_set(struct gca_mutator *mutator, struct gca_handle *handle,
+			    void *object);
+GCA_API int gca_handle_free(struct gca_mutator *mutator, struct gca_handle *handle);
+
+/* Keeps the object that @address points into alive, counted; -EINVAL, -ENOMEM. */
+GCA_API int gca_pin(struct gca_mutator *mutator, const void *address);
+GCA_API int gca_unpin(struct gca_mutator *mutator, const void *address);
+
+/* Pages that no cycle looks at, freed by hand: stacks, buffers.  Not zeroed. */
+GCA_API void *gca_manual_alloc(struct gca_mutator *mutator, size_t bytes);
+GCA_API int gca_manual_free(struct gca_mutator *mutator, void *memory);
+
+struct gca_object_info {
+	size_t size;		/* of this structure */
+	void *object;
+	size_t bytes;		/* usable */
+	const char *kind;	/* name of its layout, or of its flavour */
+	unsigned int flavour;	/* enum gca_flavour */
+};
+
+/* Runs with the world stopped: must not allocate or store.  false: enough. */
+typedef bool (*gca_walk_fn)(const struct gca_object_info *info, void *arg);
+GCA_API int gca_heap_walk(struct gca_mutator *mutator, gca_walk_fn fn, void *arg, size_t *nr);
+
 /* ------------------------------------------------------------ statistics */
 
 /*
@@ -610,6 +902,19 @@ struct gca_stats {
 	uint64_t safepoint_max_ns; /* longest time to safepoint */
 	uint64_t mutators;	/* attached now */
 	uint64_t failed_allocs;	/* that returned NULL */
+	uint64_t weak_refs;	/* listed: those alive at the last cycle, and new ones */
+	uint64_t ephemerons;
+	uint64_t finalizers;	/* set and not ready */
+	uint64_t finalizers_ready;
+	uint64_t finalizers_run;	/* called since open */
+	uint64_t gate_wait_ns;	/* that weak loads waited for cycles' ends */
+	uint64_t mark_ns;	/* of the clock, that concurrent cycles marked for */
+	uint64_t assists;	/* times that an allocating thread marked */
+	uint64_t assist_bytes;	/* that it scanned */
+	uint64_t assist_ns;	/* that it took */
+	uint64_t stalls;	/* waits of an allocation for a cycle to end */
+	uint64_t stall_ns;
+	uint64_t sweep_assisted; /* spans swept by allocating threads, for pace */
 };
 
 /* -EINVAL: size.  Never stops a mutator. */

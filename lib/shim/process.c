@@ -12,6 +12,7 @@
  * write to a page of the heap that is in use.
  */
 #include "process_internal.h"
+#include "bits.h"
 
 #include <signal.h>
 #include <stdint.h>
@@ -138,18 +139,31 @@ static int op_back(void *host, u32 page, u32 npages)
  * tell for anonymous memory: what is reported is the range's length, which is
  * too much where the system had swapped it out.
  */
-static u64 op_release(void *host, u32 page, u32 npages)
+static u64 release_run(struct process *p, char *mem, size_t size)
 {
-	struct process *p = of_host(host);
-	char *mem = (char *)p->pub.heap + ((size_t)page << GCARENA_PAGE_SHIFT);
-	size_t size = (size_t)npages << GCARENA_PAGE_SHIFT;
-
 	if (!refuses(GCA_SEAM_RELEASE) &&
 	    (!madvise(mem, size, MADV_DONTNEED) || !madvise(mem, size, MADV_DONTNEED_LOCKED)))
 		return size;
 	/* Locked, on an old kernel.  It must read as zero all the same. */
 	memset(mem, 0, size);
 	return 0;
+}
+
+static u64 op_release(void *host, u32 chunk, const u64 *going, u64 *kept)
+{
+	struct process *p = of_host(host);
+	char *mem = (char *)p->pub.heap + ((size_t)chunk << GCARENA_CHUNK_SHIFT);
+	u64 bytes = 0;
+	u32 from = 0;
+
+	while ((from = gca_map_next(going, GCA_CHUNK_HALVES, from)) < GCA_CHUNK_HALVES) {
+		u32 end = gca_map_next_clear(going, GCA_CHUNK_HALVES, from);
+
+		bytes += release_run(p, mem + ((size_t)from << GCA_HALF_SHIFT),
+				     (size_t)(end - from) << GCA_HALF_SHIFT);
+		from = end;
+	}
+	return bytes;
 }
 
 static void *op_meta_alloc(void *host, size_t size)

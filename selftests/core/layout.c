@@ -155,6 +155,11 @@
 	FIELD(gcarena_counters, cycles) \
 	FIELD(gcarena_counters, shrink_calls) \
 	FIELD(gcarena_counters, shrink_bytes) \
+	FIELD(gcarena_counters, scavenge_kept) \
+	FIELD(gcarena_counters, scavenge_inside) \
+	FIELD(gcarena_counters, heap_holes) \
+	FIELD(gcarena_counters, collapsed) \
+	FIELD(gcarena_counters, collapse_failed) \
 	FIELD(gcarena_counters, heap_ready) \
 	FIELD(gcarena_counters, spans_ready) \
 	FIELD(gcarena_counters, refill_ready) \

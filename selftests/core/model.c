@@ -71,8 +71,12 @@ static const char *const mistake_names[MISTAKES] = {
 
 #include "../../kmod/core/sweep.c"
 
-#define gca_map_next_clear(map, size, from) \
-	min_t(u32, gca_map_next_clear(map, size, from) + (mistake == RELEASE_TOO_MUCH), size)
+#define gca_map_double(halves, going, words) do { \
+	gca_map_double(halves, going, words); \
+	if (mistake == RELEASE_TOO_MUCH) \
+		gca_map_set(halves, min(gca_map_last(halves, GCA_CHUNK_HALVES), \
+					GCA_CHUNK_HALVES - 3) + 1, 2); \
+} while (0)
 #define gca_chunk_begin_transit(core, chunk) do { \
 	if (mistake == TRANSIT_OFFERED) \
 		(core)->nr_transit++; \
@@ -91,7 +95,7 @@ static const char *const mistake_names[MISTAKES] = {
 
 #include "../../kmod/core/scavenge.c"
 
-#undef gca_map_next_clear
+#undef gca_map_double
 #undef gca_chunk_begin_transit
 #undef gca_chunk_end_transit
 
@@ -815,10 +819,11 @@ static void do_scavenge(void)
 
 	if (all)
 		args.flags = GCARENA_SCAVENGE_ALL;
+	host.keep_percent = chance(20) ? 20 : 0;
 	if (gca_core_scavenge(core, &args))
 		wrong("scavenge: refused");
 	sync_spans(!depth);
-	if (disturbed || depth)
+	if (disturbed || depth || host.keep_percent)
 		return;
 	if (args.bytes != host.released - before)
 		wrong("scavenge: %llu bytes, should be %llu", args.bytes, host.released - before);

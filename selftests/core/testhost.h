@@ -37,6 +37,7 @@ struct test_host {
 	int fail_next[SITES];		/* so many calls from now, 0 never */
 	bool back_small;
 	u32 lost_percent;		/* of what is released, not really freed */
+	u32 keep_percent;		/* of what is to be released, kept */
 	void (*hook)(struct test_host *host, enum host_site site);
 	bool (*in_use)(struct test_host *host, u32 page);
 	int (*wait)(struct test_host *host, u32 sequence);
@@ -119,32 +120,47 @@ static int host_back(void *arg, u32 page, u32 npages)
 	return npages < GCARENA_CHUNK_PAGES || host->back_small;
 }
 
-static u64 host_release(void *arg, u32 page, u32 npages)
+static u64 host_release(void *arg, u32 chunk, const u64 *going, u64 *kept)
 {
 	struct test_host *host = arg;
-	u32 chunk = page / GCARENA_CHUNK_PAGES;
+	u32 first = chunk * GCARENA_CHUNK_PAGES;
+	bool removed = false;
 	bool any = false;
 	u64 bytes = 0;
 	u32 i;
 
-	host_check_range(host, "release", page, npages);
-	host->last_page[SITE_RELEASE] = page;
-	host->last_npages[SITE_RELEASE] = npages;
+	if (chunk >= host->nr_chunks || !gca_map_count(going, 0, GCA_CHUNK_HALVES) ||
+	    gca_map_count(kept, 0, GCA_CHUNK_HALVES))
+		host_wrong(host, "release: chunk %u, maps", chunk);
+	host->last_page[SITE_RELEASE] = first + gca_map_next(going, GCA_CHUNK_HALVES, 0) / 2;
+	host->last_npages[SITE_RELEASE] = gca_map_count(going, 0, GCA_CHUNK_HALVES) / 2;
 	if (host->hook)
 		host->hook(host, SITE_RELEASE);
 	host_fails(host, SITE_RELEASE);
-	for (i = page; i < page + npages; i++) {
-		if (host->in_use && host->in_use(host, i))
-			host_wrong(host, "release: page %u is in use", i);
-		if (host->present[i] &&
+	for (i = 0; i < GCARENA_CHUNK_PAGES; i++) {
+		u32 page = first + i;
+
+		if (!gca_map_test(going, 2 * i) || !gca_map_test(going, 2 * i + 1)) {
+			any |= host->present[page];
+			continue;
+		}
+		if (host->in_use && host->in_use(host, page))
+			host_wrong(host, "release: page %u is in use", page);
+		if (host->present[page] && host->keep_percent &&
+		    host->random() % 100 < host->keep_percent) {
+			gca_map_set(kept, 2 * i + host->random() % 2, 1);
+			any = true;
+			continue;
+		}
+		if (host->present[page] &&
 		    (!host->lost_percent || host->random() % 100 >= host->lost_percent))
 			bytes += GCARENA_PAGE_SIZE;
-		host->present[i] = false;
-		host->dirty[i] = false;
+		host->present[page] = false;
+		host->dirty[page] = false;
+		removed = true;
 	}
-	for (i = 0; i < GCARENA_CHUNK_PAGES; i++)
-		any |= host->present[chunk * GCARENA_CHUNK_PAGES + i];
-	host->small[chunk] = any;
+	if (removed)
+		host->small[chunk] = any;
 	host->released += bytes;
 	return bytes;
 }

@@ -20,7 +20,8 @@
 	C(refill_central); C(refill_swept); C(refill_fresh); C(refill_backed); \
 	C(refill_failed); C(back_small); C(returned_spans); C(scavenged_bytes); \
 	C(scavenge_broken); C(worker_ns); C(worker_wakeups); C(cycles); \
-	C(shrink_calls); C(shrink_bytes)
+	C(shrink_calls); C(shrink_bytes); C(scavenge_kept); C(scavenge_inside); \
+	C(heap_holes); C(collapsed); C(collapse_failed)
 
 static const char * const files[] = {
 	"stats", "spans", "span_classes", "chunks", "scavenger",

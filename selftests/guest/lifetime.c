@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
  * Who holds whom, and what dies in which order: a test for each row of the
- * table in Documentation/uapi.rst.
+ * tables in Documentation/lifetime.rst.
  *
  * An owner that has to die is a child, which hands its descriptor back over a
  * socket; so this process always plays "whoever else holds it".
  */
 #include <pthread.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 
 #include "guest.h"
 
@@ -366,59 +368,6 @@ static void test_worker(void)
 	ok(g_wait_for(!g_worker(a.setup.id), 5000), "worker: gone with the arena");
 }
 
-#define USER	1000
-
-/* Set up as many arenas as go, as a user; how many, and why no more. */
-static int user_arenas(int want, int *err)
-{
-	int status, fds[2], n = 0;
-	pid_t pid;
-
-	if (pipe(fds))
-		bail("pipe");
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		int e = 0;
-
-		if (setuid(USER))
-			_exit(99);
-		while (n < want && !e) {
-			e = g_setup(open(DEVICE, O_RDWR), SIZE, NULL);
-			n += !e;
-		}
-		if (write(fds[1], &n, sizeof(n)) != sizeof(n))
-			_exit(98);
-		_exit(-e);
-	}
-	close(fds[1]);
-	if (read(fds[0], &n, sizeof(n)) != sizeof(n))
-		n = -1;
-	close(fds[0]);
-	waitpid(pid, &status, 0);
-	*err = -WEXITSTATUS(status);
-	return n;
-}
-
-static void test_user_limit(void)
-{
-	const char *param = "/sys/module/gcarena/parameters/arenas_per_user";
-	struct arena a[4];
-	int err;
-
-	eq(g_write_file(param, "3"), 0, "limit: three arenas a user");
-	eq(user_arenas(5, &err), 3, "limit: a user without privilege gets three");
-	eq(err, -EMFILE, "limit: then EMFILE");
-	eq(user_arenas(3, &err), 3, "limit: and after they died, three again");
-	eq(err, 0, "limit: without error");
-	for (int i = 0; i < 4; i++)
-		g_open(&a[i], SIZE);
-	ok(true, "limit: root gets four");
-	for (int i = 0; i < 4; i++)
-		g_close(&a[i]);
-	eq(g_write_file(param, "1024"), 0, "limit as it was");
-}
-
 static volatile sig_atomic_t alarms;
 
 static void on_alarm(int sig)
@@ -443,6 +392,190 @@ static void test_signals(void)
 	}
 	setitimer(ITIMER_REAL, &never, NULL);
 	eq(bad, 0, "signals: a hundred set-ups under %d of them", alarms);
+}
+
+/* A child without MADV_DOFORK: its copies of the descriptor are all it has. */
+static void test_fork(void)
+{
+	struct gcarena_span s;
+	struct arena a;
+	int status;
+	pid_t pid;
+
+	g_open(&a, SIZE);
+	g_refill(&a, C_64, 0, &s, 1);
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		struct gcarena_stats stats = { .size = sizeof(stats) };
+		int err = g_ioctl(a.fd, GCARENA_IOC_STATS, &stats);
+
+		close(a.fd);
+		_exit(-err);
+	}
+	waitpid(pid, &status, 0);
+	eq(WEXITSTATUS(status), EIO, "fork: the child is not the owner");
+	eq(g_return(&a, &s, 1), 0, "fork: and its end is not the arena's");
+	g_close(&a);
+}
+
+static int sharer(void *arg)
+{
+	struct arena *a = arg;
+	struct gcarena_span s;
+
+	return g_refill(a, C_64, 0, &s, 1) == 1 && !g_return(a, &s, 1) ? 0 : 1;
+}
+
+/* A process with the same mm, as vfork() makes. */
+static void test_sharer(void)
+{
+	static char stack[16 * BASE_PAGE] __attribute__((aligned(16)));
+	struct arena a;
+	int status = -1;
+	pid_t pid;
+
+	g_open(&a, SIZE);
+	pid = clone(sharer, stack + sizeof(stack), CLONE_VM | SIGCHLD, &a);
+	waitpid(pid, &status, 0);
+	eq(status, 0, "CLONE_VM: a process of the same mm is the owner");
+	eq(g_scavenge(&a, GCARENA_SCAVENGE_ALL, 0), (long)CHUNK,
+	   "CLONE_VM: and its end is not the arena's");
+	g_close(&a);
+}
+
+/* Nothing is left but a heap mapping: it has the memory until it goes. */
+static void test_heap_only(void)
+{
+	long before = shmem_bytes();
+	struct arena a;
+
+	g_open(&a, SIZE);
+	fill(&a);
+	g_unmap_meta(&a);
+	close(a.fd);
+	ok(g_wait_for(!g_debugfs_has(a.setup.id), 5000), "heap only: the arena is gone");
+	ok(shmem_bytes() >= before + (long)FILL - NOISE, "heap only: the memory is not");
+	munmap(a.heap, SIZE / 2);
+	eq(a.heap[SIZE - 1], 0, "heap only: half of the mapping does as well");
+	munmap(a.heap + SIZE / 2, SIZE / 2);
+	ok(g_wait_for(shmem_bytes() < before + NOISE, 5000), "heap only: the last munmap frees it");
+}
+
+/* A page that somebody has pinned outlives arena and owner, with its contents. */
+static void test_pinned(void)
+{
+	char text[16] = "";
+	int fds[2], status;
+	pid_t pid;
+
+	if (pipe(fds))
+		bail("pipe");
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		struct gcarena_span s;
+		struct arena a;
+		struct iovec iov;
+
+		g_open(&a, SIZE);
+		g_refill(&a, C_64, 0, &s, 1);
+		iov = (struct iovec) { g_addr(&a, s.page), 8 };
+		strcpy(iov.iov_base, "pinned.");
+		if (vmsplice(fds[1], &iov, 1, 0) != 8)
+			_exit(1);
+		raise(SIGKILL);
+	}
+	waitpid(pid, &status, 0);
+	ok(WIFSIGNALED(status), "pinned: the owner is dead");
+	close(fds[1]);
+	eq(read(fds[0], text, sizeof(text)), 8, "pinned: what it gave to a pipe is there");
+	ok(!strcmp(text, "pinned."), "pinned: unchanged");
+	close(fds[0]);
+}
+
+/* Who has a file of debugfs open sees an arena's end, and delays no more than that. */
+static void test_debugfs(void)
+{
+	char path[64], text[64];
+	struct arena a;
+	int fd;
+
+	g_open(&a, SIZE);
+	snprintf(path, sizeof(path), DEBUGFS "/%u/stats", a.setup.id);
+	fd = open(path, O_RDONLY);
+	ok(read(fd, text, sizeof(text)) > 0, "debugfs: an arena's statistics");
+	g_close(&a);
+	ok(g_wait_for(!g_debugfs_has(a.setup.id), 5000), "debugfs: an open file does not keep it");
+	eq(pread(fd, text, sizeof(text), 0), -1, "debugfs: and reads no more");
+	close(fd);
+}
+
+/* CPUs come and go. */
+static void test_hotplug(void)
+{
+	const char *online = "/sys/devices/system/cpu/cpu1/online";
+	static struct gcarena_span s[64];
+	struct arena a;
+	int n = 0;
+
+	if (!g_exists(online)) {
+		skip(4, "hotplug: one CPU only, or none that goes");
+		return;
+	}
+	g_open(&a, SIZE);
+	for (int i = 0; i < 4; i++) {
+		eq(g_write_file(online, i & 1 ? "1" : "0"), 0, "hotplug: cpu1 %s",
+		   i & 1 ? "on" : "off");
+		n += g_refill(&a, i & 1 ? C_64 : C_1K, 0, s + n, 16);
+		g_start_sweep(&a, i);
+		g_return(&a, s, n);
+		g_assist(&a);
+		n = 0;
+	}
+	ok(g_wait_for(!a.status->sweeping, 5000), "hotplug: sweeping goes on");
+	eq(g_validate(a.setup.id), 0, "hotplug: the arena is valid");
+	g_close(&a);
+}
+
+static long debugfs_arenas(void)
+{
+	return g_file_value(DEBUGFS "/totals", "arenas");
+}
+
+/* The owner goes while its thread is in the middle of work, at every stage. */
+static void test_busy_worker(void)
+{
+	long before = shmem_bytes();
+	int status, bad = 0;
+
+	for (int i = 0; i < 20; i++) {
+		pid_t pid;
+
+		fflush(stdout);
+		pid = fork();
+		if (!pid) {
+			struct gcarena_policy policy = {
+				.size = sizeof(policy), .retain_bytes = CHUNK,
+			};
+			struct gcarena_policy_call call = {
+				.size = sizeof(call), .flags = GCARENA_POLICY_SET,
+				.policy = (uintptr_t)&policy,
+			};
+			struct arena a;
+
+			g_open(&a, SIZE);
+			fill(&a);
+			g_ioctl(a.fd, GCARENA_IOC_POLICY, &call);
+			usleep(i * 500);
+			raise(SIGKILL);
+		}
+		waitpid(pid, &status, 0);
+		bad += !WIFSIGNALED(status);
+	}
+	eq(bad, 0, "busy thread: twenty owners die beside it");
+	ok(g_wait_for(!debugfs_arenas(), 5000), "busy thread: no arena is left");
+	ok(g_wait_for(shmem_bytes() < before + NOISE, 5000), "busy thread: nor memory");
 }
 
 static int module_unload(void)
@@ -508,7 +641,13 @@ int main(void)
 	test_dofork();
 	test_thread();
 	test_worker();
-	test_user_limit();
+	test_busy_worker();
+	test_fork();
+	test_sharer();
+	test_heap_only();
+	test_pinned();
+	test_debugfs();
+	test_hotplug();
 	test_signals();
 	test_unload();
 	return tap_done();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A RAM disk to swap to, for the guest tests that want one.
+ * A RAM disk, to swap to or for direct I/O, for the guest tests that want one.
  *
  * It is not charged to a cgroup, as a file on tmpfs would be, and needs brd.ko in
  * the guest (selftests/vm/run --module brd).  The device stays loaded; swap is
@@ -39,8 +39,8 @@ static inline void swap_format(void)
 	close(fd);
 }
 
-/* False when the guest has no module for it. */
-static inline bool swap_on(void)
+/* SWAP_DEVICE is there; false when the guest has no module for it. */
+static inline bool ram_disk_load(void)
 {
 	char options[64];
 	int fd = open(SWAP_MODULE, O_RDONLY | O_CLOEXEC);
@@ -53,6 +53,14 @@ static inline bool swap_on(void)
 	close(fd);
 	if (!g_wait_for(g_exists(SWAP_DEVICE), 5000))
 		bail("no %s", SWAP_DEVICE);
+	return true;
+}
+
+/* False when there is nothing to swap to. */
+static inline bool swap_on(void)
+{
+	if (!ram_disk_load())
+		return false;
 	swap_format();
 	if (swapon(SWAP_DEVICE, 0))
 		bail("swapon: %s", strerror(errno));

@@ -165,6 +165,9 @@ static void test_cut(enum gca_fault fault, bool armed, cut_fn action, const char
 		cycle = cycle_to(m, GCA_STAGE_SCANNED);
 		if (armed)
 			gca_fault_arm(fault, 1);
+		/* The inline path makes no mistakes. */
+		if (armed)
+			m->abi.barrier |= GCA_BARRIER_SLOW;
 		action(m, &f.held);
 		cycle_on(m, cycle);
 		if (armed) {

@@ -205,7 +205,8 @@ static void test_random_layouts(struct gca_mutator *m)
 				runs[k][nr++] = (struct gca_run){ 8 * w, 1 };
 		}
 		layouts[k] = (struct gca_layout){ "random", (uint32_t)(8 * words), GCA_NO_TAIL,
-						  runs[k], NULL, NULL };
+						  runs[k], NULL, NULL,
+						  words % 4 ? 0 : GCA_LAYOUT_EXACT };
 	}
 	GCA_FRAME(m, f, gca_ref *table; gca_ref *words; struct leaf *leaf);
 	f.table = must(gca_new_refs(m, count));
@@ -253,8 +254,9 @@ static void trace_variant(const void *object, size_t size, struct gca_visitor *v
 {
 	const struct variant *variant = object;
 
-	calls++;
-	size_seen = size;
+	/* Several threads may mark. */
+	__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&size_seen, size, __ATOMIC_RELAXED);
 	if (variant->tag == 1)
 		for (unsigned int i = 0; i < 40; i += 2)
 			gca_visit(visitor, &variant->u.ref[i]);
@@ -381,7 +383,7 @@ static void bad_layout(struct gca_mutator *m, const char *what, uint32_t size, u
 	struct gca_layout *layout = &layouts[nr++];
 	const struct gca_kind *kind;
 
-	*layout = (struct gca_layout){ "bad", size, tail, runs, trace, NULL };
+	*layout = (struct gca_layout){ "bad", size, tail, runs, trace, NULL, 0 };
 	kind = gca_kind_register(layout);
 	ok(kind && !gca_alloc(m, kind, size ? size : 64), "%s: no allocation", what);
 	ok(gca_error()[0], "%s: \"%s\"", what, gca_error());
@@ -396,7 +398,7 @@ static void test_bad_layouts(struct gca_mutator *m)
 	static const struct gca_run huge_run[] = { { 8, UINT32_MAX }, { 0, 0 } };
 	static const struct gca_run far[] = { { UINT32_MAX - 7, 2 }, { 0, 0 } };
 	static const struct gca_run fine[] = { { 8, 1 }, { 0, 0 } };
-	struct gca_layout good = { "good", 16, GCA_NO_TAIL, fine, NULL, NULL };
+	struct gca_layout good = { "good", 16, GCA_NO_TAIL, fine, NULL, NULL, 0 };
 	const struct gca_kind *kind;
 
 	bad_layout(m, "unaligned run", 16, GCA_NO_TAIL, unaligned, NULL);

@@ -85,8 +85,8 @@ static void test_shapes(enum gca_mode mode, unsigned int workers)
 
 	gca_root_add(heap, ranges, sizeof(ranges));
 	{
-		GCA_FRAME(m, f, struct node *tree; struct big *big; gca_ref *refs;
-			  struct traced *traced; void **words);
+		GCA_FRAME(m, f, struct node *tree; struct big *big; gca_ref *refs);
+		GCA_FRAME(m, g, struct traced *traced; void **words);
 		f.tree = tree(m, depth);
 		eq(live_objects(m), nodes, "mode %d, %u workers: a tree", mode, workers);
 		eq(tree_size(f.tree), nodes, "is whole");
@@ -123,22 +123,22 @@ static void test_shapes(enum gca_mode mode, unsigned int workers)
 		eq(live_objects(m), nodes, "pointers at the cuts between pieces");
 		f.refs = NULL;
 
-		f.traced = must(gca_alloc(m, GCA_KIND(traced),
-					  sizeof(*f.traced) + slots * sizeof(void *)));
-		f.traced->length = slots;
-		gca_store(m, &f.traced->slot[0], (void *)must(gca_new(m, node)));
-		gca_store(m, &f.traced->slot[slots - 1], (void *)must(gca_new(m, node)));
+		g.traced = must(gca_alloc(m, GCA_KIND(traced),
+					  sizeof(*g.traced) + slots * sizeof(void *)));
+		g.traced->length = slots;
+		gca_store(m, &g.traced->slot[0], (void *)must(gca_new(m, node)));
+		gca_store(m, &g.traced->slot[slots - 1], (void *)must(gca_new(m, node)));
 		eq(live_objects(m), 3, "a large object with a callback");
-		f.traced = NULL;
+		g.traced = NULL;
 
-		f.words = must(gca_alloc(m, gca_kind_conservative(), slots * sizeof(void *)));
+		g.words = must(gca_alloc(m, gca_kind_conservative(), slots * sizeof(void *)));
 		for (i = 0; i < slots; i += 5000) {
-			GCA_REF(struct node) *slot = (void *)&f.words[i];
+			GCA_REF(struct node) *slot = (void *)&g.words[i];
 
 			gca_store(m, slot, must(gca_new(m, node)));
 		}
 		eq(live_objects(m), 1 + (slots + 4999) / 5000, "a large conservative one");
-		f.words = NULL;
+		g.words = NULL;
 		eq(live_objects(m), 0, "nothing in the end");
 	}
 	gca_root_remove(heap, ranges);

@@ -283,6 +283,11 @@ struct gcarena_counters {
 	__u64 cycles;		/* sweeps started */
 	__u64 shrink_calls;	/* idle chunks that reclaim took up */
 	__u64 shrink_bytes;	/* that came free there */
+	__u64 scavenge_kept;	/* asked to go, but in somebody's hands */
+	__u64 scavenge_inside;	/* of scavenged_bytes: inside spans */
+	__u64 heap_holes;	/* now, of heap_inuse: not backed, inside spans */
+	__u64 collapsed;	/* broken chunks that are on a huge page again */
+	__u64 collapse_failed;	/* chunks that were to be and are not */
 	__u64 heap_ready;	/* of heap_inuse: ready in per-CPU caches */
 	__u64 spans_ready;	/* spans there */
 	__u64 refill_ready;	/* spans handed out from there, since set-up */

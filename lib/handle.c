@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Handles and pins: strong references from outside of the heap.
+ *
+ * A handle is a slot of a block that is a registered range of roots, so stores to it
+ * go through the barrier, and marking it is nobody's special case.  Blocks are never
+ * given back before the heap is closed.
+ *
+ * A pin counts, for one object, those who need it where no reference shows: a buffer
+ * that a device or another process works on.  The first pin takes a handle.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+#define BLOCK_SLOTS	512u
+
+struct gca_handle {
+	gca_ref slot;
+};
+
+/* special.lock covers all but the slots. */
+struct handle_block {
+	struct handle_block *next;	/* of those with a free slot */
+	struct gca_handle *handles;	/* BLOCK_SLOTS of them: a range of roots */
+	uint32_t nr_free;
+	uint16_t free[BLOCK_SLOTS];	/* indices, a stack */
+	uint64_t used[BLOCK_SLOTS / 64];
+};
+
+/* In a map by the object's address. */
+struct pin {
+	struct gca_handle *handle;
+	size_t count;
+};
+
+#define BLOCK_BYTES	(BLOCK_SLOTS * sizeof(struct gca_handle))
+
+/* A block is a page, and page-aligned: that is how a handle finds it. */
+_Static_assert(BLOCK_BYTES == 4096, "bytes of handles in a block");
+
+/* Lock held: a handle of some block, or NULL. */
+static struct gca_handle *take(struct special *special)
+{
+	struct handle_block *block = special->handles;
+	uint16_t at;
+
+	if (!block)
+		return NULL;
+	at = block->free[--block->nr_free];
+	block->used[at / 64] |= 1ULL << at % 64;
+	if (!block->nr_free)
+		special->handles = block->next;
+	return &block->handles[at];
+}
+
+/* Lock held: true when @handle is one in use, which it is no more then. */
+static bool give_back(struct special *special, struct gca_handle *handle)
+{
+	struct handle_block *block;
+	uint64_t value;
+	uint16_t at;
+
+	if (!addrmap_get(&special->handle_blocks, (uintptr_t)handle & ~(BLOCK_BYTES - 1), &value))
+		return false;
+	block = (struct handle_block *)(uintptr_t)value;
+	at = (uint16_t)(handle - block->handles);
+	if (&block->handles[at] != handle || !(block->used[at / 64] >> at % 64 & 1))
+		return false;
+	block->used[at / 64] &= ~(1ULL << at % 64);
+	if (!block->nr_free) {
+		block->next = special->handles;
+		special->handles = block;
+	}
+	block->free[block->nr_free++] = at;
+	return true;
+}
+
+/* A safepoint. */
+static int add_block(struct gca_heap *heap)
+{
+	struct handle_block *block = calloc(1, sizeof(*block));
+	int error = -ENOMEM;
+
+	if (!block)
+		return error_set(-ENOMEM, "no memory for handles");
+	block->handles = table_map(BLOCK_BYTES);
+	if (block->handles)
+		error = gca_root_add(heap, block->handles, BLOCK_BYTES);
+	if (error)
+		goto fail;
+	for (; block->nr_free < BLOCK_SLOTS; block->nr_free++)
+		block->free[block->nr_free] = (uint16_t)(BLOCK_SLOTS - 1 - block->nr_free);
+	pthread_mutex_lock(&heap->special.lock);
+	error = addrmap_put(&heap->special.handle_blocks, (uintptr_t)block->handles,
+			    (uintptr_t)block);
+	if (!error) {
+		block->next = heap->special.handles;
+		heap->special.handles = block;
+	}
+	pthread_mutex_unlock(&heap->special.lock);
+	if (!error)
+		return 0;
+	gca_root_remove(heap, block->handles);
+fail:
+	table_unmap(block->handles, BLOCK_BYTES);
+	free(block);
+	return error_set(error, "no memory for handles");
+}
+
+/**
+ * gca_handle_new - a strong reference for whoever is no root
+ * @mutator: the calling thread's
+ * @object: an object's base, or NULL
+ *
+ * A safepoint.  Return: the handle, or NULL: no memory.  Any thread may use it.
+ */
+struct gca_handle *gca_handle_new(struct gca_mutator *mutator, void *object)
+{
+	GCA_FRAME(mutator, f, void *object);
+	struct special *special = &mutator->heap->special;
+	struct gca_handle *handle;
+
+	f.object = object;
+	for (;;) {
+		pthread_mutex_lock(&special->lock);
+		handle = take(special);
+		pthread_mutex_unlock(&special->lock);
+		if (handle)
+			break;
+		if (add_block(mutator->heap))
+			return NULL;
+	}
+	gca_store(mutator, &handle->slot, object);
+	return handle;
+}
+
+/**
+ * gca_handle_get - the object of a handle
+ * @handle: the handle
+ */
+void *gca_handle_get(const struct gca_handle *handle)
+{
+	return gca_load(&handle->slot);
+}
+
+/**
+ * gca_handle_set - let a handle refer to another object
+ * @mutator: the calling thread's
+ * @handle: the handle
+ * @object: an object's base, or NULL
+ */
+void gca_handle_set(struct gca_mutator *mutator, struct gca_handle *handle, void *object)
+{
+	gca_store(mutator, &handle->slot, object);
+}
+
+/**
+ * gca_handle_free - end a handle
+ * @mutator: the calling thread's
+ * @handle: the handle, or NULL
+ *
+ * Return: 0 or -EINVAL: not a handle of this heap.
+ */
+int gca_handle_free(struct gca_mutator *mutator, struct gca_handle *handle)
+{
+	struct special *special = &mutator->heap->special;
+	bool done;
+
+	if (!handle)
+		return 0;
+	pthread_mutex_lock(&special->lock);
+	done = give_back(special, handle);
+	if (done)
+		gca_store(mutator, &handle->slot, NULL);
+	pthread_mutex_unlock(&special->lock);
+	return done ? 0 : error_set(-EINVAL, "%p is not a handle of this heap", (void *)handle);
+}
+
+/**
+ * gca_pin - keep an object alive until it is unpinned as often
+ * @mutator: the calling thread's
+ * @address: points into it
+ *
+ * Objects never move: a pin is about life, not about place.  A safepoint.
+ *
+ * Return: 0; -EINVAL: no object is there; -ENOMEM.
+ */
+int gca_pin(struct gca_mutator *mutator, const void *address)
+{
+	GCA_FRAME(mutator, f, void *object);
+	struct special *special = &mutator->heap->special;
+	struct gca_handle *handle;
+	struct pin *pin;
+	uint64_t value;
+	int error;
+
+	f.object = gca_object_of(mutator->heap, address, NULL);
+	if (!f.object)
+		return error_set(-EINVAL, "pin: %p is not in an object of this heap", address);
+	pthread_mutex_lock(&special->lock);
+	if (addrmap_get(&special->pins, (uintptr_t)f.object, &value)) {
+		((struct pin *)value)->count++;
+		pthread_mutex_unlock(&special->lock);
+		return 0;
+	}
+	pthread_mutex_unlock(&special->lock);
+	handle = gca_handle_new(mutator, f.object);
+	pin = calloc(1, sizeof(*pin));
+	if (!handle || !pin) {
+		gca_handle_free(mutator, handle);
+		free(pin);
+		return error_set(-ENOMEM, "no memory for a pin");
+	}
+	*pin = (struct pin){ handle, 1 };
+	pthread_mutex_lock(&special->lock);
+	/* Another thread may have been first. */
+	if (addrmap_get(&special->pins, (uintptr_t)f.object, &value)) {
+		((struct pin *)value)->count++;
+		error = -EEXIST;
+	} else {
+		error = addrmap_put(&special->pins, (uintptr_t)f.object, (uintptr_t)pin);
+	}
+	pthread_mutex_unlock(&special->lock);
+	if (!error)
+		return 0;
+	gca_handle_free(mutator, handle);
+	free(pin);
+	return error == -EEXIST ? 0 : error_set(error, "no memory for a pin");
+}
+
+/**
+ * gca_unpin - take one pin back
+ * @mutator: the calling thread's
+ * @address: points into the object
+ *
+ * Return: 0 or -EINVAL: it is not pinned.
+ */
+int gca_unpin(struct gca_mutator *mutator, const void *address)
+{
+	void *object = gca_object_of(mutator->heap, address, NULL);
+	struct special *special = &mutator->heap->special;
+	struct pin *last = NULL;
+	uint64_t value;
+	bool pinned;
+
+	pthread_mutex_lock(&special->lock);
+	pinned = object && addrmap_get(&special->pins, (uintptr_t)object, &value);
+	if (pinned && !--((struct pin *)value)->count) {
+		last = (struct pin *)value;
+		addrmap_remove(&special->pins, (uintptr_t)object);
+	}
+	pthread_mutex_unlock(&special->lock);
+	if (!pinned)
+		return error_set(-EINVAL, "unpin: %p is not pinned", address);
+	if (last) {
+		gca_handle_free(mutator, last->handle);
+		free(last);
+	}
+	return 0;
+}
+
+/**
+ * handles_close - the heap goes
+ * @heap: the heap
+ */
+void handles_close(struct gca_heap *heap)
+{
+	struct addrmap *blocks = &heap->special.handle_blocks;
+	struct addrmap *pins = &heap->special.pins;
+	size_t i;
+
+	for (i = 0; i < blocks->size; i++) {
+		struct handle_block *block = (void *)(uintptr_t)blocks->slots[i].value;
+
+		if (!blocks->slots[i].key)
+			continue;
+		/* A child has not inherited it. */
+		if (!heap->forked)
+			table_unmap(block->handles, BLOCK_BYTES);
+		free(block);
+	}
+	for (i = 0; i < pins->size; i++)
+		if (pins->slots[i].key)
+			free((struct pin *)(uintptr_t)pins->slots[i].value);
+	addrmap_free(blocks);
+	addrmap_free(pins);
+	heap->special.handles = NULL;
+}

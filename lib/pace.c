@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Pacing a heap: pacer.c decides, this file measures for it and carries it out.
+ *
+ * At each refill a mutator looks whether a cycle is to start, sweeps what falls to it,
+ * and while marking is on pays for what it has allocated: out of what the
+ * workers have scanned, else by scanning itself (assist), a bounded amount at a time.
+ * It waits only when the heap is past its goal and there is nothing that it could
+ * scan: an allocation stall, counted.
+ *
+ * heap->pacer changes with world held.  What mutators read of it is published in
+ * atomics of the heap, each good by itself.
+ */
+#include "internal.h"
+
+/* In-use may be a tenth above the goal: free slots in spans in use. */
+#define HOLES_PARTS	10
+/* What stays backed above the goal, so that reaching it costs no backing. */
+#define RETAIN_PARTS	10
+/* The heap may be so much above the goal; who is there does nothing but assist or
+ * wait until the cycle is over.
+ */
+#define OVERDUE_PARTS	20
+/* Bytes scanned in one assist: some 20 us, and at least so much as pays for looking. */
+#define ASSIST_MOST	(16 * KIB)
+#define ASSIST_LEAST	(4 * KIB)
+/* Debt that nothing could be scanned for is not remembered without end. */
+#define DEBT_MOST	(256 * KIB)
+/* Assists of one refill at the goal. */
+#define ASSISTS_AT_GOAL	4
+/* How long one wait is: what is to be scanned may have come up meanwhile; and without
+ * assist, where there is nothing to do but to wait.
+ */
+#define STALL_NS	(1000 * 1000ull)
+#define WAIT_NS		(10 * 1000 * 1000ull)
+/* Spans swept by one refill at most: some 10 us. */
+#define SWEEP_SPANS	16u
+/* Of the limit, what metadata may take before it is the limit that is wrong. */
+#define META_PARTS	2
+
+#define get(value)	__atomic_load_n(value, __ATOMIC_RELAXED)
+#define put(value, to)	__atomic_store_n(value, to, __ATOMIC_RELAXED)
+
+static uint64_t saturating_add(uint64_t a, uint64_t b)
+{
+	uint64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+/* Memory that the limit counts beside what is in use; world held. */
+static uint64_t metadata(struct gca_heap *heap)
+{
+	const struct gcarena_counters *counters = &heap->status->counters;
+
+	return heap->meta_bytes + work_bytes(heap) + get(&counters->meta_sys) +
+	       get(&counters->chunks_backed) * TABLE_BYTES +
+	       get(&heap->status->reserve_chunks) * GCARENA_CHUNK_SIZE;
+}
+
+/* World held: what pacer_set() found becomes what mutators and the arena go by. */
+static int publish(struct gca_heap *heap)
+{
+	struct pacer *pacer = &heap->pacer;
+	uint64_t meta = metadata(heap), limit = pacer->limit;
+
+	put(&heap->next_gc, pacer->goal);
+	put(&heap->trigger, pacer->trigger);
+	__atomic_store_n(&heap->thrashing, pacer->thrashing, __ATOMIC_RELAXED);
+	heap->policy.retain_bytes = saturating_add(pacer->goal, pacer->goal / RETAIN_PARTS);
+	heap->policy.limit_bytes = limit - (meta < limit / META_PARTS ? meta : limit / META_PARTS);
+	return heap->ops->set_policy(heap, &heap->policy);
+}
+
+/**
+ * pace_set - settings have changed
+ * @heap: the heap, its world held, or not shared yet
+ *
+ * Return: 0, or what the backend says to the policy.
+ */
+int pace_set(struct gca_heap *heap)
+{
+	struct pacer *pacer = &heap->pacer;
+
+	pacer->cpus = heap->work.cpus;
+	pacer->share = heap->work.share / 100.0;
+	pacer->stopped = heap->mode == GCA_MODE_STOP_THE_WORLD;
+	pacer_set(pacer);
+	return publish(heap);
+}
+
+/**
+ * pace_begin - a cycle begins
+ * @heap: the heap, its world held, the sweep before complete
+ * @cycle: what is measured now is filled in
+ */
+void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle)
+{
+	uint64_t objects = get(&heap->heap_live) + heap_allocated(heap);
+	uint64_t held = get(&heap->status->counters.heap_inuse) + metadata(heap);
+
+	cycle->overhead = held > objects ? held - objects : 0;
+	cycle->allocated = get(&heap->work.scanned);
+	cycle->stalled_ns = get(&heap->stall_ns);
+	cycle->gc_ns = get(&heap->assist_ns) + get(&heap->work.cpu_ns);
+	pacer_begin(&heap->pacer, objects);
+	put(&heap->expected, heap->pacer.expected);
+	put(&heap->scan_begun, get(&heap->work.scanned));
+	__atomic_store_n(&heap->work.credit, 0, __ATOMIC_RELAXED);
+}
+
+/* CPU time since the last cycle's end: the collector's, and everybody's but its. */
+static void note_spent(struct gca_heap *heap, bool forced)
+{
+	uint64_t gc = get(&heap->work.cpu_ns) + get(&heap->assist_ns);
+	uint64_t all = process_cpu_ns();
+	uint64_t gc_since = gc - heap->gc_seen_ns, all_since = all - heap->cpu_seen_ns;
+
+	heap->gc_seen_ns = gc;
+	heap->cpu_seen_ns = all;
+	/* Who asks for cycles gets them. */
+	if (!forced)
+		pacer_spent(&heap->pacer, gc_since,
+			    all_since > gc_since ? all_since - gc_since : 0);
+}
+
+/**
+ * pace_end - a cycle is over: the next goal
+ * @heap: the heap, its world held, heap_live and allocated settled
+ * @result: what was marked
+ * @cycle: as pace_begin() got it; mark_ns and forced are set
+ *
+ * Return: 0, or what the backend says to the policy.
+ */
+int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pacer_cycle *cycle)
+{
+	cycle->live = result->bytes;
+	cycle->roots = result->stack_bytes + result->range_bytes;
+	cycle->scanned = get(&heap->work.scanned) - get(&heap->scan_begun) + cycle->roots;
+	cycle->allocated = heap_allocated(heap);
+	cycle->stalled_ns = get(&heap->stall_ns) - cycle->stalled_ns;
+	cycle->gc_ns = get(&heap->assist_ns) + get(&heap->work.cpu_ns) - cycle->gc_ns;
+	heap->pacer.cpus = heap->work.cpus;
+	note_spent(heap, cycle->forced);
+	pacer_end(&heap->pacer, cycle);
+	put(&heap->gc_ended_ns, now_ns());
+	return publish(heap);
+}
+
+/*
+ * By what was allocated; or, where the holes of fragmentation take more than
+ * their share, by what is in use, but not before half of the goal's room was
+ * allocated, since the next cycle would find the same holes.
+ */
+static bool goal_reached(const struct gca_heap *heap, uint64_t target, size_t bytes)
+{
+	uint64_t live = get(&heap->heap_live);
+	uint64_t allocated = heap_allocated(heap) + bytes;
+	uint64_t goal = get(&heap->next_gc);
+	uint64_t inuse;
+
+	if (live + allocated >= target)
+		return true;
+	if (goal < live || allocated < (goal - live) / 2)
+		return false;
+	inuse = get(&heap->status->counters.heap_inuse) + bytes;
+	return inuse >= saturating_add(goal, goal / HOLES_PARTS);
+}
+
+/* ----------------------------------------------------------------- assist */
+
+/* Scans up to @bytes: what came of it, 0 if there was nothing to scan. */
+static uint64_t assist(struct gca_mutator *mutator, uint64_t bytes)
+{
+	struct gca_heap *heap = mutator->heap;
+	uint64_t begin = now_ns(), scanned = work_assist(heap, bytes), ns;
+
+	if (!scanned)
+		return 0;
+	ns = now_ns() - begin;
+	__atomic_add_fetch(&heap->assist_ns, ns, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->assist_bytes, scanned, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->assists, 1, __ATOMIC_RELAXED);
+	return scanned;
+}
+
+/* Of what the workers have scanned and nobody has claimed, @wanted at most. */
+static int64_t take_credit(struct gca_heap *heap, int64_t wanted)
+{
+	int64_t credit = __atomic_load_n(&heap->work.credit, __ATOMIC_RELAXED);
+	int64_t taken;
+
+	do {
+		if (credit <= 0)
+			return 0;
+		taken = credit < wanted ? credit : wanted;
+	} while (!__atomic_compare_exchange_n(&heap->work.credit, &credit, credit - taken, true,
+					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return taken;
+}
+
+/**
+ * pace_assist_slow - pay for what was allocated since the last time
+ * @mutator: the calling thread's, black
+ */
+void pace_assist_slow(struct gca_mutator *mutator)
+{
+	struct gca_heap *heap = mutator->heap;
+	uint64_t total = mutator->total_alloc + mutator->uncounted;
+	uint64_t allocated = total - mutator->charged;
+	uint64_t heap_now;
+	double ratio;
+	int64_t due;
+
+	mutator->charged = total;
+	if (!__atomic_load_n(&heap->assist_on, __ATOMIC_RELAXED))
+		return;
+	heap_now = get(&heap->heap_live) + heap_allocated(heap) + mutator->uncounted;
+	ratio = pacer_assist(get(&heap->next_gc), get(&heap->trigger), get(&heap->expected),
+			     heap_now, get(&heap->work.scanned) - get(&heap->scan_begun));
+	mutator->debt += (int64_t)((double)allocated * ratio);
+	if (mutator->debt < (int64_t)ASSIST_LEAST)
+		return;
+	mutator->debt -= take_credit(heap, mutator->debt);
+	if (mutator->debt < (int64_t)ASSIST_LEAST)
+		return;
+	due = mutator->debt < (int64_t)ASSIST_MOST ? mutator->debt : (int64_t)ASSIST_MOST;
+	mutator->debt -= (int64_t)assist(mutator, (uint64_t)due);
+	if (mutator->debt > (int64_t)DEBT_MOST)
+		mutator->debt = DEBT_MOST;
+}
+
+/* Blocked until the cycle is over, @ns at most; true: it is. */
+static bool stall(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
+{
+	struct gca_heap *heap = mutator->heap;
+	uint64_t begin = now_ns();
+	bool over = concurrent_wait(mutator, cycle, ns);
+
+	__atomic_add_fetch(&heap->stall_ns, now_ns() - begin, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->stalls, 1, __ATOMIC_RELAXED);
+	return over;
+}
+
+/* A cycle is under way, and the heap may be at its goal. */
+static void at_goal(struct gca_mutator *mutator, size_t bytes)
+{
+	bool helps = __atomic_load_n(&mutator->heap->assist_on, __ATOMIC_RELAXED);
+	struct gca_heap *heap = mutator->heap;
+	uint64_t goal = get(&heap->next_gc), cycle;
+	unsigned int i;
+
+	if (!goal_reached(heap, goal, bytes))
+		return;
+	for (i = 0; helps && i < ASSISTS_AT_GOAL; i++)
+		if (!assist(mutator, ASSIST_MOST))
+			break;
+	gca_safepoint(mutator);
+	goal = saturating_add(goal, goal / OVERDUE_PARTS);
+	cycle = concurrent_request(heap);
+	if (!goal_reached(heap, goal, bytes)) {
+		/* Nothing that it could do. */
+		if (!i)
+			stall(mutator, cycle, helps ? STALL_NS : WAIT_NS);
+		return;
+	}
+	for (;;) {
+		if (helps && assist(mutator, ASSIST_MOST)) {
+			gca_safepoint(mutator);
+			if (concurrent_over(heap, cycle))
+				return;
+		} else if (stall(mutator, cycle, helps ? STALL_NS : UINT64_MAX)) {
+			return;
+		}
+	}
+}
+
+/* ------------------------------------------------------------------ sweep */
+
+/* So that the sweep is over when the next cycle starts: mutators sweep as they
+ * allocate, what the arena's own thread has not done by then.
+ */
+static void pace_sweep(struct gca_mutator *mutator)
+{
+	struct gca_heap *heap = mutator->heap;
+	struct gcarena_sweep args = { .size = sizeof(args) };
+	uint64_t live, trigger, due;
+
+	if (!__atomic_load_n(&heap->status->sweeping, __ATOMIC_RELAXED))
+		return;
+	live = get(&heap->heap_live);
+	trigger = get(&heap->trigger);
+	if (trigger == UINT64_MAX)
+		return;
+	due = pacer_sweep(get(&heap->sweep_spans), get(&heap->status->sweep_left),
+			  heap_allocated(heap), trigger > live ? trigger - live : 0);
+	if (!due)
+		return;
+	args.nr_spans = due < SWEEP_SPANS ? (uint32_t)due : SWEEP_SPANS;
+	/* A failure is not the caller's: its refill will show it. */
+	if (!heap->ops->sweep_assist(heap, &args))
+		__atomic_add_fetch(&heap->sweep_assisted, args.nr_spans, __ATOMIC_RELAXED);
+}
+
+/* ------------------------------------------------------------------- poll */
+
+/* Without the collector's thread, which looks at the clock itself. */
+static bool period_over(const struct gca_heap *heap)
+{
+	uint64_t period = get(&heap->period_ns);
+
+	return heap->mode == GCA_MODE_STOP_THE_WORLD && period &&
+	       now_ns() - get(&heap->gc_ended_ns) >= period;
+}
+
+/* Once for each episode. */
+static bool pressure_new(struct gca_heap *heap)
+{
+	const struct gcarena_status *status = heap->status;
+	uint64_t sequence = get(&status->pressure_sequence), seen = get(&heap->pressure_seen);
+
+	if (likely(sequence == seen) ||
+	    __atomic_load_n(&status->pressure, __ATOMIC_RELAXED) == GCARENA_PRESSURE_NONE)
+		return false;
+	return __atomic_compare_exchange_n(&heap->pressure_seen, &seen, sequence, false,
+					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/**
+ * pace_poll - collect if it is time to
+ * @mutator: the calling thread's, running
+ * @bytes: about to be allocated
+ *
+ * A safepoint.  A failure is not the caller's: its refill will show it.
+ */
+void pace_poll(struct gca_mutator *mutator, size_t bytes)
+{
+	struct gca_heap *heap = mutator->heap;
+
+	gca_safepoint(mutator);
+	pace_sweep(mutator);
+	if (__atomic_load_n(&heap->marking, __ATOMIC_RELAXED)) {
+		at_goal(mutator, bytes);
+		return;
+	}
+	if (likely(!goal_reached(heap, get(&heap->trigger), bytes)) &&
+	    likely(!pressure_new(heap)) && likely(!period_over(heap)))
+		return;
+	/* A large object alone may be more than the goal: not a cycle for each. */
+	if (!heap_allocated(heap))
+		return;
+	if (heap->mode == GCA_MODE_CONCURRENT && concurrent_request(heap)) {
+		at_goal(mutator, bytes);
+		return;
+	}
+	cycle_run(mutator, false);
+}

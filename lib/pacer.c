@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Pacing: see pacer.h for what it is, Documentation/pacing.rst for why.
+ *
+ * The goal is live + (live + roots) * percent / 100, not below a least heap, not
+ * above what the memory limit and the hard heap size leave.  A concurrent cycle
+ * starts its runway before the goal: what the program will allocate while the workers
+ * scan what there is to scan with their share of the CPUs.  Both rates come as one
+ * ratio, cons/mark, measured in each cycle; the largest of the last few is expected,
+ * since starting early costs little and starting late makes mutators wait.
+ *
+ * Sums saturate: a goal of UINT64_MAX is none.
+ */
+#include "pacer.h"
+
+/* As Go's: with 100 per cent no goal below 4 MiB. */
+#define LEAST_HEAP	(4ull << 20)
+/* The runway's bounds, in per cent of the room between live and goal: a bad estimate
+ * must neither make cycles run all the time nor always come too late.
+ */
+#define RUNWAY_LEAST	5
+#define RUNWAY_MOST	30
+/* Of the limit, per cent that the goal stays below it, and at least so much: what is
+ * held and not yet counted.
+ */
+#define LIMIT_HEADROOM	3
+#define LIMIT_HEADROOM_LEAST (1ull << 20)
+/* A share of the CPUs that a mutator needs at least for its rate to be believed. */
+#define PROGRAM_LEAST	0.02
+/* Of the bytes that a cycle may find more to scan than the last one did. */
+#define EXPECT_LEAST	(64ull << 10)
+/* An assist pays at most so many bytes for one: the goal is overrun then. */
+#define ASSIST_MOST	64.0
+/* CPU time that the collector may use more than the program does, for each CPU,
+ * before it is called thrashing: Go's limit of 50 %, with half its memory.
+ */
+#define EXCESS_NS	500e6
+/* The way back: half of it paid off. */
+#define EXCESS_PARTS	2
+
+static uint64_t add(uint64_t a, uint64_t b)
+{
+	uint64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+static uint64_t subtract(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static uint64_t percent_of(uint64_t bytes, unsigned int percent)
+{
+	unsigned __int128 share = (unsigned __int128)bytes * percent / 100;
+
+	return share > UINT64_MAX ? UINT64_MAX : (uint64_t)share;
+}
+
+static uint64_t goal_by_percent(const struct pacer *pacer)
+{
+	uint64_t goal, least;
+	unsigned int percent;
+
+	if (pacer->percent == PACER_OFF)
+		return UINT64_MAX;
+	percent = (unsigned int)percent_of((uint64_t)pacer->percent, pacer->eager);
+	if (!percent)
+		percent = 1;
+	goal = add(pacer->live, percent_of(add(pacer->live, pacer->roots), percent));
+	least = percent_of(LEAST_HEAP, percent);
+	return goal > least ? goal : least;
+}
+
+/* Not below what lives: the limit's sequence has the last word then. */
+static uint64_t goal_by_limit(const struct pacer *pacer)
+{
+	uint64_t headroom, goal;
+
+	if (!pacer->limit || pacer->thrashing)
+		return UINT64_MAX;
+	headroom = percent_of(pacer->limit, LIMIT_HEADROOM);
+	if (headroom < LIMIT_HEADROOM_LEAST)
+		headroom = LIMIT_HEADROOM_LEAST;
+	if (headroom > pacer->limit / 4)
+		headroom = pacer->limit / 4;
+	goal = subtract(pacer->limit, add(pacer->overhead, headroom));
+	return goal > pacer->live ? goal : pacer->live;
+}
+
+/* What the program is expected to allocate while a cycle marks. */
+static double runway_of(const struct pacer *pacer)
+{
+	return pacer->cons_mark * (1 - pacer->share) / pacer->share * (double)pacer->scan;
+}
+
+static void set_trigger(struct pacer *pacer)
+{
+	uint64_t room = subtract(pacer->goal, pacer->live);
+	uint64_t least = percent_of(room, RUNWAY_LEAST);
+	uint64_t most = percent_of(room, RUNWAY_MOST);
+	double runway = runway_of(pacer);
+
+	if (pacer->stopped || pacer->goal == UINT64_MAX)
+		pacer->trigger = pacer->goal;
+	else if (runway < (double)least)
+		pacer->trigger = pacer->goal - least;
+	else if (runway > (double)most)
+		pacer->trigger = pacer->goal - most;
+	else
+		pacer->trigger = pacer->goal - (uint64_t)runway;
+}
+
+/**
+ * pacer_set - goal and trigger from settings and from what was found
+ * @pacer: the pacer
+ */
+void pacer_set(struct pacer *pacer)
+{
+	uint64_t goal = goal_by_percent(pacer);
+	uint64_t limit = goal_by_limit(pacer);
+
+	pacer->by_limit = limit < goal;
+	if (limit < goal)
+		goal = limit;
+	if (pacer->heap_max && goal > pacer->heap_max)
+		goal = pacer->heap_max > pacer->live ? pacer->heap_max : pacer->live;
+	pacer->goal = goal;
+	set_trigger(pacer);
+}
+
+/**
+ * pacer_begin - a cycle begins
+ * @pacer: the pacer
+ * @heap: bytes of objects, live and allocated
+ *
+ * As much is expected to be scanned as last time; in the first cycle, all.
+ */
+void pacer_begin(struct pacer *pacer, uint64_t heap)
+{
+	pacer->expected = pacer->scan ? pacer->scan : heap;
+	if (pacer->expected < EXPECT_LEAST)
+		pacer->expected = EXPECT_LEAST;
+}
+
+/**
+ * pacer_assist - what a mutator owes for what it allocates
+ * @goal: the cycle's
+ * @trigger: where it began
+ * @expected: bytes to scan in it
+ * @heap: bytes of objects now
+ * @scanned: bytes that were scanned in this cycle
+ *
+ * When more was scanned than expected, everything there was when the cycle began may
+ * be live; past the goal, the goal is a tenth further on, so that the price
+ * rises and does not become infinite.
+ *
+ * Return: bytes to scan for each byte.
+ */
+double pacer_assist(uint64_t goal, uint64_t trigger, uint64_t expected, uint64_t heap,
+		    uint64_t scanned)
+{
+	uint64_t room;
+	double ratio;
+
+	if (goal == UINT64_MAX)
+		return 0;
+	if (scanned >= expected)
+		expected = add(scanned, subtract(trigger, scanned) / 4);
+	if (heap >= goal)
+		goal = add(goal, goal / 10);
+	room = subtract(goal, heap);
+	ratio = (double)add(subtract(expected, scanned), 1) / (double)add(room, 1);
+	return ratio < ASSIST_MOST ? ratio : ASSIST_MOST;
+}
+
+static void learn(struct pacer *pacer, const struct pacer_cycle *cycle)
+{
+	double wall = (double)cycle->mark_ns * pacer->cpus;
+	double program = wall - (double)cycle->gc_ns - (double)cycle->stalled_ns;
+	double largest = 0, ratio;
+	unsigned int i;
+
+	if (cycle->forced || !cycle->mark_ns || !cycle->gc_ns || !cycle->scanned)
+		return;
+	if (program < wall * PROGRAM_LEAST)
+		program = wall * PROGRAM_LEAST;
+	ratio = ((double)cycle->allocated / program) /
+		((double)cycle->scanned / (double)cycle->gc_ns);
+	pacer->ratios[pacer->next_ratio++ % PACER_HISTORY] = ratio;
+	for (i = 0; i < PACER_HISTORY; i++)
+		if (pacer->ratios[i] > largest)
+			largest = pacer->ratios[i];
+	pacer->cons_mark = largest;
+}
+
+/**
+ * pacer_end - a cycle is over
+ * @pacer: the pacer
+ * @cycle: what it measured
+ */
+void pacer_end(struct pacer *pacer, const struct pacer_cycle *cycle)
+{
+	learn(pacer, cycle);
+	pacer->live = cycle->live;
+	pacer->roots = cycle->roots;
+	pacer->scan = cycle->scanned;
+	pacer->overhead = cycle->overhead;
+	pacer_set(pacer);
+}
+
+/**
+ * pacer_spent - who used the CPUs
+ * @pacer: the pacer
+ * @gc_ns: CPU time of the collector since the last call
+ * @program_ns: CPU time of everything else
+ *
+ * Thrashing begins when the collector has used EXCESS_NS a CPU more than the program,
+ * and ends when half of that is paid off.  The limit's goal does not hold meanwhile.
+ */
+void pacer_spent(struct pacer *pacer, uint64_t gc_ns, uint64_t program_ns)
+{
+	double most = EXCESS_NS * pacer->cpus;
+
+	pacer->excess_ns += (double)gc_ns - (double)program_ns;
+	if (pacer->excess_ns < 0)
+		pacer->excess_ns = 0;
+	if (pacer->excess_ns >= most) {
+		pacer->excess_ns = most;
+		pacer->thrashing = true;
+	} else if (pacer->excess_ns < most / EXCESS_PARTS) {
+		pacer->thrashing = false;
+	}
+}
+
+/**
+ * pacer_sweep - spans that a mutator has to sweep now
+ * @all: spans when the sweep began
+ * @left: of those not yet swept
+ * @allocated: bytes since it began
+ * @room: bytes until the next cycle starts
+ */
+uint64_t pacer_sweep(uint64_t all, uint64_t left, uint64_t allocated, uint64_t room)
+{
+	uint64_t may;
+
+	if (allocated >= room)
+		return left;
+	may = (uint64_t)((unsigned __int128)all * (room - allocated) / room);
+	return subtract(left, may);
+}

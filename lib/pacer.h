@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pacing: how far the heap may grow, when a cycle starts, what mutators owe.
+ *
+ * Functions of one structure and their arguments, and of nothing else: no clock,
+ * no lock, no heap, so that hundreds of cycles can be simulated in a test.  Whoever
+ * owns a struct pacer serialises its changes (a heap's: world held).
+ * Documentation/pacing.rst has the reasons and the formulas.
+ */
+#ifndef GCARENA_PACER_H
+#define GCARENA_PACER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PACER_OFF	(-1)
+#define PACER_HISTORY	4	/* cycles whose largest cons/mark ratio is expected */
+
+struct pacer {
+	/* settings */
+	int percent;		/* above 0, or PACER_OFF */
+	uint64_t limit;		/* bytes in use, metadata and reserve; 0: none */
+	uint64_t heap_max;	/* bytes of objects; 0: none */
+	double share;		/* of all CPUs, for marking: above 0, up to 1 */
+	double cpus;
+	bool stopped;		/* cycles stop the world: they start at the goal */
+	/* Per cent of the percent that is used now: 100, less under pressure. */
+	unsigned int eager;
+
+	/* what the last cycle found; bytes */
+	uint64_t live;
+	uint64_t roots;		/* stacks and registered ranges */
+	uint64_t scan;		/* of live: of objects with pointers, and roots */
+	uint64_t overhead;	/* in use, metadata and reserve, beyond the objects */
+	double ratios[PACER_HISTORY]; /* cons/mark, the last ones */
+	unsigned int next_ratio;
+	double cons_mark;	/* expected: bytes allocated for each byte scanned,
+				 * were each done by one whole CPU
+				 */
+
+	/* derived; bytes of live and allocated objects together */
+	uint64_t goal;		/* UINT64_MAX: none */
+	uint64_t trigger;
+	bool by_limit;		/* the goal is the limit's, not the percent's */
+
+	uint64_t expected;	/* bytes to scan in the cycle under way */
+
+	/* GC's CPU time beyond the program's: how near to thrashing */
+	double excess_ns;
+	bool thrashing;
+};
+
+/* What a finished cycle measured. */
+struct pacer_cycle {
+	uint64_t live;		/* bytes marked */
+	uint64_t roots;
+	uint64_t scanned;	/* bytes, roots too, by workers and mutators */
+	uint64_t allocated;	/* bytes, while it marked */
+	uint64_t overhead;	/* as above, when it began */
+	uint64_t mark_ns;	/* of the clock */
+	uint64_t gc_ns;		/* CPU time of workers and assists while it marked */
+	uint64_t stalled_ns;	/* mutators waited for it */
+	bool forced;		/* not started by the pacer: says nothing of the rate */
+};
+
+/* Settings, eager and what was found so far are set: goal and trigger. */
+void pacer_set(struct pacer *pacer);
+/* A cycle begins with so many bytes of objects. */
+void pacer_begin(struct pacer *pacer, uint64_t heap);
+/* Bytes to scan for each byte allocated, so that the cycle ends at the goal.  @goal,
+ * @trigger and @expected as in the pacer when the cycle began.
+ */
+double pacer_assist(uint64_t goal, uint64_t trigger, uint64_t expected, uint64_t heap,
+		    uint64_t scanned);
+/* It is over: what it taught, then as pacer_set(). */
+void pacer_end(struct pacer *pacer, const struct pacer_cycle *cycle);
+/* CPU time since the last call, of the collector and of the program. */
+void pacer_spent(struct pacer *pacer, uint64_t gc_ns, uint64_t program_ns);
+/* Spans to be swept now, @left being left of @all, for the sweep to be over when
+ * @allocated bytes of @room are.
+ */
+uint64_t pacer_sweep(uint64_t all, uint64_t left, uint64_t allocated, uint64_t room);
+
+#endif /* GCARENA_PACER_H */

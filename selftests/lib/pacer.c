@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The pacer, without a heap: programs that allocate, live and are scanned at given
+ * rates are simulated over hundreds of cycles, with workers that have their share of
+ * the CPUs and mutators that pay what the pacer asks.  Bounded are how far a heap goes
+ * beyond its goal, how much mutators pay, and after a step how soon all is well again.
+ */
+#include "lib.h"
+
+#include "pacer.h"
+
+#define CYCLES	300
+
+static double smaller(double a, double b)
+{
+	return a < b ? a : b;
+}
+
+static double larger(double a, double b)
+{
+	return a > b ? a : b;
+}
+
+/* A program, as the cycle @n finds it. */
+struct program {
+	const char *name;
+	double (*live)(unsigned int n);		/* bytes that live at its end */
+	double (*rate)(unsigned int n);		/* bytes allocated in a CPU second */
+	double scan_rate;			/* bytes scanned in one */
+	double scannable;			/* of the live bytes */
+	double cpus;
+	double busy;				/* of the CPUs, by the program when alone */
+	int percent;
+	uint64_t limit;
+	uint64_t heap_max;
+	double overhead;			/* of the objects' bytes */
+};
+
+struct seen {
+	double peak;		/* bytes, before the cycle's end */
+	double goal;		/* that it had */
+	double trigger;
+	double live;		/* after it */
+	double share;		/* of all CPUs, of workers while marking */
+	double assist;		/* of the program's CPU time, while marking */
+	double seconds;		/* from the end of the one before */
+};
+
+static struct pacer pacer_for(const struct program *program)
+{
+	struct pacer pacer = {
+		.percent = program->percent ? program->percent : 100,
+		.limit = program->limit,
+		.heap_max = program->heap_max,
+		.share = 0.25,
+		.cpus = program->cpus,
+		.eager = 100,
+	};
+
+	pacer_set(&pacer);
+	return pacer;
+}
+
+/* One cycle from the end of the last; @heap: bytes of objects, in and out. */
+static struct seen run_cycle(const struct program *program, struct pacer *pacer, unsigned int n,
+			     double *heap)
+{
+	double rate = program->rate(n), gc_cpus = pacer->share * program->cpus;
+	double mutator_cpus = smaller(program->busy * program->cpus, program->cpus - gc_cpus);
+	struct seen seen = { .goal = pacer->goal, .trigger = pacer->trigger };
+	double to_scan = program->live(n) * program->scannable;
+	double step = larger((double)pacer->goal - pacer->live, 1e5) / 2000;
+	double scanned = 0, credit = 0, debt = 0, cpu_assist = 0, cpu_program = 0, time = 0;
+	struct pacer_cycle cycle = { 0 };
+	double allocated = 0;
+
+	if (*heap < (double)pacer->trigger) {
+		seen.seconds = ((double)pacer->trigger - *heap) /
+			       (rate * program->busy * program->cpus);
+		*heap = (double)pacer->trigger;
+	}
+	pacer_begin(pacer, (uint64_t)*heap);
+	while (scanned < to_scan) {
+		double ratio = pacer_assist(pacer->goal, pacer->trigger, pacer->expected,
+					    (uint64_t)*heap, (uint64_t)scanned);
+		double cpu = step / rate, pay, here;
+
+		debt += step * ratio;
+		pay = smaller(debt, credit);
+		credit -= pay;
+		debt -= pay;
+		/* Bounded: what is left is owed. */
+		pay = smaller(smaller(debt, step * 64), to_scan - scanned);
+		debt -= pay;
+		cpu_assist += pay / program->scan_rate;
+		cpu_program += cpu;
+		here = (cpu + pay / program->scan_rate) / mutator_cpus;
+		time += here;
+		scanned += pay + here * gc_cpus * program->scan_rate;
+		credit += here * gc_cpus * program->scan_rate;
+		*heap += step;
+		allocated += step;
+	}
+	seen.peak = *heap;
+	seen.seconds += time;
+	seen.share = gc_cpus / program->cpus;
+	seen.assist = cpu_assist / (cpu_program + cpu_assist);
+	cycle.live = (uint64_t)program->live(n);
+	cycle.scanned = (uint64_t)to_scan;
+	cycle.allocated = (uint64_t)allocated;
+	cycle.mark_ns = (uint64_t)(time * 1e9);
+	cycle.gc_ns = (uint64_t)((time * gc_cpus + cpu_assist) * 1e9);
+	/* The program does not use all of what is left. */
+	cycle.stalled_ns = (uint64_t)((time * (program->cpus - gc_cpus - mutator_cpus)) * 1e9);
+	cycle.overhead = (uint64_t)(program->overhead * program->live(n));
+	pacer_end(pacer, &cycle);
+	/* What was allocated while it marked is black. */
+	*heap = (double)cycle.live + allocated;
+	seen.live = (double)cycle.live;
+	return seen;
+}
+
+static double steady(unsigned int n)
+{
+	return 100e6;
+}
+
+static double small(unsigned int n)
+{
+	return 300e3;
+}
+
+static double growing(unsigned int n)
+{
+	double live = 10e6;
+
+	while (n--)
+		live *= 1.02;
+	return live;
+}
+
+static double step_up(unsigned int n)
+{
+	return n < 100 ? 20e6 : 100e6;
+}
+
+static double step_down(unsigned int n)
+{
+	return n < 100 ? 100e6 : 20e6;
+}
+
+static double jitter(unsigned int n)
+{
+	struct rng rng = rng_seeded(900 + n);
+
+	return 80e6 + (double)rng_below(&rng, 20000000);
+}
+
+static double sawtooth(unsigned int n)
+{
+	return 20e6 + 2e6 * (n % 20);
+}
+
+static double calm(unsigned int n)
+{
+	return 50e6;
+}
+
+static double brisk(unsigned int n)
+{
+	return 1e9;
+}
+
+static double furious(unsigned int n)
+{
+	return 8e9;
+}
+
+static double uneven(unsigned int n)
+{
+	struct rng rng = rng_seeded(700 + n);
+
+	return 50e6 + (double)rng_below(&rng, 400000000);
+}
+
+static double rate_step(unsigned int n)
+{
+	return n < 100 ? 50e6 : 2e9;
+}
+
+struct expectation {
+	struct program program;
+	double over;		/* of the goal, at most, once settled */
+	double assist;		/* at most, once settled */
+	double assist_least;
+	unsigned int settled;	/* cycles from the start, and from cycle 100 */
+};
+
+#define COMMON .scan_rate = 2e9, .scannable = 1, .cpus = 4, .busy = 1
+
+static const struct expectation expectations[] = {
+	{ { "steady", steady, calm, COMMON }, 1.0, 0.01, 0, 2 },
+	{ { "steady, on two CPUs", steady, calm, .scan_rate = 2e9, .scannable = 1, .cpus = 2,
+	    .busy = 1 }, 1.0, 0.01, 0, 2 },
+	{ { "brisk", steady, brisk, COMMON }, 1.02, 0.55, 0, 2 },
+	{ { "faster than can be marked", steady, furious, COMMON }, 1.05, 0.95, 0.3, 2 },
+	{ { "one busy CPU of four", steady, brisk, .scan_rate = 2e9, .scannable = 1, .cpus = 4,
+	    .busy = 0.25 }, 1.02, 0.4, 0, 2 },
+	{ { "growing", growing, calm, COMMON }, 1.02, 0.05, 0, 2 },
+	{ { "step up", step_up, calm, COMMON }, 1.02, 0.05, 0, 2 },
+	{ { "step down", step_down, calm, COMMON }, 1.02, 0.05, 0, 2 },
+	{ { "a step of the rate", steady, rate_step, COMMON }, 1.05, 0.8, 0, 2 },
+	{ { "jitter of the heap", jitter, calm, COMMON }, 1.02, 0.2, 0, 2 },
+	{ { "jitter of the rate", steady, uneven, COMMON }, 1.02, 0.4, 0, 2 },
+	{ { "saw-tooth", sawtooth, calm, COMMON }, 1.02, 0.2, 0, 2 },
+	{ { "a tiny heap", small, brisk, COMMON }, 1.02, 0.2, 0, 2 },
+	{ { "slow to scan", steady, calm, .scan_rate = 100e6, .scannable = 1, .cpus = 4,
+	    .busy = 1 }, 1.05, 0.9, 0, 2 },
+	{ { "next to nothing to scan", steady, brisk, .scan_rate = 2e9, .scannable = 0.01,
+	    .cpus = 4, .busy = 1 }, 1.0, 0.01, 0, 2 },
+	{ { "percent 20", steady, calm, COMMON, .percent = 20 }, 1.02, 0.3, 0, 2 },
+	{ { "percent 800", steady, brisk, COMMON, .percent = 800 }, 1.02, 0.05, 0, 2 },
+	{ { "a hard heap size", steady, calm, COMMON, .heap_max = 130000000 }, 1.02, 0.3, 0, 2 },
+	{ { "a limit near", steady, calm, COMMON, .limit = 140000000, .overhead = 0.1 },
+	    1.02, 0.5, 0, 2 },
+};
+
+static void test_programs(void)
+{
+	for (size_t i = 0; i < sizeof(expectations) / sizeof(expectations[0]); i++) {
+		const struct expectation *want = &expectations[i];
+		const struct program *program = &want->program;
+		struct pacer pacer = pacer_for(program);
+		double heap = 0, over = 0, assist = 0, least = 1, early = 1;
+		unsigned int bad = 0;
+
+		for (unsigned int n = 0; n < CYCLES; n++) {
+			struct seen seen = run_cycle(program, &pacer, n, &heap);
+			unsigned int since = n >= 100 ? n - 100 : n;
+
+			if (seen.peak / seen.goal > 1.1)
+				bad++;
+			if (since < want->settled)
+				continue;
+			over = larger(over, seen.peak / seen.goal);
+			assist = larger(assist, seen.assist);
+			least = smaller(least, seen.assist);
+			early = smaller(early, seen.peak / seen.goal);
+		}
+		diag("%s: %.3f to %.3f of the goal; assist %.3f to %.3f; cons/mark %.4f",
+		     program->name, early, over, least, assist, pacer.cons_mark);
+		ok(over <= want->over, "%s: the heap keeps to its goal", program->name);
+		ok(assist <= want->assist, "mutators pay no more than they must");
+		ok(least >= want->assist_least, "and no less");
+		ok(bad <= 2, "never a tenth above it but in a step: %u", bad);
+	}
+}
+
+/* In use, with what objects take beside their bytes. */
+static void test_limit(void)
+{
+	struct program program = { "limit", steady, calm, COMMON, .limit = 140000000,
+				   .overhead = 0.1 };
+	struct pacer pacer = pacer_for(&program);
+	double heap = 0, most = 0;
+
+	for (unsigned int n = 0; n < CYCLES; n++) {
+		struct seen seen = run_cycle(&program, &pacer, n, &heap);
+
+		if (n > 1)
+			most = larger(most, seen.peak + program.overhead * seen.live);
+		if (n == 1)
+			ok(pacer.by_limit, "the goal is the limit's");
+	}
+	ok(most <= 1.02 * (double)program.limit, "in use stays within 2 %% of the limit: %.4f",
+	   most / (double)program.limit);
+
+	/* Live heap above it: nothing can be done by pacing. */
+	program.limit = 90000000;
+	pacer = pacer_for(&program);
+	for (unsigned int n = 0; n < 20; n++)
+		run_cycle(&program, &pacer, n, &heap);
+	eq(pacer.goal, pacer.live, "a limit below what lives: the goal is what lives");
+}
+
+static void test_thrashing(void)
+{
+	struct pacer pacer = { .percent = 100, .limit = 100000000, .share = 0.25, .cpus = 2,
+			       .eager = 100, .live = 99000000 };
+	unsigned int calls = 0;
+
+	pacer_set(&pacer);
+	ok(pacer.by_limit, "near the limit");
+	for (unsigned int i = 0; i < 1000; i++)
+		pacer_spent(&pacer, 50000000, 50000000);
+	ok(!pacer.thrashing, "half of the CPU time is not thrashing, however long");
+	while (!pacer.thrashing && calls < 1000) {
+		pacer_spent(&pacer, 90000000, 10000000);
+		calls++;
+	}
+	eq(calls, 13, "nine tenths are, after a second's more than the program had");
+	pacer_set(&pacer);
+	ok(!pacer.by_limit, "the limit starts no cycles then");
+	calls = 0;
+	while (pacer.thrashing && calls < 1000) {
+		pacer_spent(&pacer, 0, 50000000);
+		calls++;
+	}
+	eq(calls, 11, "it is paid off by half");
+	pacer_set(&pacer);
+	ok(pacer.by_limit, "and then it does again");
+}
+
+static void test_numbers(void)
+{
+	struct pacer pacer = { .percent = 100, .share = 0.25, .cpus = 2, .eager = 100 };
+
+	pacer_set(&pacer);
+	eq(pacer.goal, 4 * MIB, "the least heap");
+	pacer.percent = 50;
+	pacer_set(&pacer);
+	eq(pacer.goal, 2 * MIB, "is in proportion");
+	pacer.percent = 100;
+	pacer.live = 10000000;
+	pacer.roots = 3000000;
+	pacer_set(&pacer);
+	eq(pacer.goal, 23000000, "live + (live + roots) * percent / 100");
+	pacer.eager = 50;
+	pacer_set(&pacer);
+	eq(pacer.goal, 16500000, "under pressure with half the percent");
+	pacer.eager = 100;
+	pacer.percent = PACER_OFF;
+	pacer_set(&pacer);
+	ok(pacer.goal == UINT64_MAX && pacer.trigger == UINT64_MAX, "off: no goal");
+	pacer.limit = 50000000;
+	pacer_set(&pacer);
+	ok(pacer.goal < 50000000 && pacer.goal > 40000000, "but the limit's");
+	pacer.heap_max = 20000000;
+	pacer_set(&pacer);
+	eq(pacer.goal, 20000000, "or the hard heap size");
+	pacer.live = UINT64_MAX / 2 + 1;
+	pacer.limit = 0;
+	pacer.heap_max = 0;
+	pacer.percent = 1000000;
+	pacer_set(&pacer);
+	ok(pacer.goal == UINT64_MAX, "sums saturate");
+	pacer.stopped = true;
+	pacer.percent = 100;
+	pacer.live = 8 * MIB;
+	pacer.roots = 0;
+	pacer_set(&pacer);
+	eq(pacer.trigger, pacer.goal, "a stopped cycle starts at the goal");
+}
+
+static void test_sweep(void)
+{
+	uint64_t left = 1000, late = 0;
+
+	eq(pacer_sweep(1000, 1000, 0, 100), 0, "sweep: nothing is due at first");
+	eq(pacer_sweep(1000, 1000, 50, 100), 500, "half at half the way");
+	eq(pacer_sweep(1000, 400, 50, 100), 0, "nothing if others were faster");
+	eq(pacer_sweep(1000, 7, 100, 100), 7, "all that is left at the end");
+	eq(pacer_sweep(1000, 7, 5, 0), 7, "and without room");
+	/* Sixteen at a time, at each of 100 refills. */
+	for (uint64_t n = 1; n <= 100; n++) {
+		uint64_t due = pacer_sweep(1000, left, n, 100);
+
+		left -= due < 16 ? due : 16;
+		late = due > 16 ? due : late;
+	}
+	eq(left, 0, "a sweep in small steps is over in time");
+	eq(late, 0, "no step was too small");
+}
+
+int main(void)
+{
+	test_numbers();
+	test_programs();
+	test_limit();
+	test_thrashing();
+	test_sweep();
+	return tap_done();
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Pacing on the real heap: threads that outrun marking pay for it and the heap keeps
+ * to its bound, with assists and without; a heap that does nothing is collected after
+ * its period; steps of the live heap; metadata counts to the limit.
+ */
+#include "lib.h"
+
+#include "internal.h"
+
+#include <sched.h>
+
+struct node;
+#define NODE_FIELDS(F)				\
+	F(REF, struct node, left)		\
+	F(REF, struct node, right)		\
+	F(REF, struct node, other)		\
+	F(VALS, uint32_t, data, 9)
+GCA_STRUCT(node, NODE_FIELDS);
+
+static struct gca_heap *open_share(unsigned int share)
+{
+	struct gca_config config;
+
+	gca_config_init(&config);
+	config.share = share;
+	return open_with(&config);
+}
+
+static size_t many(size_t count)
+{
+	return scaled(TEST_ASAN ? count / 2 : count);
+}
+
+struct run {
+	struct gca_heap *heap;
+	size_t live;
+	size_t volume;
+	double over;		/* out: in-use over the bound, at most */
+	double objects;		/* the same of the objects' bytes */
+};
+
+/* (live + (live + roots) * percent / 100) is, in steady state, the goal.  Two cycles after
+ * a step, not counting the one that was under way.
+ */
+static void look(struct run *run, uint64_t first_cycle)
+{
+	struct gca_stats s = stats_of(run->heap);
+	double over = (double)s.heap_inuse / (double)s.next_gc;
+	double objects = (double)s.heap_alloc / (double)s.next_gc;
+
+	if (s.num_gc < first_cycle + 3)
+		return;
+	run->over = over > run->over ? over : run->over;
+	run->objects = objects > run->objects ? objects : run->objects;
+}
+
+static void fill(struct gca_mutator *m, struct run *run)
+{
+	struct rng rng = rng_seeded(17);
+	uint64_t cycles;
+
+	GCA_FRAME(m, f, gca_ref *table; struct node *node);
+	f.table = must(gca_new_refs(m, run->live));
+	for (size_t i = 0; i < run->live; i++) {
+		f.node = must(gca_new(m, node));
+		gca_store(m, &f.table[i], (void *)f.node);
+	}
+	cycles = stats_of(run->heap).num_gc;
+	for (size_t i = 0; i < run->volume; i++) {
+		f.node = must(gca_new(m, node));
+		if (i % 16 == 0)
+			gca_store(m, &f.table[rng_below(&rng, run->live)], (void *)f.node);
+		if (i % 1024 == 0)
+			look(run, cycles);
+	}
+}
+
+static void test_bound(bool assist)
+{
+	struct run run = { .heap = open_share(1), .live = many(150000),
+			   .volume = many(1500000) };
+	struct gca_mutator *m = attach(run.heap, GCA_STACK_PRECISE);
+	struct gca_stats s;
+
+	eq(gca_set_assist(run.heap, assist), true, "assist is on at first");
+	fill(m, &run);
+	s = stats_of(run.heap);
+	diag("%llu cycles; %llu assists, %llu us; %llu stalls, %llu us; at most %.3f of the goal",
+	     (unsigned long long)s.num_gc, (unsigned long long)s.assists,
+	     (unsigned long long)s.assist_ns / 1000, (unsigned long long)s.stalls,
+	     (unsigned long long)s.stall_ns / 1000, run.over);
+	ok(s.num_gc >= 3, "assist %d: cycles were run", assist);
+	/* A heap of few spans is mostly what its threads hold. */
+	if (s.heap_live > 4 * MIB)
+		ok(run.over <= 1.1, "in use stays within a tenth of the bound");
+	else
+		skip(1, "the heap is too small");
+	if (assist)
+		ok(s.assists && s.assist_bytes >= s.assists && s.assist_ns, "threads assist");
+	else
+		ok(!s.assists && !s.assist_bytes, "nobody assists");
+	ok(assist || s.stalls, "or waits");
+	eq(gca_set_assist(run.heap, true), assist, "the switch was as it was set");
+	gca_detach(m);
+	gca_close(run.heap);
+}
+
+/* The live heap grows fourfold, then shrinks.  In use it cannot shrink as fast: what
+ * lives on is scattered over the spans of the larger heap.
+ */
+static void test_steps(void)
+{
+	struct run run = { .heap = open_share(25), .live = 0 };
+	struct gca_mutator *m = attach(run.heap, GCA_STACK_PRECISE);
+	double worst = 0;
+
+	for (unsigned int step = 0; step < 3; step++) {
+		run.live = many(step == 1 ? 250000 : 60000);
+		run.volume = 7 * run.live;
+		run.over = 0;
+		run.objects = 0;
+		fill(m, &run);
+		diag("step to %zu: %.3f of the bound, in use %.3f", run.live, run.objects,
+		     run.over);
+		worst = run.objects > worst ? run.objects : worst;
+		if (step < 2 && run.over > worst)
+			worst = run.over;
+	}
+	if (many(100) >= 50)
+		ok(worst <= 1.1, "two cycles after a step the heap is within its bound");
+	else
+		skip(1, "the heap is too small");
+	gca_detach(m);
+	gca_close(run.heap);
+}
+
+/* Waits for one cycle more, at most @ms. */
+static bool cycle_comes(struct gca_mutator *m, uint64_t before, unsigned int ms)
+{
+	struct gca_heap *heap = gca_heap_of(m);
+
+	while (ms-- && stats_of(heap).num_gc == before) {
+		gca_safepoint(m);
+		sleep_ms(1);
+	}
+	return stats_of(heap).num_gc > before;
+}
+
+static void test_period(void)
+{
+	struct gca_heap *heap = open_with(NULL);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	uint64_t before;
+
+	gca_collect(m);
+	before = stats_of(heap).num_gc;
+	ok(!cycle_comes(m, before, 100), "no cycle without a reason");
+	eq(gca_set_period(heap, 50), 120000, "two minutes at first");
+	ok(cycle_comes(m, before, 20000), "a cycle after the period, allocation or not");
+	ok(cycle_comes(m, before + 1, 20000), "and another");
+	eq(gca_set_period(heap, 0), 50, "none");
+	/* One may have been under way. */
+	gca_collect(m);
+	before = stats_of(heap).num_gc;
+	ok(!cycle_comes(m, before, 200), "no more cycles");
+	eq(stats_of(heap).num_forced_gc, 2, "those were nobody's");
+	gca_detach(m);
+	gca_close(heap);
+
+	heap = open_quiet(GCA_MODE_STOP_THE_WORLD);
+	m = attach(heap, GCA_STACK_PRECISE);
+	gca_set_period(heap, 1);
+	before = stats_of(heap).num_gc;
+	for (unsigned int i = 0; i < 1000 && stats_of(heap).num_gc == before; i++) {
+		sleep_ms(1);
+		for (unsigned int j = 0; j < 200; j++)
+			must(gca_new(m, node));
+	}
+	ok(stats_of(heap).num_gc > before, "a stop-the-world heap at a refill");
+	gca_detach(m);
+	gca_close(heap);
+}
+
+static void test_metadata(void)
+{
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	struct gca_stats s;
+
+	{
+		GCA_FRAME(m, f, struct node *list; struct node *node);
+		gca_set_limit(heap, 24 * MIB);
+		while ((f.node = gca_new(m, node))) {
+			gca_init(m, &f.node->left, f.list);
+			f.list = f.node;
+		}
+		s = stats_of(heap);
+		ok(s.heap_inuse + s.meta_sys <= 24 * MIB + GCARENA_CHUNK_SIZE,
+		   "in use and metadata stay below the limit: %llu + %llu KiB",
+		   (unsigned long long)s.heap_inuse / KIB, (unsigned long long)s.meta_sys / KIB);
+		ok(s.heap_inuse >= 16 * MIB, "which can be used");
+	}
+	gca_detach(m);
+	gca_close(heap);
+}
+
+int main(void)
+{
+	test_bound(true);
+	test_bound(false);
+	test_steps();
+	test_period();
+	test_metadata();
+	return tap_done();
+}
