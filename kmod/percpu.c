@@ -20,6 +20,7 @@
 #include <linux/uaccess.h>
 
 #include "arena.h"
+#include "compat.h"
 #include "trace.h"
 
 /* As much as a batch of the longest usual one needs twice over: 64 spans of 8 KiB. */
@@ -87,17 +88,17 @@ static int gca_percpu_copy_out(const union gca_refill_words *from, void __user *
 {
 	struct gcarena_refill __user *args = addr;
 	struct gcarena_span __user *to = u64_to_user_ptr(from->args.ready);
-	const u64 *words = (const u64 *)spans;
-	u64 __user *out = (u64 __user *)to;
 	unsigned int nr = from->args.nr_ready;
-	unsigned int i;
+	const u64 *words = (const u64 *)spans;
+	const u64 *end = words + 2 * nr;
+	u64 __user *out = (u64 __user *)to;
 
 	BUILD_BUG_ON(sizeof(*spans) != 2 * sizeof(u64));
 	if (!access_ok(args, sizeof(*args)) || !user_write_access_begin(to, nr * sizeof(*to)))
 		return -EFAULT;
-	for (i = 0; i < 2 * nr; i += 2) {
-		unsafe_put_user(words[i], &out[i], fault);
-		unsafe_put_user(words[i + 1], &out[i + 1], fault);
+	for (; words < end; words += 2, out += 2) {
+		unsafe_put_user(words[0], &out[0], fault);
+		unsafe_put_user(words[1], &out[1], fault);
 	}
 	unsafe_put_user(from->args.nr_ready, &args->nr_ready, fault);
 	user_write_access_end();
@@ -125,8 +126,9 @@ static bool gca_percpu_understands(const struct gcarena_refill *args)
  */
 int gca_percpu_refill(struct gca_arena *arena, void __user *addr)
 {
-	struct gcarena_span spans[GCA_HIT_SPANS];
-	union gca_refill_words call;
+	/* Only what was filled is copied; zeroing all of it would cost more. */
+	struct gcarena_span spans[GCA_HIT_SPANS] __uninitialized;
+	union gca_refill_words call __uninitialized;
 	u32 taken;
 
 	if (!IS_ALIGNED((uintptr_t)addr, sizeof(u32)) || gca_percpu_copy_in(&call, addr) ||

@@ -54,7 +54,6 @@
 
 /* Ready spans of all classes in a slot at most; 56 bytes each. */
 #define GCA_SLOT_SPANS	128U
-#define GCA_SLOT_END	U16_MAX
 
 /* Refills after reclaim had the slots drained, in which none is stocked. */
 #define GCA_STOCK_REST	64U
@@ -162,7 +161,7 @@ struct gca_class {
  * @record: the span's
  * @word1: of its row
  * @held: what @word1 becomes when it is handed out
- * @next: entry of the same class, or unused one, or GCA_SLOT_END
+ * @next: entry of the same class, or unused one, or NULL
  * @fresh: of pages that nobody had since they were taken: no object in it
  */
 struct gca_ready {
@@ -170,7 +169,7 @@ struct gca_ready {
 	struct gca_record *record;
 	u64 *word1;
 	u64 held;
-	u16 next;
+	struct gca_ready *next;
 	bool fresh;
 };
 
@@ -183,8 +182,8 @@ struct gca_ready {
  * @refills_before: between the last two
  */
 struct gca_slot_class {
-	u16 head;
-	u16 nr;
+	struct gca_ready *head;
+	u32 nr;
 	u32 demand;
 	u32 refills;
 	u32 refills_before;
@@ -194,8 +193,8 @@ struct gca_slot_class {
  * struct gca_slot - a cache of ready spans
  * @lock: protects all of it; inside the core lock, or alone
  * @closed: not to be taken from; changed under both locks
- * @unused: entries of @ready that have no span
- * @nr: entries that have one
+ * @nr: entries of @ready that have a span
+ * @unused: those that have none
  * @bytes: in their spans
  * @taken: spans handed out since the last fold
  * @taken_bytes: in those
@@ -206,8 +205,8 @@ struct gca_slot_class {
 struct gca_slot {
 	gca_lock_t lock;
 	bool closed;
-	u16 unused;
 	u32 nr;
+	struct gca_ready *unused;
 	u64 bytes;
 	u64 taken;
 	u64 taken_bytes;

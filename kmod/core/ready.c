@@ -100,10 +100,10 @@ void gca_slot_prepare(struct gca_core *core, u32 index)
 	if (!slot)
 		return;
 	gca_core_slot_lock_init(&slot->lock);
-	for (i = 0; i < GCA_SLOT_SPANS; i++)
-		slot->ready[i].next = i + 1 < GCA_SLOT_SPANS ? i + 1 : GCA_SLOT_END;
-	for (i = 0; i < core->nr_classes; i++)
-		slot->classes[i].head = GCA_SLOT_END;
+	for (i = 0; i < GCA_SLOT_SPANS; i++) {
+		slot->ready[i].next = slot->unused;
+		slot->unused = &slot->ready[i];
+	}
 
 	gca_lock(&core->lock);
 	if (!core->slots[index]) {
@@ -121,28 +121,26 @@ void gca_slot_prepare(struct gca_core *core, u32 index)
 static void take(struct gca_slot *slot, struct gca_slot_class *cls, u32 nr,
 		 struct gcarena_span *spans)
 {
-	u16 first = cls->head;
-	u16 last = first;
-	u16 at = first;
+	struct gca_ready *first = cls->head;
+	struct gca_ready *ready = first;
+	struct gca_ready *last = first;
 	u32 bytes;
 	u32 i;
 
 	for (i = 0; i < nr; i++) {
-		struct gca_ready *ready = &slot->ready[at];
-
 		WRITE_ONCE(*ready->word1, ready->held);
 		/* Pairs with the acquire in gca_span_give_back(): whoever finds
 		 * it held writes to its row after this.
 		 */
 		smp_store_release(&ready->record->state, GCARENA_STATE_HELD);
 		spans[i] = ready->span;
-		last = at;
-		at = ready->next;
+		last = ready;
+		ready = ready->next;
 	}
 	bytes = gca_page_bytes(spans->npages) * nr;
-	slot->ready[last].next = slot->unused;
+	last->next = slot->unused;
 	slot->unused = first;
-	cls->head = at;
+	cls->head = ready;
 	cls->nr -= nr;
 	slot->nr -= nr;
 	slot->bytes -= bytes;
@@ -262,8 +260,7 @@ static void put(struct gca_core *core, struct gca_slot *slot, u32 page, bool fre
 	struct gca_record *record = gca_record_at(core, page);
 	struct gca_slot_class *cls = &slot->classes[record->span_class];
 	u32 bytes = gca_page_bytes(record->npages);
-	u16 index = slot->unused;
-	struct gca_ready *ready = &slot->ready[index];
+	struct gca_ready *ready = slot->unused;
 
 	record->generation = core->generation;
 	record->state = GCARENA_STATE_READY;
@@ -283,7 +280,7 @@ static void put(struct gca_core *core, struct gca_slot *slot, u32 page, bool fre
 
 	slot->unused = ready->next;
 	ready->next = cls->head;
-	cls->head = index;
+	cls->head = ready;
 	cls->nr++;
 	slot->nr++;
 	slot->bytes += bytes;
@@ -300,8 +297,7 @@ static void put(struct gca_core *core, struct gca_slot *slot, u32 page, bool fre
 static void drain_class(struct gca_core *core, struct gca_slot *slot, struct gca_slot_class *cls)
 {
 	while (cls->nr) {
-		u16 index = cls->head;
-		struct gca_ready *ready = &slot->ready[index];
+		struct gca_ready *ready = cls->head;
 		struct gca_record *record = ready->record;
 		u32 page = ready->span.page;
 		u32 npages = ready->span.npages;
@@ -310,7 +306,7 @@ static void drain_class(struct gca_core *core, struct gca_slot *slot, struct gca
 		GCA_ASSERT(record->state == GCARENA_STATE_READY);
 		cls->head = ready->next;
 		ready->next = slot->unused;
-		slot->unused = index;
+		slot->unused = ready;
 		cls->nr--;
 		slot->nr--;
 		slot->bytes -= bytes;
@@ -448,7 +444,7 @@ static u32 lacks(struct gca_core *core, struct gca_slot *slot, u32 span_class)
 	u64 arena_bytes = max(core->counters.heap_inuse / GCA_READY_SHARE,
 			      (u64)GCA_READY_BYTES_MIN);
 	u64 bytes = core->slot_bytes;
-	u32 want = min_t(u32, cls->demand, GCA_STOCK_MAX);
+	u32 want = min(cls->demand, GCA_STOCK_MAX);
 
 	if (cls->refills + cls->refills_before < GCA_STOCK_AFTER || cls->nr >= want)
 		return 0;
@@ -504,7 +500,7 @@ static void stock_fresh(struct gca_core *core, struct gca_slot *slot, u16 span_c
 
 	gca_lock(&slot->lock);
 	for (i = 0; i < taken; i++) {
-		if (slot->unused != GCA_SLOT_END) {
+		if (slot->unused) {
 			put(core, slot, pages[i], true);
 			continue;
 		}

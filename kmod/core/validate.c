@@ -355,16 +355,14 @@ static void check_central(struct check *check)
 static u32 check_slot_class(struct check *check, const struct gca_slot *slot, u32 span_class)
 {
 	const struct gca_slot_class *cls = &slot->classes[span_class];
+	const struct gca_ready *ready;
 	struct gca_core *core = check->core;
-	u16 at = cls->head;
 	u32 found = 0;
 
-	while (at < GCA_SLOT_SPANS && found++ < cls->nr) {
-		const struct gca_ready *ready = &slot->ready[at];
+	for (ready = cls->head; ready && found < cls->nr; ready = ready->next, found++) {
 		const struct gca_record *record = gca_record_at(core, ready->span.page);
 		u64 word1;
 
-		at = ready->next;
 		CHECK(check, record && record == ready->record &&
 		      record->state == GCARENA_STATE_READY && record->span_class == span_class &&
 		      ready->span.span_class == span_class &&
@@ -381,7 +379,7 @@ static u32 check_slot_class(struct check *check, const struct gca_slot *slot, u3
 		      "span %u: would become %llx from %llx", ready->span.page, ready->held,
 		      word1);
 	}
-	CHECK(check, at == GCA_SLOT_END && found == cls->nr, "class %u: %u ready, counted %u",
+	CHECK(check, !ready && found == cls->nr, "class %u: %u ready, counted %u",
 	      span_class, found, cls->nr);
 	return found;
 }
@@ -398,14 +396,14 @@ static void check_slots(struct check *check)
 		const struct gca_slot *slot = core->slots[i];
 		u32 unused = 0;
 		u32 nr = 0;
-		u16 at;
+		const struct gca_ready *at;
 
 		if (!slot)
 			continue;
 		for (k = 0; k < core->nr_classes; k++)
 			nr += check_slot_class(check, slot, k);
-		for (at = slot->unused; at < GCA_SLOT_SPANS && unused < GCA_SLOT_SPANS; unused++)
-			at = slot->ready[at].next;
+		for (at = slot->unused; at && unused <= GCA_SLOT_SPANS; unused++)
+			at = at->next;
 		CHECK(check, slot->nr == nr && nr + unused == GCA_SLOT_SPANS,
 		      "slot %u: %u ready, counted %u, %u unused", i, nr, slot->nr, unused);
 		found += nr;
