@@ -413,8 +413,11 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 		.npages = npages,
 		.span_class = (uint16_t)class,
 	};
+	enum account_state before = account_switch(&mutator->account, ACCOUNT_REFILL);
 	int error = mutator->heap->ops->refill(mutator->heap, &args);
 	uint32_t i;
+
+	account_switch(&mutator->account, before);
 
 	if (!error || error == -ENOMEM) {
 		gca_assert(args.nr_spent == mutator->nr_spent);

@@ -13,6 +13,8 @@
  * what it writes (the insertion half, for mutators whose stack is not yet scanned,
  * and for two stores that race and read the same old value).  To shade is to put
  * into the mutator's buffer; nothing between a shade and its store is a safepoint.
+ * Reading what is overwritten and storing are two steps: that nobody without a
+ * barrier can have stored in between is what the cycle's settle handshake is for.
  */
 #include "internal.h"
 
@@ -88,6 +90,7 @@ void gca_store_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 	if (mutator->mark_bits) {
 		shade_old(mutator, __atomic_load_n(slot, __ATOMIC_RELAXED));
 		shade_new(mutator, value);
+		gca_stage(mutator->heap, GCA_STAGE_STORING);
 	}
 	if (mutator->heap->debug_shadow)
 		shadow_store(mutator->heap, (void **)slot, value);

@@ -8,6 +8,7 @@
  *
  *	sweep complete
  *	BLACK handshake		barrier and black allocation on in every mutator
+ *	SETTLE handshake	stores begun before are over
  *	SCAN handshake		only then: each one's registers, stack and frames
  *	mark_beside()		ranges, heap; FLUSH handshakes until one finds nothing
  *	start of the sweep	the mark bitmap is the truth
@@ -83,6 +84,8 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 		stop_note(heap, now_ns() - begin);
 		world_start(heap, NULL);
 	} else if (!one) {
+		if (!gca_fault_hit(GCA_FAULT_UNSETTLED))
+			handshake(heap, HANDSHAKE_SETTLE);
 		handshake(heap, HANDSHAKE_SCAN);
 	}
 	world_unlock(heap);

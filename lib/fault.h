@@ -29,6 +29,8 @@ enum gca_fault {
 	GCA_FAULT_NO_UNROOT,	/* a range stops being roots and is not shaded */
 	GCA_FAULT_OPEN_GATE,	/* weak loads are not held up at a cycle's end */
 	GCA_FAULT_NO_UNQUEUE,	/* what leaves the finalizers' queue is not shaded */
+	GCA_FAULT_UNSETTLED,	/* the scan is asked for while stores from before are on */
+	GCA_FAULT_GATE_SEEN_LATE, /* a weak load looks at the gate after the reference */
 	GCA_FAULTS,
 };
 
@@ -42,14 +44,17 @@ enum gca_stage {
 	GCA_STAGE_MARKED,	/* after the last, before the flip */
 	GCA_STAGE_FLIPPING,	/* the same with the world held */
 	GCA_STAGE_FLIPPED,	/* before the mutators are told, the world held */
+	/* Of mutators, by their own threads. */
+	GCA_STAGE_STORING,	/* in a barrier, before the store */
+	GCA_STAGE_WEAK_LOADED,	/* in a weak load: the reference was read */
 };
 
 struct gca_heap;
 
 #ifdef GCA_TEST_FAULTS
 
-/* For tests: called by the collector's thread at each stage, if not NULL; the world
- * is held where it says so.
+/* For tests: called by the thread that is there, if not NULL; the world is held where
+ * it says so.
  */
 typedef void (*gca_stage_fn)(struct gca_heap *heap, enum gca_stage stage);
 extern gca_stage_fn gca_stage_hook;

@@ -66,15 +66,23 @@ void weak_gate_open(struct gca_heap *heap)
 	syscall(SYS_futex, &heap->special.gate, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
+static bool gate_closed(struct gca_heap *heap)
+{
+	return __atomic_load_n(&heap->special.gate, __ATOMIC_SEQ_CST);
+}
+
 static void gate_wait(struct gca_mutator *mutator)
 {
 	struct gca_heap *heap = mutator->heap;
-	uint64_t begin = now_ns();
+	enum account_state before = account_switch(&mutator->account, ACCOUNT_GATE);
+	uint64_t begin = mutator->account.since;
 
 	blocked_enter(mutator);
 	syscall(SYS_futex, &heap->special.gate, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
 	blocked_leave(mutator);
-	__atomic_add_fetch(&heap->special.gate_wait_ns, now_ns() - begin, __ATOMIC_RELAXED);
+	account_switch(&mutator->account, before);
+	__atomic_add_fetch(&heap->special.gate_wait_ns, mutator->account.since - begin,
+			   __ATOMIC_RELAXED);
 }
 
 /* While marking is on.  @box, which @word is in, must outlive a wait. */
@@ -85,10 +93,24 @@ static void *weak_load_marking(struct gca_mutator *mutator, void *box, const uin
 
 	f.box = box;
 	for (;;) {
+		/*
+		 * Before the reference: seen open, it cannot close, and so what is
+		 * read cannot be cleared, until this mutator has answered.  Seen
+		 * open after it, it may have been closed when the reference was read.
+		 */
+		bool closed = gate_closed(mutator->heap);
+
 		object = get(word);
-		if (!object || !mutator->mark_bits || special_marked(mutator->heap, object))
+		gca_stage(mutator->heap, GCA_STAGE_WEAK_LOADED);
+		/* By the mutator's own bits, which are those of this cycle until it is
+		 * told: the heap's may be the next one's already.
+		 */
+		if (!object || !mutator->mark_bits ||
+		    bit_test(mutator->mark_bits, granule_of(mutator->heap, object)))
 			return (void *)object;
-		if (!__atomic_load_n(&mutator->heap->special.gate, __ATOMIC_SEQ_CST)) {
+		if (gca_fault_hit(GCA_FAULT_GATE_SEEN_LATE))
+			closed = gate_closed(mutator->heap);
+		if (!closed) {
 			mark_shade(mutator, object);
 			return (void *)object;
 		}

@@ -568,7 +568,7 @@ bool gca_slots_stock_ahead(struct gca_core *core)
 			if (nr)
 				nr -= stock_swept(core, slot, i, nr);
 			gca_unlock(&slot->lock);
-		} while (nr && left-- && gca_sweep_one(core, i));
+		} while (nr && left-- && gca_sweep_one(core, i, false));
 	}
 	return true;
 }

@@ -60,12 +60,27 @@ typedef __s64 s64;
 #define smp_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
 #endif
 
-/* Whoever is on the other side of a process's own core is the process. */
-#define gca_nospec(index, size)	(index)
+#if defined(__x86_64__) && !defined(__POPCNT__)
+/* Set when a process host opens: one instruction instead of a call. */
+extern bool gca_have_popcnt;
 
+static inline unsigned int hweight64(u64 x)
+{
+	u64 count;
+
+	if (!gca_have_popcnt)
+		return (unsigned int)__builtin_popcountll(x);
+	__asm__("popcnt %1, %0" : "=r"(count) : "rm"(x) : "cc");
+	return (unsigned int)count;
+}
+#else
 #define hweight64(x)		((unsigned int)__builtin_popcountll(x))
+#endif
 #define __ffs64(x)		((unsigned int)__builtin_ctzll(x))
 #define fls64(x)		((x) ? 64 - __builtin_clzll(x) : 0)
+
+/* Whoever is on the other side of a process's own core is the process. */
+#define gca_nospec(index, size)	(index)
 
 #define min(a, b)	({ __typeof__(a) min_a = (a); __typeof__(b) min_b = (b); \
 			   min_a < min_b ? min_a : min_b; })
@@ -117,6 +132,8 @@ static inline void hlist_del_init(struct hlist_node *node)
 #define hlist_entry_or_null(node, type, member)	({ \
 	struct hlist_node *entry_node = (node); \
 	entry_node ? container_of(entry_node, type, member) : NULL; })
+
+#define hlist_entry(node, type, member)	container_of(node, type, member)
 
 #define hlist_for_each_entry(pos, head, member) \
 	for (pos = hlist_entry_or_null((head)->first, __typeof__(*pos), member); pos; \

@@ -281,7 +281,7 @@ static u32 run(u64 with)
 	diag("%llu hits, %llu spans ready, %llu drained, stocked %llu times, empty %llu", hits,
 	     stats.counters.refill_ready, stats.counters.ready_drained, stocked_seen, empty_seen);
 	if (!mistake) {
-		ok(hits > 100, "hits happen");
+		ok(hits > 50, "hits happen");
 		ok(stats.counters.ready_drained > 100, "drains happen");
 		ok(stocked_seen && stocked_seen - empty_seen < 2, "the host was told by turns");
 		eq(stats.counters.refill_hits, hits, "hits are counted");

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Races of one mutator with a step of the cycle, which the models found: each is
+ * played with a thread that is held up in the middle of one operation of the
+ * library, and once more with the mistake put in, which must lose an object.
+ */
+#include "lib.h"
+
+#include "internal.h"
+
+#include <sched.h>
+
+struct node;
+#define NODE_FIELDS(F)				\
+	F(REF, struct node, next)		\
+	F(VAL, uint64_t, key)
+GCA_STRUCT(node, NODE_FIELDS);
+
+static GCA_REF(struct node) slot[1];
+static GCA_REF(struct gca_weak) reference[1];
+
+/* What the threads wait for, in the order of the play. */
+static uint32_t at;
+
+static void await(uint32_t want)
+{
+	while (__atomic_load_n(&at, __ATOMIC_ACQUIRE) < want)
+		sched_yield();
+}
+
+static void await_polling(struct gca_mutator *m, uint32_t want)
+{
+	while (__atomic_load_n(&at, __ATOMIC_ACQUIRE) < want) {
+		gca_safepoint(m);
+		sched_yield();
+	}
+}
+
+static void advance(uint32_t to)
+{
+	__atomic_store_n(&at, to, __ATOMIC_RELEASE);
+}
+
+/* This one, and no other yet. */
+static void answer(struct gca_mutator *m, enum handshake what)
+{
+	while (__atomic_load_n(&m->request, __ATOMIC_ACQUIRE) != what)
+		sched_yield();
+	gca_safepoint(m);
+}
+
+static unsigned int reported;
+
+static void on_report(struct gca_heap *heap, const char *text, void *arg)
+{
+	reported++;
+}
+
+static struct gca_heap *open_concurrent(const char *debug)
+{
+	struct gca_config config;
+	struct gca_heap *heap;
+
+	gca_config_init(&config);
+	config.mode = GCA_MODE_CONCURRENT;
+	config.percent = GCA_PERCENT_OFF;
+	if (debug)
+		setenv("GCARENA_DEBUG", debug, 1);
+	heap = open_with(&config);
+	unsetenv("GCARENA_DEBUG");
+	reported = 0;
+	gca_set_report_handler(heap, on_report, NULL);
+	return heap;
+}
+
+static void join(struct gca_mutator *m, pthread_t thread)
+{
+	gca_blocking_begin(m);
+	pthread_join(thread, NULL);
+	gca_blocking_end(m);
+}
+
+/* --------------------------------------- a store against one without barrier */
+
+enum { STORE_NONE, STORE_ATTACHED, STORE_BEGUN, STORE_SILENT, STORE_HELD, STORE_ON };
+
+static void hold_store(struct gca_heap *heap, enum gca_stage stage)
+{
+	if (stage == GCA_STAGE_BEGUN) {
+		advance(STORE_BEGUN);
+		await(STORE_SILENT);
+	} else if (stage == GCA_STAGE_STORING) {
+		advance(STORE_HELD);
+		await(STORE_ON);
+	}
+}
+
+static void *storer(void *arg)
+{
+	struct gca_mutator *m = attach(arg, GCA_STACK_PRECISE);
+
+	advance(STORE_ATTACHED);
+	while (!m->abi.barrier) {
+		gca_safepoint(m);
+		sched_yield();
+	}
+	/* What gca_store() does inline, with a stage between its two halves. */
+	gca_store_slow(m, GCA_SLOT_(&slot[0]), NULL);
+	gca_detach(m);
+	return NULL;
+}
+
+static void test_store(bool armed)
+{
+	struct gca_heap *heap = open_concurrent("verify=1");
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	pthread_t thread;
+	uint64_t cycle;
+
+	gca_root_add(heap, slot, sizeof(slot));
+	{
+		GCA_FRAME(m, f, struct node *made; struct node *taken);
+		f.made = must(gca_new(m, node));
+		f.made->key = 7;
+		at = STORE_NONE;
+		__atomic_store_n(&gca_stage_hook, hold_store, __ATOMIC_RELEASE);
+		if (armed)
+			gca_fault_arm(GCA_FAULT_UNSETTLED, 1);
+		if (pthread_create(&thread, NULL, storer, heap))
+			bail("pthread_create");
+		await_polling(m, STORE_ATTACHED);
+		cycle = concurrent_request(heap);
+		await_polling(m, STORE_BEGUN);
+		/* No safepoint from here: the storer turns black, this one does not. */
+		advance(STORE_SILENT);
+		await(STORE_HELD);
+		ok(!m->abi.barrier, "the second mutator has no barrier yet");
+		gca_store(m, &slot[0], f.made);
+		f.made = NULL;
+		/* Black, and without the third handshake scanned with empty hands. */
+		answer(m, HANDSHAKE_BLACK);
+		answer(m, armed ? HANDSHAKE_SCAN : HANDSHAKE_SETTLE);
+		f.taken = gca_load(&slot[0]);
+		advance(STORE_ON);
+		concurrent_wait(m, cycle, UINT64_MAX);
+		__atomic_store_n(&gca_stage_hook, NULL, __ATOMIC_RELEASE);
+		join(m, thread);
+		if (armed) {
+			ok(gca_fault_fired(GCA_FAULT_UNSETTLED),
+			   "the scan is asked for while a store is on");
+			ok(reported, "and an object is lost, which is noticed");
+		} else {
+			eq(reported, 0, "a store that races with one without barrier: silent");
+			eq(f.taken->key, 7, "and what it overwrote is there");
+		}
+	}
+	gca_fault_arm(GCA_FAULT_UNSETTLED, 0);
+	gca_root_remove(heap, slot);
+	gca_detach(m);
+	gca_close(heap);
+}
+
+/* ----------------------------------------------- a weak load against the gate */
+
+enum { WEAK_NONE, WEAK_GATED, WEAK_LOADED, WEAK_FLIPPED };
+
+static void hold_load(struct gca_heap *heap, enum gca_stage stage)
+{
+	if (stage == GCA_STAGE_GATED) {
+		advance(WEAK_GATED);
+		await(WEAK_LOADED);
+	} else if (stage == GCA_STAGE_WEAK_LOADED &&
+		   __atomic_load_n(&at, __ATOMIC_ACQUIRE) == WEAK_GATED) {
+		advance(WEAK_LOADED);
+		await(WEAK_FLIPPED);
+	} else if (stage == GCA_STAGE_FLIPPED) {
+		advance(WEAK_FLIPPED);
+	}
+}
+
+static void test_weak(bool armed)
+{
+	struct gca_heap *heap = open_concurrent(NULL);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	void *got;
+	uint64_t cycle;
+
+	gca_root_add(heap, reference, sizeof(reference));
+	{
+		GCA_FRAME(m, f, struct node *target);
+		f.target = must(gca_new(m, node));
+		gca_store(m, &reference[0], gca_weak_new(m, f.target));
+		f.target = NULL;
+		at = WEAK_NONE;
+		__atomic_store_n(&gca_stage_hook, hold_load, __ATOMIC_RELEASE);
+		if (armed)
+			gca_fault_arm(GCA_FAULT_GATE_SEEN_LATE, 1);
+		cycle = concurrent_request(heap);
+		await_polling(m, WEAK_GATED);
+		got = gca_weak_get(m, gca_load(&reference[0]));
+		concurrent_wait(m, cycle, UINT64_MAX);
+		__atomic_store_n(&gca_stage_hook, NULL, __ATOMIC_RELEASE);
+		if (armed) {
+			ok(gca_fault_fired(GCA_FAULT_GATE_SEEN_LATE),
+			   "the gate was looked at after the reference");
+			ok(got && !gca_object_of(heap, got, NULL), "and what came is dead");
+		} else {
+			ok(!got, "a weak load across the gate finds nothing");
+		}
+	}
+	gca_fault_arm(GCA_FAULT_GATE_SEEN_LATE, 0);
+	gca_root_remove(heap, reference);
+	gca_detach(m);
+	gca_close(heap);
+}
+
+int main(void)
+{
+	test_store(true);
+	test_store(false);
+	/* Where freed slots are poisoned, a cycle ends in a stop. */
+	if (TEST_ASAN)
+		return tap_done();
+	test_weak(true);
+	test_weak(false);
+	return tap_done();
+}
