@@ -204,7 +204,8 @@ static void test_realloc(struct gca_mutator *m)
 			f.p = must(gca_realloc(m, gca_kind_noscan(), f.p, size, larger));
 			wrong += size && !is_filled(f.p, (unsigned char)steps, size);
 			wrong += !is_zero(f.p + size, larger - size);
-			memset(f.p, (int)(unsigned char)++steps, larger);
+			steps++;
+			memset(f.p, (unsigned char)steps, larger);
 			size = larger;
 		}
 		eq(wrong, 0, "realloc in %zu steps keeps the old and zeroes the new", steps);
@@ -274,7 +275,8 @@ static bool moved_as(struct gca_mutator *m, unsigned int how, unsigned int to, u
 		gca_store(m, &f.slots[i], item);
 	}
 	for (unsigned int i = 0; i < SLOTS; i++)
-		want[i] = had[i] = gca_load(&f.slots[i]);
+		had[i] = gca_load(&f.slots[i]);
+	memcpy(want, had, sizeof(want));
 	if (how == 2)
 		memset(&want[from], 0, count * sizeof(want[0]));
 	memcpy(&want[to], &had[from], count * sizeof(want[0]));
