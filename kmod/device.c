@@ -170,6 +170,7 @@ static int gca_ioctl_features(struct file *file, const struct gca_call *call, vo
 		return -EINVAL;
 	*args = (struct gcarena_features) {
 		.features = GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER |
+			    GCARENA_FEATURE_COLLAPSE |
 			    GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE |
 			    GCARENA_FEATURE_PERCPU,
 		.heap_size_max = GCARENA_HEAP_SIZE_MAX,
@@ -466,6 +467,33 @@ static int gca_ioctl_scavenge(struct file *file, const struct gca_call *call, vo
 	return err ? err : gca_copy_out(call, args, sizeof(*args));
 }
 
+static int gca_ioctl_collapse(struct file *file, const struct gca_call *call, void *data)
+{
+	struct gcarena_collapse *args = data;
+	u32 chunks[GCARENA_COLLAPSE_MAX];
+	struct gca_arena *arena;
+	int err = 0;
+	u32 i;
+
+	if (args->flags & ~GCARENA_COLLAPSE_BEGIN || !IS_ALIGNED(args->chunks, GCA_UAPI_ALIGN))
+		return -EINVAL;
+	arena = gca_callers_arena(file);
+	if (IS_ERR(arena))
+		return PTR_ERR(arena);
+	if (args->nr_chunks > GCARENA_COLLAPSE_MAX)
+		return -EINVAL;
+	if (copy_from_user(chunks, u64_to_user_ptr(args->chunks),
+			   args->nr_chunks * sizeof(chunks[0])))
+		return -EFAULT;
+	args->nr_huge = 0;
+	if (args->flags & GCARENA_COLLAPSE_BEGIN)
+		for (i = 0; i < args->nr_chunks; i++)
+			gca_pin_drop(arena, chunks[i]);
+	else
+		err = gca_core_collapse(arena->core, chunks, args->nr_chunks, &args->nr_huge);
+	return err ? err : gca_copy_out(call, args, sizeof(*args));
+}
+
 static int gca_ioctl_residency(struct file *file, const struct gca_call *call, void *data)
 {
 	struct gcarena_residency *args = data;
@@ -528,6 +556,8 @@ static const struct gca_ioctl gca_ioctls[] = {
 		  GCARENA_POLICY_CALL_SIZE_VER0),
 	GCA_IOCTL(GCARENA_IOC_RESIDENCY, gca_ioctl_residency, gcarena_residency,
 		  GCARENA_RESIDENCY_SIZE_VER0),
+	GCA_IOCTL(GCARENA_IOC_COLLAPSE, gca_ioctl_collapse, gcarena_collapse,
+		  GCARENA_COLLAPSE_SIZE_VER0),
 	GCA_IOCTL(GCARENA_IOC_STATS, gca_ioctl_stats, gcarena_stats, GCARENA_STATS_SIZE_VER0),
 };
 
@@ -545,6 +575,7 @@ static long gca_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		struct gcarena_scavenge scavenge;
 		struct gcarena_policy_call policy;
 		struct gcarena_residency residency;
+		struct gcarena_collapse collapse;
 		struct gcarena_stats stats;
 	} args;
 	int err;
@@ -734,6 +765,7 @@ int gca_device_init(void)
 	BUILD_BUG_ON(sizeof(struct gcarena_scavenge) < GCARENA_SCAVENGE_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct gcarena_policy_call) < GCARENA_POLICY_CALL_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct gcarena_residency) < GCARENA_RESIDENCY_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct gcarena_collapse) < GCARENA_COLLAPSE_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct gcarena_stats) < GCARENA_STATS_SIZE_VER0);
 	return misc_register(&gca_device);
 }

@@ -38,6 +38,7 @@ static const struct call calls[] = {
 	CALL("policy", GCARENA_IOC_POLICY, gcarena_policy_call, 0, -EIO, {}),
 	CALL("residency", GCARENA_IOC_RESIDENCY, gcarena_residency, 0, -EIO,
 	     { AT(gcarena_residency, reserved) }),
+	CALL("collapse", GCARENA_IOC_COLLAPSE, gcarena_collapse, 0, -EIO, {}),
 	CALL("statistics", GCARENA_IOC_STATS, gcarena_stats, 0, -EIO, {}),
 };
 
@@ -253,7 +254,7 @@ static void test_numbers(int fd)
 
 	eq(g_ioctl(fd, _IOWR('G', 0x7f, struct gcarena_features), &features), -ENOTTY,
 	   "number below the range");
-	eq(g_ioctl(fd, _IOWR('G', 0x8a, struct gcarena_features), &features), -ENOTTY,
+	eq(g_ioctl(fd, _IOWR('G', 0x8b, struct gcarena_features), &features), -ENOTTY,
 	   "number above the range");
 	eq(g_ioctl(fd, _IOWR('G', 0xff, struct gcarena_features), &features), -ENOTTY,
 	   "last number");
@@ -273,7 +274,7 @@ static void test_features(int fd)
 	f.reserved = 0;
 	eq(g_ioctl(fd, GCARENA_IOC_FEATURES, &f), 0, "features, before set-up");
 	eq(f.features, GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER |
-	   GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE |
+	   GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE | GCARENA_FEATURE_COLLAPSE |
 	   GCARENA_FEATURE_PERCPU,
 	   "the features that there are");
 	eq(f.heap_size_max, GCARENA_HEAP_SIZE_MAX, "heap_size_max");
