@@ -378,11 +378,34 @@ static int gca_ioctl_refill(struct file *file, const struct gca_call *call, void
 	return err;
 }
 
+/*
+ * In steps from the caller's memory: who is at a limit must be able to give back,
+ * and so this allocates nothing.
+ */
+static int gca_return_run(struct gca_arena *arena, struct gcarena_return *args)
+{
+	struct gcarena_span __user *from = u64_to_user_ptr(args->spent);
+	struct gcarena_span step[GCA_STACK_SPANS];
+	u32 nr = args->nr_spent;
+	u32 done = 0;
+	int err = 0;
+
+	args->nr_spent = 0;
+	while (!err && args->nr_spent < nr) {
+		u32 want = min_t(u32, nr - args->nr_spent, GCA_STACK_SPANS);
+
+		if (copy_from_user(step, from + args->nr_spent, want * sizeof(*step)))
+			return -EFAULT;
+		err = gca_core_return(arena->core, step, want, &done);
+		args->nr_spent += done;
+	}
+	return err;
+}
+
 static int gca_ioctl_return(struct file *file, const struct gca_call *call, void *data)
 {
 	struct gcarena_return *args = data;
 	struct gca_arena *arena;
-	struct gca_spans spent;
 	int err, fault;
 
 	if (args->flags || args->reserved || !IS_ALIGNED(args->spent, GCA_UAPI_ALIGN))
@@ -390,16 +413,13 @@ static int gca_ioctl_return(struct file *file, const struct gca_call *call, void
 	arena = gca_callers_arena(file);
 	if (IS_ERR(arena))
 		return PTR_ERR(arena);
+	if (args->nr_spent > GCARENA_BATCH_MAX)
+		return -EINVAL;
 
-	err = gca_spans_copy_in(&spent, args->spent, args->nr_spent);
-	if (!err) {
-		err = gca_core_return(arena->core, spent.list, args->nr_spent, &args->nr_spent);
-		fault = gca_copy_out(call, args, sizeof(*args));
-		err = err ? err : fault;
-	}
-	gca_spans_put(&spent);
+	err = gca_return_run(arena, args);
+	fault = gca_copy_out(call, args, sizeof(*args));
 	gca_worker_tend(arena);
-	return err;
+	return err ? err : fault;
 }
 
 /* Sweep and scavenge. */

@@ -117,6 +117,8 @@ static uint32_t first_size(unsigned long cmd)
 		return GCARENA_POLICY_CALL_SIZE_VER0;
 	case GCARENA_IOC_RESIDENCY:
 		return GCARENA_RESIDENCY_SIZE_VER0;
+	case GCARENA_IOC_COLLAPSE:
+		return GCARENA_COLLAPSE_SIZE_VER0;
 	case GCARENA_IOC_STATS:
 		return GCARENA_STATS_SIZE_VER0;
 	default:
@@ -154,6 +156,8 @@ static unsigned int known_flags(unsigned long cmd)
 	switch (cmd) {
 	case GCARENA_IOC_SCAVENGE:
 		return GCARENA_SCAVENGE_ALL;
+	case GCARENA_IOC_COLLAPSE:
+		return GCARENA_COLLAPSE_BEGIN;
 	case GCARENA_IOC_POLICY:
 		return GCARENA_POLICY_SET;
 	default:
