@@ -7,7 +7,7 @@
 #   make lint           checkpatch, sparse, W=1, headers on their own
 #   make bench-kernel instructions of each operation, beside user space
 #   make demo           depgraph on malloc, process backend and device
-#   make install        library, headers, pkg-config file  (PREFIX, DESTDIR)
+#   make install        library, headers, pkg-config file, manual  (PREFIX, DESTDIR)
 #   make install-module the module, for the kernel of KDIR, and its udev rule
 #   make install-dkms   its sources for dkms, which builds it for every kernel
 #   make uninstall      what make install put there
@@ -23,6 +23,7 @@ PREFIX		?= /usr/local
 LIBDIR		?= $(PREFIX)/lib
 INCLUDEDIR	?= $(PREFIX)/include
 BINDIR		?= $(PREFIX)/bin
+MANDIR		?= $(PREFIX)/share/man
 
 B		:= build
 CC		?= cc
@@ -164,10 +165,14 @@ $(B)/gcarena.pc: lib/gcarena.pc.in FORCE
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
-.PHONY: FORCE install uninstall
+.PHONY: FORCE man install uninstall
 FORCE:
 
-install: lib
+# From the comments in the sources; it takes no time.
+man:
+	scripts/man-pages $(B)/man
+
+install: lib man
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/linux
 	$(INSTALL) -m 644 $(B)/libgcarena.a $(DESTDIR)$(LIBDIR)/libgcarena.a
 	$(INSTALL) -m 755 $(B)/$(SONAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
@@ -175,8 +180,13 @@ install: lib
 	$(INSTALL) -m 644 $(B)/gcarena.pc $(DESTDIR)$(LIBDIR)/pkgconfig/gcarena.pc
 	$(INSTALL) -m 644 lib/include/gcarena.h $(DESTDIR)$(INCLUDEDIR)/gcarena.h
 	$(INSTALL) -m 644 uapi/linux/gcarena.h $(DESTDIR)$(INCLUDEDIR)/linux/gcarena.h
+	for s in 3 4 7; do \
+		$(INSTALL) -d $(DESTDIR)$(MANDIR)/man$$s && \
+		$(INSTALL) -m 644 $(B)/man/*.$$s $(DESTDIR)$(MANDIR)/man$$s || exit; \
+	done
 
-uninstall:
+uninstall: man
+	cd $(B)/man && for f in *.[347]; do rm -f $(DESTDIR)$(MANDIR)/man$${f##*.}/$$f; done
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libgcarena.a libgcarena.so $(SONAME) pkgconfig/gcarena.pc)
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,gcarena.h linux/gcarena.h)
 

@@ -66,7 +66,7 @@ static DEFINE_MUTEX(gca_arenas_lock);
 
 static void *gca_op_meta_alloc(void *host, size_t size)
 {
-	return kvzalloc(size, GCA_GFP_META);
+	return kvzalloc(size, gca_gfp_meta());
 }
 
 static void gca_op_meta_free(void *host, void *mem, size_t size)
@@ -123,6 +123,20 @@ static void gca_op_refilled(void *host, const struct gcarena_refill *args, u32 w
 	trace_gcarena_refill(arena->id, args, wanted, level, err);
 }
 
+static u64 gca_op_now(void *host)
+{
+	return ktime_get_ns();
+}
+
+static void gca_op_pressure(void *host)
+{
+	struct gca_arena *arena = host;
+	const struct gcarena_status *status = gca_host_status(arena);
+
+	trace_gcarena_pressure(arena->id, status);
+	wake_up_poll(arena->events, EPOLLPRI);
+}
+
 static const struct gca_host_ops gca_ops = {
 	.back = gca_backing_back,
 	.release = gca_backing_release,
@@ -137,6 +151,9 @@ static const struct gca_host_ops gca_ops = {
 	.transit_wake = gca_op_transit_wake,
 	.sweep_started = gca_op_sweep_started,
 	.refilled = gca_op_refilled,
+	.back_ahead = gca_backing_ahead,
+	.now = gca_op_now,
+	.pressure = gca_op_pressure,
 };
 
 static int gca_arena_register(struct gca_arena *arena)
@@ -210,6 +227,8 @@ static void gca_arena_die(struct gca_arena *arena, bool owner_gone)
 		gca_debugfs_remove(arena);
 		gca_worker_stop(arena);
 		gca_shrinker_quiesce(arena);
+		gca_reclaim_stop(arena);
+		gca_shrinker_unanchor(arena);
 		gca_core_destroy(arena->core);
 		arena->core = NULL;
 		gca_meta_empty(&arena->meta);
@@ -270,6 +289,7 @@ int gca_arena_create(u64 heap_size, const struct gcarena_class *classes, u32 nr_
 	mutex_init(&arena->life_lock);
 	gca_arena_transit_init(&arena->transit);
 	gca_worker_create(&arena->worker);
+	gca_reclaim_create(&arena->reclaim);
 	arena->events = events;
 	arena->heap_size = heap_size;
 	arena->uid = current_uid();

@@ -14,9 +14,11 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/sched.h>
 #include <linux/types.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include <linux/gcarena.h>
 #include "core/core.h"
@@ -27,6 +29,14 @@
 
 /* Charged to the owner, and rather fails than have somebody killed. */
 #define GCA_GFP_META	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+/* The same by the thread, ahead of demand: what is at hand, or nothing. */
+#define GCA_GFP_AHEAD	(__GFP_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
+
+/* For the core's and the arena's own memory, by who asks for it. */
+static inline gfp_t gca_gfp_meta(void)
+{
+	return current->flags & PF_KTHREAD ? GCA_GFP_AHEAD : GCA_GFP_META;
+}
 
 /* The four mapped regions. */
 enum gca_region {
@@ -37,6 +47,7 @@ enum gca_region {
 	GCA_REGIONS
 };
 
+struct gca_anchor;
 struct gca_idle;
 struct gca_meta_leaf;
 
@@ -96,6 +107,21 @@ struct gca_sweep_mark {
 };
 
 /**
+ * struct gca_reclaim - who asks for the arena's memory (pressure.c)
+ * @anchor: makes reclaim of the owner's cgroup look at the arena (shrinker.c);
+ *	NULL until a chunk is backed.  Later changed under gca_worker.start_lock
+ * @end: ends an episode
+ * @last: jiffies of the last time that reclaim asked; no lock
+ * @going: an episode is going on, @end is due
+ */
+struct gca_reclaim {
+	struct gca_anchor *anchor;
+	struct delayed_work end;
+	unsigned long last;
+	atomic_t going;
+};
+
+/**
  * struct gca_arena - an arena
  * @id: its name
  * @dead: set once, under @life_lock, before anything is taken apart
@@ -114,6 +140,7 @@ struct gca_sweep_mark {
  * @idle_chunks: backed and wholly free, as told by the core
  * @sweep_mark: where the last sweep began
  * @shrinkable: a scan may have met it: some chunk has been backed
+ * @reclaim: episodes of reclaim
  * @recount: gca_backing_recount() has something to do
  * @debugfs: directory
  */
@@ -134,6 +161,7 @@ struct gca_arena {
 	wait_queue_head_t transit;
 	atomic_long_t idle_chunks;
 	bool shrinkable;
+	struct gca_reclaim reclaim;
 	bool recount;
 	struct gca_sweep_mark sweep_mark;
 	struct dentry *debugfs;
@@ -153,6 +181,7 @@ void gca_backing_exit(void);
 int gca_backing_create(struct gca_arena *arena);
 void gca_backing_empty(struct gca_arena *arena);
 int gca_backing_back(void *host, u32 page, u32 npages);
+int gca_backing_ahead(void *host, u32 page, u32 npages);
 u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept);
 void gca_backing_recount(struct gca_arena *arena);
 u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept);
@@ -191,12 +220,20 @@ int gca_meta_mmap(struct gca_arena *arena, enum gca_region region, struct vm_are
 /* shrinker.c */
 int gca_shrinker_init(void);
 void gca_shrinker_exit(void);
-int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk);
+int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk, gfp_t gfp);
 void gca_shrinker_forget(struct gca_arena *arena, u32 chunk);
 void gca_shrinker_free(struct gca_idle *idle);
 void gca_shrinker_add(void *host, struct gca_chunk *chunk);
 void gca_shrinker_del(void *host, struct gca_chunk *chunk);
 void gca_shrinker_quiesce(struct gca_arena *arena);
+void gca_shrinker_follow(struct gca_arena *arena);
+void gca_shrinker_unanchor(struct gca_arena *arena);
+
+/* pressure.c */
+void gca_reclaim_create(struct gca_reclaim *reclaim);
+bool gca_reclaim_note(struct gca_arena *arena);
+void gca_reclaim_begin(struct gca_arena *arena);
+void gca_reclaim_stop(struct gca_arena *arena);
 
 /* worker.c */
 void gca_worker_create(struct gca_worker *worker);

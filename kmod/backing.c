@@ -15,6 +15,7 @@
  * What was freed is therefore counted in the mapping, never assumed.
  */
 #include <linux/err.h>
+#include <linux/memcontrol.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pagevec.h>
@@ -31,6 +32,16 @@
  * a limit is to show as -ENOMEM from refill.
  */
 #define GCA_GFP_HEAP	(GFP_HIGHUSER_MOVABLE | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
+/* Ahead of demand: no reclaim, no compaction, and no reserves of the system. */
+#define GCA_GFP_HEAP_AHEAD	((GFP_HIGHUSER_MOVABLE & ~__GFP_RECLAIM) | \
+				 __GFP_NORETRY | __GFP_NOWARN)
+
+/*
+ * What a cgroup must have left for a chunk to be backed ahead: the chunk, and as
+ * much again for whatever its tasks need next.
+ */
+#define GCA_AHEAD_ROOM		(2 * GCA_CHUNK_BASES)
 
 /*
  * Base pages in use between two that go, up to which both are unmapped at once.  A
@@ -147,6 +158,17 @@ static unsigned long gca_backing_resident(struct address_space *mapping, pgoff_t
 	}
 	rcu_read_unlock();
 	return min(count, last - first + 1);
+}
+
+/*
+ * Done with a folio just populated.  The owner writes through mappings, whose
+ * dirty bits khugepaged drops because shmem is dirty anyway.  Make it so, or
+ * reclaim takes the folio for clean and its contents go.
+ */
+static void gca_backing_populated(struct folio *folio)
+{
+	folio_mark_dirty(folio);
+	folio_put(folio);
 }
 
 /* The chunk's folio if it is a huge one, referenced, or NULL. */
@@ -355,7 +377,7 @@ int gca_backing_back(void *host, u32 page, u32 npages)
 
 	might_sleep();
 	if (npages == GCARENA_CHUNK_PAGES) {
-		err = gca_shrinker_prepare(arena, page / GCARENA_CHUNK_PAGES);
+		err = gca_shrinker_prepare(arena, page / GCARENA_CHUNK_PAGES, GCA_GFP_META);
 		if (err)
 			return err;
 	}
@@ -375,18 +397,83 @@ int gca_backing_back(void *host, u32 page, u32 npages)
 		if (!folio_test_pmd_mappable(folio))
 			huge = false;
 		index = folio_next_index(folio);
-		/* The owner writes through mappings, whose dirty bits
-		 * khugepaged drops because shmem is dirty anyway.  Make it so,
-		 * or reclaim takes the folio for clean and its contents go.
-		 */
-		folio_mark_dirty(folio);
-		folio_put(folio);
+		gca_backing_populated(folio);
 		cond_resched();
 	}
 	if (err)
 		gca_backing_undo(arena, page, npages);
 	else
 		err = huge ? 0 : 1;
+	trace_gcarena_back(arena->id, page, npages, err);
+	return err;
+}
+
+/*
+ * Whether the cgroup to be charged and those above it stay below their limits,
+ * memory.high as well: there its tasks would have to reclaim for the reserve.
+ */
+static bool gca_backing_room(void)
+{
+#ifdef CONFIG_MEMCG
+	struct mem_cgroup *memcg = current->active_memcg;
+
+	/* The root has no limits. */
+	for (; memcg && parent_mem_cgroup(memcg); memcg = parent_mem_cgroup(memcg)) {
+		unsigned long most = min(READ_ONCE(memcg->memory.max),
+					 READ_ONCE(memcg->memory.high));
+
+		if (page_counter_read(&memcg->memory) + GCA_AHEAD_ROOM > most)
+			return false;
+	}
+#endif
+	return true;
+}
+
+/* With the owner's last task its cgroup is gone, and root's would be charged. */
+static bool gca_backing_owned(const struct gca_arena *arena)
+{
+#ifdef CONFIG_MEMCG
+	return READ_ONCE(arena->mm->owner);
+#else
+	return true;
+#endif
+}
+
+/**
+ * gca_backing_ahead - populate a chunk that nobody waits for
+ * @host: the arena
+ * @page: its first arena page
+ * @npages: a chunk's
+ *
+ * By the thread, with the owner's memcg active, resolved before.  Without
+ * reclaim; and a folio that is not huge is dropped, since with one of those in
+ * it the chunk could not become huge any more.
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int gca_backing_ahead(void *host, u32 page, u32 npages)
+{
+	struct gca_arena *arena = host;
+	pgoff_t index = (pgoff_t)page * GCA_PAGE_BASES;
+	struct folio *folio;
+	int err;
+
+	might_sleep();
+	if (!gca_backing_owned(arena) || !gca_backing_room())
+		return -ENOMEM;
+	err = gca_shrinker_prepare(arena, page / GCARENA_CHUNK_PAGES, GCA_GFP_AHEAD);
+	if (err)
+		return err;
+	folio = shmem_read_folio_gfp(arena->heap->f_mapping, index, GCA_GFP_HEAP_AHEAD);
+	if (IS_ERR(folio)) {
+		err = -ENOMEM;
+	} else {
+		if (!folio_test_pmd_mappable(folio))
+			err = -ENOMEM;
+		gca_backing_populated(folio);
+	}
+	if (err)
+		gca_backing_undo(arena, page, npages);
 	trace_gcarena_back(arena->id, page, npages, err);
 	return err;
 }

@@ -75,8 +75,21 @@ static inline unsigned long mm_get_unmapped_area(struct mm_struct *mm, struct fi
 }
 #endif
 
+static inline int gca_shrinker_lists(struct shrinker *shrinker, struct list_lru *first,
+				     struct list_lru *second)
+{
+	int err = list_lru_init_memcg(first, shrinker);
+
+	if (err)
+		return err;
+	err = list_lru_init_memcg(second, shrinker);
+	if (err)
+		list_lru_destroy(first);
+	return err;
+}
+
 /*
- * A memcg-aware shrinker and its list know each other by a number that 6.1 gives
+ * A memcg-aware shrinker and its lists know each other by a number that 6.1 gives
  * out when the shrinker is registered, and 6.7 when it is allocated.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
@@ -89,20 +102,23 @@ static inline struct shrinker *gca_shrinker_alloc(unsigned int flags)
 	return shrinker;
 }
 
-static inline int gca_shrinker_register(struct shrinker *shrinker, struct list_lru *list)
+static inline int gca_shrinker_register(struct shrinker *shrinker, struct list_lru *first,
+					struct list_lru *second)
 {
-	int err = list_lru_init_memcg(list, shrinker);
+	int err = gca_shrinker_lists(shrinker, first, second);
 
 	if (err)
 		return err;
 	err = register_shrinker(shrinker, "gcarena");
 	if (err) {
-		list_lru_destroy(list);
+		list_lru_destroy(second);
+		list_lru_destroy(first);
 		return err;
 	}
 #ifdef CONFIG_MEMCG_KMEM
-	/* Nothing is on the list yet, so nobody has used the number. */
-	list->shrinker_id = shrinker->id;
+	/* Nothing is on the lists yet, so nobody has used the number. */
+	first->shrinker_id = shrinker->id;
+	second->shrinker_id = shrinker->id;
 #endif
 	return 0;
 }
@@ -118,9 +134,10 @@ static inline struct shrinker *gca_shrinker_alloc(unsigned int flags)
 	return shrinker_alloc(flags, "gcarena");
 }
 
-static inline int gca_shrinker_register(struct shrinker *shrinker, struct list_lru *list)
+static inline int gca_shrinker_register(struct shrinker *shrinker, struct list_lru *first,
+					struct list_lru *second)
 {
-	int err = list_lru_init_memcg(list, shrinker);
+	int err = gca_shrinker_lists(shrinker, first, second);
 
 	if (!err)
 		shrinker_register(shrinker);

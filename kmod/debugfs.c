@@ -39,7 +39,9 @@ static const struct {
 	GCA_COUNTER(worker_ns), GCA_COUNTER(worker_wakeups), GCA_COUNTER(cycles),
 	GCA_COUNTER(shrink_calls), GCA_COUNTER(shrink_bytes), GCA_COUNTER(scavenge_kept),
 	GCA_COUNTER(scavenge_inside), GCA_COUNTER(heap_holes), GCA_COUNTER(collapsed),
-	GCA_COUNTER(collapse_failed),
+	GCA_COUNTER(collapse_failed), GCA_COUNTER(reserve_backed),
+	GCA_COUNTER(reserve_taken), GCA_COUNTER(reserve_released), GCA_COUNTER(reserve_failed),
+	GCA_COUNTER(reserve_backoffs), GCA_COUNTER(pressure_events),
 };
 
 static void show_counters(struct seq_file *m, const struct gcarena_counters *counters)
@@ -177,10 +179,12 @@ static int scavenger_show(struct seq_file *m, void *unused)
 	struct task_struct *task = READ_ONCE(arena->worker.task);
 	struct gcarena_policy policy;
 	struct gcarena_stats stats = {};
+	struct gca_reserve_info reserve;
 	u64 backed, above = 0;
 
 	gca_core_stats(arena->core, &stats);
 	gca_core_get_policy(arena->core, &policy);
+	gca_core_reserve(arena->core, &reserve);
 	backed = stats.counters.heap_sys - stats.counters.heap_released;
 	if (policy.retain_bytes && backed > policy.retain_bytes)
 		above = min(backed - policy.retain_bytes,
@@ -193,6 +197,12 @@ static int scavenger_show(struct seq_file *m, void *unused)
 	seq_printf(m, "chunks_idle: %llu\n", stats.counters.chunks_idle);
 	seq_printf(m, "scavenged_bytes: %llu\n", stats.counters.scavenged_bytes);
 	seq_printf(m, "scavenge_broken: %llu\n", stats.counters.scavenge_broken);
+	seq_printf(m, "reserve_max: %u\n", policy.reserve_chunks);
+	seq_printf(m, "reserve_goal: %u\n", reserve.goal);
+	seq_printf(m, "reserve_chunks: %u\n", reserve.chunks);
+	seq_printf(m, "reserve_backoff_ns: %llu\n", reserve.backoff_ns);
+	seq_printf(m, "pressure: %u\n", reserve.pressure);
+	seq_printf(m, "pressure_causes: %u\n", reserve.causes);
 	seq_printf(m, "worker_pid: %d\n", task ? task_pid_nr(task) : 0);
 	seq_printf(m, "worker_work: %d\n", READ_ONCE(arena->worker.work));
 	seq_printf(m, "worker_ns: %llu\n", stats.counters.worker_ns);

@@ -42,12 +42,14 @@
  * @arena: NULL until set-up, then the same until release
  * @events: poll
  * @inode: holds the address space of the file's metadata mappings
+ * @seen: the event sequence as last read: what came after it poll reports
  */
 struct gca_file {
 	struct mutex setup_lock;	/* outermost; see arena.c */
 	struct gca_arena *arena;
 	wait_queue_head_t events;
 	struct inode *inode;
+	u64 seen;
 };
 
 /**
@@ -165,7 +167,8 @@ static int gca_ioctl_features(struct file *file, const struct gca_call *call, vo
 	if (args->flags || args->reserved)
 		return -EINVAL;
 	*args = (struct gcarena_features) {
-		.features = GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER,
+		.features = GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER |
+			    GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE,
 		.heap_size_max = GCARENA_HEAP_SIZE_MAX,
 		.classes_max = GCARENA_CLASSES_MAX,
 		.batch_max = GCARENA_BATCH_MAX,
@@ -470,8 +473,10 @@ static int gca_ioctl_residency(struct file *file, const struct gca_call *call, v
 
 static int gca_ioctl_stats(struct file *file, const struct gca_call *call, void *data)
 {
+	struct gca_file *gf = file->private_data;
 	struct gcarena_stats *args = data;
 	struct gca_arena *arena;
+	int err;
 
 	if (args->flags)
 		return -EINVAL;
@@ -480,7 +485,10 @@ static int gca_ioctl_stats(struct file *file, const struct gca_call *call, void 
 		return PTR_ERR(arena);
 	memset(args, 0, sizeof(*args));
 	gca_core_stats(arena->core, args);
-	return gca_copy_out(call, args, sizeof(*args));
+	err = gca_copy_out(call, args, sizeof(*args));
+	if (!err)
+		WRITE_ONCE(gf->seen, args->sequence);
+	return err;
 }
 
 struct gca_ioctl {
@@ -599,7 +607,9 @@ static unsigned long gca_get_unmapped_area(struct file *file, unsigned long addr
 static __poll_t gca_poll(struct file *file, poll_table *wait)
 {
 	struct gca_file *gf = file->private_data;
+	const struct gcarena_status *status;
 	struct gca_arena *arena;
+	__poll_t events = 0;
 
 	poll_wait(file, &gf->events, wait);
 	arena = gca_file_arena(file);
@@ -610,7 +620,13 @@ static __poll_t gca_poll(struct file *file, poll_table *wait)
 	/* Others may wait for the end, but not look inside. */
 	if (arena->mm != current->mm)
 		return 0;
-	return gca_core_sweeping(arena->core) ? 0 : EPOLLIN | EPOLLRDNORM;
+	if (!gca_core_sweeping(arena->core))
+		events |= EPOLLIN | EPOLLRDNORM;
+	/* What is in the page is the kernel's: nobody else can write it. */
+	status = gca_host_status(arena);
+	if (READ_ONCE(status->pressure_sequence) > READ_ONCE(gf->seen))
+		events |= EPOLLPRI;
+	return events;
 }
 
 static void gca_show_fdinfo(struct seq_file *m, struct file *file)

@@ -226,12 +226,12 @@ long gca_meta_back(void *host, u32 chunk)
 	u32 i;
 
 	might_sleep();
-	leaf = gca_meta_leaf(meta, chunk, GCA_GFP_META);
-	if (!leaf || !gca_meta_page(meta, &leaf->rows[at], GCA_GFP_META))
+	leaf = gca_meta_leaf(meta, chunk, gca_gfp_meta());
+	if (!leaf || !gca_meta_page(meta, &leaf->rows[at], gca_gfp_meta()))
 		return -ENOMEM;
 	for (i = at * GCA_CHUNK_BITS; i < (at + 1) * GCA_CHUNK_BITS; i++)
-		if (!gca_meta_page(meta, &leaf->bits[0][i], GCA_GFP_META) ||
-		    !gca_meta_page(meta, &leaf->bits[1][i], GCA_GFP_META))
+		if (!gca_meta_page(meta, &leaf->bits[0][i], gca_gfp_meta()) ||
+		    !gca_meta_page(meta, &leaf->bits[1][i], gca_gfp_meta()))
 			return -ENOMEM;
 	return atomic_long_xchg(&meta->unreported, 0);
 }

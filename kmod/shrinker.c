@@ -20,9 +20,15 @@
  * dead, which scans then leave alone, and waits for those that may not have
  * seen it; its entries go after that.
  *
+ * Each arena that ever backed a chunk has an anchor in a list of its own, in its
+ * owner's cgroup: there reclaim learns that somebody is to be told, also where
+ * nothing is idle.  Counting does that, as the one thing that all reclaim does.
+ *
  * Lock order: core lock, then the list's.  Documentation/locking.rst has all.
  */
+#include <linux/cgroup.h>
 #include <linux/list_lru.h>
+#include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
@@ -48,48 +54,173 @@
 /* Entries looked at for one whose arena is not busy. */
 #define GCA_SHRINK_WALK		32
 
+/*
+ * Anchors looked at in one pass over a cgroup; the list turns, so that others
+ * come next time.  And of those, arenas told: the others' turn comes as well.
+ */
+#define GCA_ANCHOR_WALK		64
+#define GCA_ANCHOR_TELL		8
+
+/**
+ * struct gca_anchor - what reclaim finds of an arena that has nothing to give
+ * @link: in gca_anchor_lru, from the first backed chunk to the arena's death
+ * @arena: whose
+ * @group: id of the cgroup that it is charged to, and so found in
+ */
+struct gca_anchor {
+	struct list_head link;
+	struct gca_arena *arena;
+	u64 group;
+};
+
+/**
+ * struct gca_told - arenas whose owners are to be told
+ * @nr: entries of @arenas
+ * @arenas: alive, until the read section ends
+ */
+struct gca_told {
+	unsigned int nr;
+	struct gca_arena *arenas[GCA_ANCHOR_TELL];
+};
+
 /**
  * struct gca_idle - a backed chunk's entry for the shrinker
  * @link: in gca_idle_lru while the chunk is idle; changed under the arena's
  *	core lock, or by who has the chunk in transit
  * @arena: whose chunk
  * @chunk: its index
+ * @reserved: it is of the reserve; like @link
  */
 struct gca_idle {
 	struct list_head link;
 	struct gca_arena *arena;
 	u32 chunk;
+	bool reserved;
 };
 
 static struct kmem_cache *gca_idle_cache;
 static struct list_lru gca_idle_lru;
+static struct kmem_cache *gca_anchor_cache;
+static struct list_lru gca_anchor_lru;
 static struct shrinker *gca_shrinker;
+/* Chunks of the reserve on the lists: with none they need not be looked for. */
+static atomic_long_t gca_reserved;
 DEFINE_STATIC_SRCU(gca_scans);
+
+/* The id of the caller's cgroup, or of the one it works for. */
+static u64 gca_shrinker_group(void)
+{
+	u64 id = 0;
+#ifdef CONFIG_MEMCG
+	struct mem_cgroup *memcg;
+
+	rcu_read_lock();
+	memcg = current->active_memcg;
+	if (!memcg)
+		memcg = mem_cgroup_from_task(current);
+	if (memcg)
+		id = cgroup_id(memcg->css.cgroup);
+	rcu_read_unlock();
+#endif
+	return id;
+}
+
+static struct gca_anchor *gca_anchor_create(struct gca_arena *arena, gfp_t gfp)
+{
+	struct gca_anchor *anchor = kmem_cache_alloc_lru(gca_anchor_cache, &gca_anchor_lru, gfp);
+
+	if (anchor) {
+		anchor->arena = arena;
+		anchor->group = gca_shrinker_group();
+	}
+	return anchor;
+}
+
+/* Without memory the arena has none, until the next chunk is backed. */
+static void gca_shrinker_anchor(struct gca_arena *arena, gfp_t gfp)
+{
+	struct gca_anchor *anchor;
+
+	if (READ_ONCE(arena->reclaim.anchor))
+		return;
+	anchor = gca_anchor_create(arena, gfp);
+	if (!anchor)
+		return;
+	if (cmpxchg(&arena->reclaim.anchor, NULL, anchor))
+		kmem_cache_free(gca_anchor_cache, anchor);
+	else
+		list_lru_add_obj(&gca_anchor_lru, &anchor->link);
+}
+
+static void gca_anchor_free(struct gca_anchor *anchor)
+{
+	list_lru_del_obj(&gca_anchor_lru, &anchor->link);
+	kmem_cache_free(gca_anchor_cache, anchor);
+}
+
+/**
+ * gca_shrinker_follow - the owner may have moved to another cgroup
+ * @arena: the caller's; gca_worker.start_lock held
+ */
+void gca_shrinker_follow(struct gca_arena *arena)
+{
+	struct gca_anchor *old = READ_ONCE(arena->reclaim.anchor);
+	struct gca_anchor *anchor;
+
+	if (!old || old->group == gca_shrinker_group())
+		return;
+	anchor = gca_anchor_create(arena, GCA_GFP_META);
+	if (!anchor)
+		return;
+	WRITE_ONCE(arena->reclaim.anchor, anchor);
+	list_lru_add_obj(&gca_anchor_lru, &anchor->link);
+	gca_anchor_free(old);
+}
+
+/**
+ * gca_shrinker_unanchor - reclaim need not find the arena any more
+ * @arena: dying, and no scan looks at it
+ */
+void gca_shrinker_unanchor(struct gca_arena *arena)
+{
+	if (arena->reclaim.anchor)
+		gca_anchor_free(arena->reclaim.anchor);
+	arena->reclaim.anchor = NULL;
+}
 
 /**
  * gca_shrinker_prepare - make the entry of a chunk about to be backed
  * @arena: the caller's
  * @chunk: index, of a chunk that has no backing
+ * @gfp: how hard to try
  *
- * Charged to the caller, as the chunk's memory is going to be.
+ * Charged to the caller, or to the active memcg, as the chunk's memory is going
+ * to be.
  *
  * Return: 0 or -ENOMEM.
  */
-int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk)
+int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk, gfp_t gfp)
 {
 	struct gca_idle **slot = gca_meta_idle(&arena->meta, chunk);
 	struct gca_idle *idle;
 
 	if (WARN_ON_ONCE(*slot))
 		return 0;
-	idle = kmem_cache_alloc_lru(gca_idle_cache, &gca_idle_lru, GCA_GFP_META);
+	idle = kmem_cache_alloc_lru(gca_idle_cache, &gca_idle_lru, gfp);
 	if (!idle)
 		return -ENOMEM;
 	idle->arena = arena;
 	idle->chunk = chunk;
 	*slot = idle;
 	WRITE_ONCE(arena->shrinkable, true);
+	gca_shrinker_anchor(arena, gfp);
 	return 0;
+}
+
+static void gca_shrinker_unlist(struct gca_idle *idle)
+{
+	if (list_lru_del_obj(&gca_idle_lru, &idle->link) && idle->reserved)
+		atomic_long_dec(&gca_reserved);
 }
 
 /**
@@ -100,7 +231,7 @@ void gca_shrinker_free(struct gca_idle *idle)
 {
 	if (!idle)
 		return;
-	list_lru_del_obj(&gca_idle_lru, &idle->link);
+	gca_shrinker_unlist(idle);
 	kmem_cache_free(gca_idle_cache, idle);
 }
 
@@ -129,8 +260,12 @@ void gca_shrinker_add(void *host, struct gca_chunk *chunk)
 	struct gca_idle *idle = *gca_meta_idle(&arena->meta, gca_core_chunk_index(chunk));
 
 	atomic_long_inc(&arena->idle_chunks);
-	if (!WARN_ON_ONCE(!idle))
-		list_lru_add_obj(&gca_idle_lru, &idle->link);
+	if (WARN_ON_ONCE(!idle))
+		return;
+	idle->reserved = gca_core_chunk_reserved(chunk);
+	if (idle->reserved)
+		atomic_long_inc(&gca_reserved);
+	list_lru_add_obj(&gca_idle_lru, &idle->link);
 }
 
 /**
@@ -145,7 +280,7 @@ void gca_shrinker_del(void *host, struct gca_chunk *chunk)
 
 	WARN_ON_ONCE(atomic_long_dec_return(&arena->idle_chunks) < 0);
 	if (!WARN_ON_ONCE(!idle))
-		list_lru_del_obj(&gca_idle_lru, &idle->link);
+		gca_shrinker_unlist(idle);
 }
 
 /**
@@ -163,10 +298,12 @@ void gca_shrinker_quiesce(struct gca_arena *arena)
 
 /**
  * struct gca_walk - a walk over the list, for one entry
+ * @reserved: one of the reserve
  * @found: that entry, taken off the list, or NULL
  * @left: entries to look at; list_lru stops at 0
  */
 struct gca_walk {
+	bool reserved;
 	struct gca_idle *found;
 	unsigned long left;
 };
@@ -179,6 +316,8 @@ static enum lru_status gca_shrinker_isolate(struct list_head *item, struct list_
 	struct gca_arena *arena = idle->arena;
 	struct gca_walk *walk = arg;
 
+	if (walk->reserved && !idle->reserved)
+		return LRU_SKIP;
 	/* Pairs with gca_shrinker_quiesce(): seen, or waited for. */
 	if (READ_ONCE(arena->dead))
 		return LRU_SKIP;
@@ -186,9 +325,31 @@ static enum lru_status gca_shrinker_isolate(struct list_head *item, struct list_
 		return LRU_ROTATE;
 	list_lru_isolate(list, item);
 	atomic_long_dec(&arena->idle_chunks);
+	if (idle->reserved)
+		atomic_long_dec(&gca_reserved);
 	walk->found = idle;
 	walk->left = 0;
 	return LRU_REMOVED;
+}
+
+/* A chunk taken out of reach, of the reserve if the walk meets one; or NULL. */
+static struct gca_idle *gca_shrinker_take(struct shrink_control *sc)
+{
+	struct gca_walk walk = {
+		.reserved = atomic_long_read(&gca_reserved),
+		.left = GCA_SHRINK_WALK,
+	};
+
+	if (walk.reserved)
+		list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &walk,
+				  &walk.left);
+	if (walk.found)
+		return walk.found;
+	walk.reserved = false;
+	walk.left = GCA_SHRINK_WALK;
+	list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &walk,
+			  &walk.left);
+	return walk.found;
 }
 
 /* Release a chunk in transit: base pages that came free. */
@@ -207,17 +368,51 @@ static unsigned long gca_shrinker_release(struct gca_idle *idle)
 	return bytes >> PAGE_SHIFT;
 }
 
+/* The list's lock is held, which keeps the anchor and so its arena. */
+static enum lru_status gca_anchor_ask(struct list_head *item, struct list_lru_one *list,
+				      spinlock_t *lock, void *arg)
+{
+	struct gca_arena *arena = container_of(item, struct gca_anchor, link)->arena;
+	struct gca_told *told = arg;
+
+	/* As for gca_shrinker_isolate(). */
+	if (!READ_ONCE(arena->dead) && gca_reclaim_note(arena) && told->nr < GCA_ANCHOR_TELL)
+		told->arenas[told->nr++] = arena;
+	return LRU_ROTATE;
+}
+
+/* Somebody reclaims: tell who can be told. */
+static void gca_shrinker_tell(struct shrink_control *sc)
+{
+	unsigned long walk = GCA_ANCHOR_WALK;
+	struct gca_told told = {};
+	unsigned int i;
+	int reader;
+
+	reader = srcu_read_lock(&gca_scans);
+	list_lru_walk_one(&gca_anchor_lru, sc->nid, sc->memcg, gca_anchor_ask, &told, &walk);
+	for (i = 0; i < told.nr; i++)
+		gca_reclaim_begin(told.arenas[i]);
+	srcu_read_unlock(&gca_scans, reader);
+}
+
 static unsigned long gca_shrinker_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	unsigned long idle = list_lru_shrink_count(&gca_idle_lru, sc);
+	unsigned long anchors = list_lru_shrink_count(&gca_anchor_lru, sc);
 
-	return idle ? idle * GCA_CHUNK_BASES : SHRINK_EMPTY;
+	if (anchors)
+		gca_shrinker_tell(sc);
+	if (idle)
+		return idle * GCA_CHUNK_BASES;
+	/* Empty means not to ask again before something is added. */
+	return anchors ? 0 : SHRINK_EMPTY;
 }
 
 static unsigned long gca_shrinker_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	struct gca_walk walk = { .left = GCA_SHRINK_WALK };
 	unsigned long freed = SHRINK_STOP;
+	struct gca_idle *idle;
 	int reader;
 
 	/* Folio locks may be held nonetheless; see gca_backing_reclaim(). */
@@ -225,10 +420,9 @@ static unsigned long gca_shrinker_scan(struct shrinker *shrinker, struct shrink_
 		return SHRINK_STOP;
 
 	reader = srcu_read_lock(&gca_scans);
-	list_lru_walk_one(&gca_idle_lru, sc->nid, sc->memcg, gca_shrinker_isolate, &walk,
-			  &walk.left);
-	if (walk.found) {
-		freed = gca_shrinker_release(walk.found);
+	idle = gca_shrinker_take(sc);
+	if (idle) {
+		freed = gca_shrinker_release(idle);
 		sc->nr_scanned = GCA_CHUNK_BASES;
 	}
 	srcu_read_unlock(&gca_scans, reader);
@@ -260,6 +454,13 @@ static void __init gca_shrinker_prime(void)
 	fs_reclaim_release(GFP_KERNEL);
 }
 
+static void gca_anchor_ctor(void *mem)
+{
+	struct gca_anchor *anchor = mem;
+
+	INIT_LIST_HEAD(&anchor->link);
+}
+
 static void gca_idle_ctor(void *mem)
 {
 	struct gca_idle *idle = mem;
@@ -281,21 +482,27 @@ int __init gca_shrinker_init(void)
 					   SLAB_ACCOUNT, gca_idle_ctor);
 	if (!gca_idle_cache)
 		return err;
+	gca_anchor_cache = kmem_cache_create("gcarena_anchor", sizeof(struct gca_anchor), 0,
+					     SLAB_ACCOUNT, gca_anchor_ctor);
+	if (!gca_anchor_cache)
+		goto out_idle;
 	gca_shrinker = gca_shrinker_alloc(SHRINKER_MEMCG_AWARE | SHRINKER_NUMA_AWARE);
 	if (!gca_shrinker)
-		goto out_cache;
+		goto out_anchor;
 	gca_shrinker->count_objects = gca_shrinker_count;
 	gca_shrinker->scan_objects = gca_shrinker_scan;
 	gca_shrinker->batch = GCA_SHRINK_BATCH;
 	gca_shrinker->seeks = GCA_SHRINK_SEEKS;
-	err = gca_shrinker_register(gca_shrinker, &gca_idle_lru);
+	err = gca_shrinker_register(gca_shrinker, &gca_idle_lru, &gca_anchor_lru);
 	if (err)
 		goto out_shrinker;
 	return 0;
 
 out_shrinker:
 	gca_shrinker_unregister(gca_shrinker);
-out_cache:
+out_anchor:
+	kmem_cache_destroy(gca_anchor_cache);
+out_idle:
 	kmem_cache_destroy(gca_idle_cache);
 	return err;
 }
@@ -307,6 +514,8 @@ void gca_shrinker_exit(void)
 {
 	/* Waits for scans; there is nothing left for them to find. */
 	gca_shrinker_unregister(gca_shrinker);
+	list_lru_destroy(&gca_anchor_lru);
 	list_lru_destroy(&gca_idle_lru);
+	kmem_cache_destroy(gca_anchor_cache);
 	kmem_cache_destroy(gca_idle_cache);
 }

@@ -168,6 +168,31 @@ TRACE_EVENT(gcarena_sweep_end,
 		  __entry->generation, __entry->swept, __entry->freed, __entry->ns)
 );
 
+TRACE_EVENT(gcarena_pressure,
+	TP_PROTO(u32 arena, const struct gcarena_status *status),
+
+	TP_ARGS(arena, status),
+
+	TP_STRUCT__entry(
+		__field(u64, sequence)
+		__field(u64, inuse)
+		__field(u32, arena)
+		__field(u32, level)
+		__field(u32, causes)
+	),
+
+	TP_fast_assign(
+		__entry->sequence = status->pressure_sequence;
+		__entry->inuse = status->counters.heap_inuse;
+		__entry->arena = arena;
+		__entry->level = status->pressure;
+		__entry->causes = status->pressure_causes;
+	),
+
+	TP_printk("arena=%u level=%u causes=%u sequence=%llu inuse=%llu", __entry->arena,
+		  __entry->level, __entry->causes, __entry->sequence, __entry->inuse)
+);
+
 TRACE_EVENT(gcarena_cycle,
 	TP_PROTO(u32 arena, u32 generation, const struct gcarena_counters *counters),
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * The arena's kernel thread, gcarena/<id>: sweeps after each cycle, scavenges
- * at leisure.
+ * The arena's kernel thread, gcarena/<id>: sweeps after each cycle, backs chunks
+ * of the reserve, scavenges at leisure.
  *
  * Started when the core first has work for it, by the owner on its way out of
  * a call, so that its start can put it into the owner's cgroups.  It follows
@@ -10,8 +10,9 @@
  * mmput() may come with that mutex held, or from anywhere, and waits for the
  * thread to stop.
  *
- * Sweeping is not throttled, somebody waits for its end.  Scavenging gets a
- * fixed share of a CPU.
+ * Sweeping is not throttled, somebody waits for its end; nor is the reserve,
+ * which does what refills would have to.  Scavenging gets a fixed share of a CPU.
+ * With nothing to do the thread sleeps without a timer.
  */
 #include <linux/cgroup.h>
 #include <linux/freezer.h>
@@ -38,6 +39,7 @@ void gca_worker_create(struct gca_worker *worker)
 {
 	mutex_init(&worker->start_lock);
 	init_waitqueue_head(&worker->wait);
+	worker->next_attach = jiffies + GCA_ATTACH_INTERVAL;
 }
 
 /**
@@ -138,15 +140,28 @@ static void gca_worker_run(struct gca_arena *arena)
 	}
 }
 
+/* Until there is work, or may be. */
+static void gca_worker_sleep(struct gca_arena *arena)
+{
+	struct gca_worker *worker = &arena->worker;
+	u64 ns = gca_core_work_in(arena->core);
+
+	if (ns == U64_MAX)
+		wait_event_freezable(worker->wait,
+				     kthread_should_stop() || READ_ONCE(worker->work));
+	else
+		wait_event_freezable_timeout(worker->wait,
+					     kthread_should_stop() || READ_ONCE(worker->work),
+					     nsecs_to_jiffies(ns) + 1);
+}
+
 static int gca_worker_main(void *data)
 {
 	struct gca_arena *arena = data;
-	struct gca_worker *worker = &arena->worker;
 
 	set_freezable();
 	while (!kthread_should_stop()) {
-		wait_event_freezable(worker->wait,
-				     kthread_should_stop() || READ_ONCE(worker->work));
+		gca_worker_sleep(arena);
 		gca_worker_run(arena);
 		gca_worker_count(arena);
 	}
@@ -161,9 +176,19 @@ static void gca_worker_attach(struct gca_worker *worker)
 	rcu_read_lock();
 	same = task_css_set(current) == task_css_set(worker->task);
 	rcu_read_unlock();
-	WRITE_ONCE(worker->next_attach, jiffies + GCA_ATTACH_INTERVAL);
 	if (!same)
 		cgroup_attach_task_all(current, worker->task);
+}
+
+/* What stands in for the owner elsewhere goes where the owner is. */
+static void gca_worker_follow(struct gca_arena *arena)
+{
+	struct gca_worker *worker = &arena->worker;
+
+	WRITE_ONCE(worker->next_attach, jiffies + GCA_ATTACH_INTERVAL);
+	gca_shrinker_follow(arena);
+	if (worker->task)
+		gca_worker_attach(worker);
 }
 
 static void gca_worker_start(struct gca_arena *arena)
@@ -176,7 +201,7 @@ static void gca_worker_start(struct gca_arena *arena)
 	if (IS_ERR(task))
 		return;
 	WRITE_ONCE(worker->task, task);
-	gca_worker_attach(worker);
+	gca_worker_follow(arena);
 	wake_up_process(task);
 }
 
@@ -188,19 +213,17 @@ void gca_worker_tend(struct gca_arena *arena)
 {
 	struct gca_worker *worker = &arena->worker;
 
-	if (READ_ONCE(worker->task)) {
-		if (likely(time_before(jiffies, READ_ONCE(worker->next_attach))))
-			return;
-	} else if (likely(!READ_ONCE(worker->work))) {
+	bool wanted = !READ_ONCE(worker->task) && READ_ONCE(worker->work);
+
+	if (likely(!wanted && time_before(jiffies, READ_ONCE(worker->next_attach))))
 		return;
-	}
 	/* Whoever holds it does what there is to do. */
 	if (!mutex_trylock(&worker->start_lock))
 		return;
-	if (!worker->task)
+	if (!worker->task && READ_ONCE(worker->work))
 		gca_worker_start(arena);
 	else if (!time_before(jiffies, worker->next_attach))
-		gca_worker_attach(worker);
+		gca_worker_follow(arena);
 	mutex_unlock(&worker->start_lock);
 }
 

@@ -34,6 +34,10 @@
  * many classes and threads must not be mostly stock.
  */
 #define BATCH_BYTES	(64 * KIB)
+/* Bytes of spans that threads in blocking regions keep at most, all together: what
+ * ten thousand of them would hold must be there for those that run.
+ */
+#define BLOCKED_HELD_MAX (4 * MIB)
 /* Bytes of a run that are zeroed at once: a part of the nearest cache. */
 #define ZERO_PIECE	(2 * KIB)
 /* Times that the failure handler may ask for one more try: a handler that always
@@ -128,6 +132,7 @@ static void spend(struct gca_mutator *mutator, const struct gcarena_span *span)
 {
 	if (mutator->nr_spent == ARRAY_SIZE(mutator->spent))
 		alloc_return_spent(mutator);
+	mutator->held_bytes -= (uint64_t)span->npages << GCARENA_PAGE_SHIFT;
 	mutator->spent[mutator->nr_spent] = *span;
 	mutator->spent[mutator->nr_spent++].flags = 0;
 }
@@ -195,6 +200,22 @@ void alloc_flush(struct gca_mutator *mutator)
 	mutator->tiny = 0;
 	mutator->tiny_end = 0;
 	alloc_return_spent(mutator);
+}
+
+/**
+ * alloc_before_block - leave what others need
+ * @mutator: the calling thread's, about to enter a blocking region
+ *
+ * Each mutator may keep its share of BLOCKED_HELD_MAX; with few of them that is more
+ * than any has, and costs a comparison.
+ */
+void alloc_before_block(struct gca_mutator *mutator)
+{
+	uint32_t mutators = __atomic_load_n(&mutator->heap->nr_mutators, __ATOMIC_RELAXED);
+
+	if (likely(mutator->held_bytes * mutators <= BLOCKED_HELD_MAX))
+		return;
+	alloc_flush(mutator);
 }
 
 /**
@@ -413,8 +434,11 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 		.npages = npages,
 		.span_class = (uint16_t)class,
 	};
+	enum account_state before = account_switch(&mutator->account, ACCOUNT_REFILL);
 	int error = mutator->heap->ops->refill(mutator->heap, &args);
 	uint32_t i;
+
+	account_switch(&mutator->account, before);
 
 	if (!error || error == -ENOMEM) {
 		gca_assert(args.nr_spent == mutator->nr_spent);
@@ -422,8 +446,10 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 	}
 	*nr = error ? 0 : args.nr_ready;
 	gca_assert(error || *nr);
-	for (i = 0; i < *nr; i++)
+	for (i = 0; i < *nr; i++) {
 		note_span(mutator->heap, &ready[i]);
+		mutator->held_bytes += (uint64_t)ready[i].npages << GCARENA_PAGE_SHIFT;
+	}
 	if (!error && unlikely(ready[*nr - 1].generation != mutator->generation))
 		refill_flipped(mutator, ready, nr);
 	return error;
@@ -741,8 +767,13 @@ int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_sp
 	pace_poll(mutator, bytes);
 	error = refill(mutator, CLASS_MANUAL, npages, span, &nr);
 	if (error == -ENOMEM)
-		return refill_hard(mutator, CLASS_MANUAL, npages, span, &nr, bytes);
-	return error ? fail(mutator->heap, error, bytes) : 0;
+		error = refill_hard(mutator, CLASS_MANUAL, npages, span, &nr, bytes);
+	else if (error)
+		error = fail(mutator->heap, error, bytes);
+	/* It is the program's. */
+	if (!error)
+		mutator->held_bytes -= bytes;
+	return error;
 }
 
 /**

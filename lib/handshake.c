@@ -130,28 +130,32 @@ void handshake_answer(struct gca_mutator *mutator)
 {
 	enum handshake what = __atomic_load_n(&mutator->request, __ATOMIC_ACQUIRE);
 	struct gca_heap *heap = mutator->heap;
-	uint64_t begin = now_ns();
+	enum account_state before;
+	struct stopwatch watch;
 
+	before = account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
+	stopwatch_start(&watch);
 	if (what == HANDSHAKE_SCAN || what == HANDSHAKE_ONE_FOR_TWO)
 		stack_publish(mutator);
 	mutator->quiet_since = UINT64_MAX;
 	answer(mutator, what);
-	stop_note(heap, now_ns() - begin);
+	stop_note(heap, stopwatch_stop(&watch, &heap->stop_unscheduled_ns));
 	stop_acknowledge(heap);
+	account_switch(&mutator->account, before);
 }
 
 /* True when @mutator has answered, or it was answered for it. */
 static bool answered(struct gca_mutator *mutator, enum handshake what)
 {
 	uint32_t expected = MUTATOR_BLOCKED;
-	uint64_t begin;
+	struct stopwatch watch;
 
 	if (!__atomic_load_n(&mutator->request, __ATOMIC_SEQ_CST))
 		return true;
 	if (!__atomic_compare_exchange_n(&mutator->state, &expected, MUTATOR_CLAIMED, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return false;
-	begin = now_ns();
+	stopwatch_start(&watch);
 	/* It may have answered and become blocked since. */
 	if (__atomic_load_n(&mutator->request, __ATOMIC_SEQ_CST)) {
 		if (what == HANDSHAKE_BLACK)
@@ -159,7 +163,7 @@ static bool answered(struct gca_mutator *mutator, enum handshake what)
 		answer(mutator, what);
 	}
 	mutator_unclaim(mutator);
-	stop_note(mutator->heap, now_ns() - begin);
+	stop_note(mutator->heap, stopwatch_stop(&watch, &mutator->heap->stop_unscheduled_ns));
 	return true;
 }
 

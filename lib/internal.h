@@ -214,6 +214,53 @@ struct holding {
 	struct gcarena_span stock[STOCK_MAX]; /* ready, not begun */
 };
 
+/* What a mutator's time is spent on: account.c. */
+enum account_state {
+	ACCOUNT_RUNNING,
+	ACCOUNT_BLOCKED,
+	ACCOUNT_LOST,		/* from here on it is lost to the collector */
+	ACCOUNT_ASSIST = ACCOUNT_LOST,
+	ACCOUNT_STALL,
+	ACCOUNT_GATE,
+	ACCOUNT_HANDSHAKE,
+	ACCOUNT_REFILL,
+	ACCOUNT_STATES,
+};
+
+#define MMU_WINDOWS	3
+#define MMU_PARTS	16
+
+struct mmu_window {		/* own thread; worst is read by others */
+	uint64_t lost[MMU_PARTS + 1]; /* ns, by sixteenth of a window */
+	uint64_t sum;
+	uint64_t newest;	/* sixteenth, from the clock's beginning */
+	uint64_t worst;		/* ns lost in any window */
+};
+
+struct account {		/* own thread writes, others read by sequence */
+	uint64_t ns[ACCOUNT_STATES];
+	uint64_t since;
+	uint32_t state;
+	uint32_t sequence;
+	int tid;
+	uint64_t delayed;	/* ns that the thread had waited for a CPU before */
+	struct mmu_window windows[MMU_WINDOWS];
+};
+
+void account_begin(struct account *account);
+enum account_state account_switch(struct account *account, enum account_state to);
+void account_gone(struct gca_heap *heap, const struct account *account);
+
+struct stopwatch {
+	uint64_t wall;
+	uint64_t cpu;
+	long switches;
+};
+
+void stopwatch_start(struct stopwatch *watch);
+uint64_t stopwatch_stop(const struct stopwatch *watch, uint64_t *unscheduled);
+uint64_t unscheduled_ns(void);
+
 struct gca_mutator {
 	struct gca_mutator_abi abi; /* first: what the inlines touch */
 
@@ -256,6 +303,7 @@ struct gca_mutator {
 				 */
 	/* To be marked: words, not yet looked at, [shades, abi.shades). */
 	uintptr_t shades[SHADES_MAX];
+	uint64_t held_bytes;	/* of spans that it has, spent ones not */
 	uintptr_t tiny;		/* where the next tiny object may go */
 	uintptr_t tiny_end;
 	uint64_t uncounted;	/* bytes of closed runs that the heap does not know yet */
@@ -264,6 +312,9 @@ struct gca_mutator {
 	/* Counted when a run ends; own thread or stopper writes, anyone reads. */
 	uint64_t total_alloc;
 	uint64_t mallocs;
+
+	struct account account;
+	enum account_state outside; /* what it did before it was blocked */
 
 	struct holding holdings[SPAN_CLASSES_MAX];
 	struct gca_cache caches[SPAN_CLASSES_MAX]; /* the real ones */
@@ -358,6 +409,8 @@ void alloc_count(struct gca_mutator *mutator);
  * safepoint.
  */
 int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_span *span);
+/* Owner, about to block: gives spans back if there are many that might. */
+void alloc_before_block(struct gca_mutator *mutator);
 /* Returns @mutator's spent spans. */
 void alloc_return_spent(struct gca_mutator *mutator);
 
@@ -650,6 +703,8 @@ struct gca_heap {
 	uint64_t meta_bytes;	/* of the library's own, mapped and in use */
 	uint64_t gone_total_alloc; /* of mutators that detached */
 	uint64_t gone_mallocs;
+	struct gca_account gone; /* of the same; world held */
+	uint64_t stop_unscheduled_ns; /* waits for a CPU that are not counted as stops */
 
 	struct work work;	/* work.c */
 

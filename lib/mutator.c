@@ -78,10 +78,11 @@ static void detach(struct gca_mutator *mutator)
 	*mutator->link = mutator->next;
 	if (mutator->next)
 		mutator->next->link = mutator->link;
-	heap->nr_mutators--;
+	__atomic_store_n(&heap->nr_mutators, heap->nr_mutators - 1, __ATOMIC_RELAXED);
 	heap->meta_bytes -= mutator_bytes(mutator->flags);
 	heap->gone_total_alloc += mutator->total_alloc;
 	heap->gone_mallocs += mutator->mallocs;
+	account_gone(heap, &mutator->account);
 	world_unlock(heap);
 	forget_mine(mutator);
 	mutator_free(mutator);
@@ -184,6 +185,7 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
 	error = mutator_new(heap, flags, &mutator);
 	if (error)
 		return error;
+	account_begin(&mutator->account);
 
 	world_lock(heap, NULL);
 	mutator->abi.alloc_bits = alloc_bitmap(heap);
@@ -199,7 +201,7 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
 		mutator->next->link = &mutator->next;
 	mutator->link = &heap->mutators;
 	heap->mutators = mutator;
-	heap->nr_mutators++;
+	__atomic_store_n(&heap->nr_mutators, heap->nr_mutators + 1, __ATOMIC_RELAXED);
 	heap->meta_bytes += mutator_bytes(flags);
 	world_unlock(heap);
 

@@ -173,11 +173,18 @@ static bool goal_reached(const struct gca_heap *heap, uint64_t target, size_t by
 static uint64_t assist(struct gca_mutator *mutator, uint64_t bytes)
 {
 	struct gca_heap *heap = mutator->heap;
-	uint64_t begin = now_ns(), scanned = work_assist(heap, bytes), ns;
+	enum account_state before;
+	uint64_t begin, scanned, ns;
 
+	if (!__atomic_load_n(&heap->work.pool.nr, __ATOMIC_RELAXED))
+		return 0;
+	before = account_switch(&mutator->account, ACCOUNT_ASSIST);
+	begin = mutator->account.since;
+	scanned = work_assist(heap, bytes);
+	account_switch(&mutator->account, before);
+	ns = mutator->account.since - begin;
 	if (!scanned)
 		return 0;
-	ns = now_ns() - begin;
 	__atomic_add_fetch(&heap->assist_ns, ns, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->assist_bytes, scanned, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->assists, 1, __ATOMIC_RELAXED);
@@ -234,10 +241,12 @@ void pace_assist_slow(struct gca_mutator *mutator)
 static bool stall(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 {
 	struct gca_heap *heap = mutator->heap;
-	uint64_t begin = now_ns();
+	enum account_state before = account_switch(&mutator->account, ACCOUNT_STALL);
+	uint64_t begin = mutator->account.since;
 	bool over = concurrent_wait(mutator, cycle, ns);
 
-	__atomic_add_fetch(&heap->stall_ns, now_ns() - begin, __ATOMIC_RELAXED);
+	account_switch(&mutator->account, before);
+	__atomic_add_fetch(&heap->stall_ns, mutator->account.since - begin, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->stalls, 1, __ATOMIC_RELAXED);
 	return over;
 }
@@ -313,14 +322,14 @@ static bool period_over(const struct gca_heap *heap)
 	       now_ns() - get(&heap->gc_ended_ns) >= period;
 }
 
-/* Once for each episode. */
+/* Once for each episode of reclaim; towards the limit the goal is pace enough. */
 static bool pressure_new(struct gca_heap *heap)
 {
 	const struct gcarena_status *status = heap->status;
 	uint64_t sequence = get(&status->pressure_sequence), seen = get(&heap->pressure_seen);
 
 	if (likely(sequence == seen) ||
-	    __atomic_load_n(&status->pressure, __ATOMIC_RELAXED) == GCARENA_PRESSURE_NONE)
+	    !(get(&status->pressure_causes) & GCARENA_PRESSURE_RECLAIM))
 		return false;
 	return __atomic_compare_exchange_n(&heap->pressure_seen, &seen, sequence, false,
 					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);

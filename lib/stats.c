@@ -174,6 +174,7 @@ int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 	stats.assist_ns = get(&heap->assist_ns);
 	stats.stalls = get(&heap->stalls);
 	stats.stall_ns = get(&heap->stall_ns);
+	stats.stop_unscheduled_ns = get(&heap->stop_unscheduled_ns);
 	stats.sweep_assisted = get(&heap->sweep_assisted);
 	pthread_mutex_lock(&heap->stats_lock);
 	stats.pause_total_ns = heap->pauses.total_ns;

@@ -80,6 +80,10 @@ void blocked_enter(struct gca_mutator *mutator)
 	if (!mutator || change_depth(mutator, 1) > 1)
 		return;
 	heap = mutator->heap;
+	/* Inside another state the wait is that state's. */
+	mutator->outside = mutator->account.state;
+	if (mutator->outside == ACCOUNT_RUNNING)
+		account_switch(&mutator->account, ACCOUNT_BLOCKED);
 	stack_publish(mutator);
 	__atomic_store_n(&mutator->state, MUTATOR_BLOCKED, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&heap->stop, __ATOMIC_SEQ_CST) ||
@@ -111,8 +115,8 @@ static bool try_run(struct gca_mutator *mutator)
  */
 void blocked_leave(struct gca_mutator *mutator)
 {
+	uint64_t begin = 0, delay = 0, waited;
 	struct gca_heap *heap;
-	uint64_t begin = 0;
 
 	if (!mutator)
 		return;
@@ -123,14 +127,25 @@ void blocked_leave(struct gca_mutator *mutator)
 	for (;;) {
 		if (!__atomic_load_n(&heap->stop, __ATOMIC_ACQUIRE) && try_run(mutator))
 			break;
-		if (!begin)
+		if (!begin) {
 			begin = now_ns();
+			delay = unscheduled_ns();
+			if (mutator->outside == ACCOUNT_RUNNING)
+				account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
+		}
 		if (__atomic_load_n(&heap->stop, __ATOMIC_ACQUIRE))
 			futex_wait(&heap->stop, 1);
 	}
 	mutator->wakes++;
-	if (begin)
-		stop_note(heap, now_ns() - begin);
+	account_switch(&mutator->account, mutator->outside);
+	if (!begin)
+		return;
+	waited = now_ns() - begin;
+	delay = unscheduled_ns() - delay;
+	if (delay > waited)
+		delay = waited;
+	__atomic_add_fetch(&heap->stop_unscheduled_ns, delay, __ATOMIC_RELAXED);
+	stop_note(heap, waited - delay);
 }
 
 /**
@@ -287,6 +302,8 @@ void gca_blocking_begin(struct gca_mutator *mutator)
 {
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
 		return;
+	if (!mutator->depth)
+		alloc_before_block(mutator);
 	blocked_enter(mutator);
 }
 
@@ -309,12 +326,16 @@ void gca_blocking_end(struct gca_mutator *mutator)
  */
 void gca_safepoint_slow(struct gca_mutator *mutator)
 {
+	enum account_state before;
+
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
 		return;
 	if (__atomic_load_n(&mutator->request, __ATOMIC_ACQUIRE))
 		handshake_answer(mutator);
 	if (!__atomic_load_n(&mutator->heap->stop, __ATOMIC_ACQUIRE))
 		return;
+	before = account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
 	blocked_enter(mutator);
 	blocked_leave(mutator);
+	account_switch(&mutator->account, before);
 }

@@ -74,12 +74,15 @@ static bool gate_closed(struct gca_heap *heap)
 static void gate_wait(struct gca_mutator *mutator)
 {
 	struct gca_heap *heap = mutator->heap;
-	uint64_t begin = now_ns();
+	enum account_state before = account_switch(&mutator->account, ACCOUNT_GATE);
+	uint64_t begin = mutator->account.since;
 
 	blocked_enter(mutator);
 	syscall(SYS_futex, &heap->special.gate, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
 	blocked_leave(mutator);
-	__atomic_add_fetch(&heap->special.gate_wait_ns, now_ns() - begin, __ATOMIC_RELAXED);
+	account_switch(&mutator->account, before);
+	__atomic_add_fetch(&heap->special.gate_wait_ns, mutator->account.since - begin,
+			   __ATOMIC_RELAXED);
 }
 
 /* While marking is on.  @box, which @word is in, must outlive a wait. */

@@ -158,6 +158,7 @@ int main(int argc, char **argv)
 	uint64_t ms = argc > 3 ? strtoul(argv[3], NULL, 10) : 4000;
 	static struct thread threads[THREADS_MAX];
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct gca_account account = { .size = sizeof(account) };
 	struct gca_stats before, after, s;
 	struct gca_config config;
 	double bound = 0, over = 0;
@@ -217,6 +218,13 @@ int main(int argc, char **argv)
 	       (double)(after.mark_ns - before.mark_ns) / ((double)ms * 1e6),
 	       after.assists - before.assists, after.stalls - before.stalls, over,
 	       (double)after.heap_live / 1e6);
+	if (gca_account_all(heap, &account))
+		return 1;
+	printf("lost %.4f unscheduled %.3f mmu_1ms %.3f mmu_10ms %.3f mmu_100ms %.3f\n",
+	       (double)(account.assist_ns + account.stall_ns + account.handshake_ns +
+			account.gate_ns + account.refill_ns) / (double)account.wall_ns,
+	       (double)account.unscheduled_ns / (double)account.wall_ns,
+	       account.mmu[0] / 1e3, account.mmu[1] / 1e3, account.mmu[2] / 1e3);
 	gca_close(heap);
 	return 0;
 }

@@ -39,6 +39,17 @@ u32 gca_core_chunk_index(const struct gca_chunk *chunk)
 }
 
 /**
+ * gca_core_chunk_reserved - whether a chunk is of the reserve
+ * @chunk: the descriptor, of an idle chunk
+ *
+ * Return: true if it was backed ahead of demand and not taken since.
+ */
+bool gca_core_chunk_reserved(const struct gca_chunk *chunk)
+{
+	return chunk->reserved;
+}
+
+/**
  * gca_record_at - the record of a page
  * @core: the arena
  * @page: any value
@@ -174,6 +185,8 @@ void gca_chunk_place(struct gca_core *core, struct gca_chunk *chunk)
 		gca_map_set(core->map_idle, chunk->index, 1);
 		core->low_idle = min(core->low_idle, chunk->index);
 		core->counters.chunks_idle++;
+		if (chunk->reserved)
+			hlist_add_head(&chunk->link, &core->reserve.list);
 		chunk->place = GCA_PLACE_IDLE;
 		core->ops->chunk_idle(core->host, chunk);
 	} else {
@@ -187,6 +200,8 @@ static void idle_del(struct gca_core *core, struct gca_chunk *chunk)
 {
 	gca_map_clear(core->map_idle, chunk->index, 1);
 	core->counters.chunks_idle--;
+	if (chunk->reserved)
+		hlist_del_init(&chunk->link);
 }
 
 /**

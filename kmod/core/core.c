@@ -46,18 +46,30 @@ int gca_core_check_classes(const struct gcarena_class *classes, u32 nr)
  * gca_core_check_policy - is this a policy that the core can keep
  * @policy: the policy; its size field is the host's to check
  *
- * Return: 0, -EINVAL for unknown flags and reserved fields, or -EOPNOTSUPP for
- * what needs a feature that is not there.
+ * Return: 0, -EINVAL for unknown flags, reserved fields and watermarks in the
+ * wrong order, or -EOPNOTSUPP for what needs a feature that is not there.
  */
 int gca_core_check_policy(const struct gcarena_policy *policy)
 {
+	u32 high = policy->watermark_high ? policy->watermark_high : GCARENA_WATERMARK_HIGH;
+	u32 max = policy->watermark_max ? policy->watermark_max : GCARENA_WATERMARK_MAX;
+	u32 low = policy->watermark_low ? policy->watermark_low : GCARENA_WATERMARK_LOW;
+
 	if (policy->flags || policy->reserved || policy->reserved2[0] || policy->reserved2[1])
 		return -EINVAL;
-	if (policy->reserve_chunks || policy->node)
-		return -EOPNOTSUPP;
-	if (policy->watermark_high || policy->watermark_max || policy->watermark_low)
-		return -EOPNOTSUPP;
-	return 0;
+	if (low >= high || high > max || max > GCA_PERCENT)
+		return -EINVAL;
+	return policy->node ? -EOPNOTSUPP : 0;
+}
+
+/* And one that its host can keep. */
+static int check_policy_of(const struct gca_host_ops *ops, const struct gcarena_policy *policy)
+{
+	int err = gca_core_check_policy(policy);
+
+	if (!err && policy->reserve_chunks && !ops->back_ahead)
+		err = -EOPNOTSUPP;
+	return err;
 }
 
 static void *meta_alloc(struct gca_core *core, size_t size)
@@ -155,7 +167,7 @@ int gca_core_create(const struct gca_host_ops *ops, void *host, u64 heap_size,
 	if (gca_core_check_classes(classes, nr_classes))
 		return -EINVAL;
 	if (policy)
-		err = gca_core_check_policy(policy);
+		err = check_policy_of(ops, policy);
 	if (err)
 		return err;
 
@@ -190,6 +202,7 @@ int gca_core_create(const struct gca_host_ops *ops, void *host, u64 heap_size,
 	core->policy.size = sizeof(core->policy);
 
 	gca_lock(&core->lock);
+	gca_pressure_policy(core);
 	gca_publish(core);
 	gca_unlock(&core->lock);
 	*out = core;
@@ -216,10 +229,12 @@ void gca_publish(struct gca_core *core)
 	struct gcarena_status *status = gca_host_status(core->host);
 	const u64 *from = (const u64 *)&core->counters;
 	u64 *to = (u64 *)&status->counters;
+	bool pressed;
 	unsigned int i;
 
 	static_assert(sizeof(core->counters) % sizeof(*from) == 0);
 	gca_lock_assert_held(&core->lock);
+	pressed = gca_pressure_check(core);
 	WRITE_ONCE(status->update, ++core->status_update);
 	/* Odd before any of what follows; pairs with the reader's acquires. */
 	smp_wmb();
@@ -228,10 +243,16 @@ void gca_publish(struct gca_core *core)
 	WRITE_ONCE(status->generation, core->generation);
 	WRITE_ONCE(status->sweeping, core->sweeping);
 	WRITE_ONCE(status->sweep_left, core->sweep_left);
+	WRITE_ONCE(status->pressure, gca_pressure_level(core));
+	WRITE_ONCE(status->pressure_causes, core->pressure.causes);
+	WRITE_ONCE(status->pressure_sequence, core->pressure.sequence);
+	WRITE_ONCE(status->reserve_chunks, core->reserve.nr);
 	for (i = 0; i < sizeof(core->counters) / sizeof(*from); i++)
 		WRITE_ONCE(to[i], from[i]);
 	/* Even after all of it; pairs with the reader's first load of update. */
 	smp_store_release(&status->update, ++core->status_update);
+	if (pressed && core->ops->pressure)
+		core->ops->pressure(core->host);
 }
 
 /**
@@ -302,7 +323,7 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 				args->nr_ready++;
 				continue;
 			}
-			if (budget && gca_sweep_one(core, args->span_class)) {
+			if (budget && gca_sweep_one(core, args->span_class, true)) {
 				deepen(level, GCA_LEVEL_SWEEP);
 				core->counters.refill_swept++;
 				budget--;
@@ -439,13 +460,15 @@ int gca_core_return(struct gca_core *core, const struct gcarena_span *spent, u32
  */
 int gca_core_set_policy(struct gca_core *core, const struct gcarena_policy *policy)
 {
-	int err = gca_core_check_policy(policy);
+	int err = check_policy_of(core->ops, policy);
 
 	if (err)
 		return err;
 	gca_lock(&core->lock);
 	core->policy = *policy;
 	core->policy.size = sizeof(core->policy);
+	gca_pressure_policy(core);
+	gca_reserve_policy(core);
 	gca_scavenge_wake(core);
 	gca_publish(core);
 	gca_unlock(&core->lock);
@@ -508,18 +531,23 @@ u32 gca_core_transit_sequence(struct gca_core *core)
  * gca_core_work - one bounded piece of the worker's work
  * @core: the arena
  *
- * Sweeps some spans, else releases one idle chunk above the retain goal.
+ * Sweeps some spans and backs a chunk ahead, if one is lacking: both have
+ * somebody waiting, and neither is to wait for the other's end.  With nothing of
+ * that to do it releases one chunk: of what is above the retain goal, or of the
+ * reserve.
  *
  * Return: what the caller should do next.
  */
 enum gca_work gca_core_work(struct gca_core *core)
 {
 	enum gca_work work = GCA_WORK_IDLE;
+	bool backed;
 
 	gca_lock(&core->lock);
-	if (gca_sweep_some(core, GCA_WORK_SPANS))
+	backed = gca_reserve_step(core);
+	if (gca_sweep_some(core, GCA_WORK_SPANS) || backed)
 		work = GCA_WORK_MORE;
-	else if (gca_scavenge_retain(core))
+	else if (gca_scavenge_retain(core) || gca_scavenge_reserve(core))
 		work = GCA_WORK_PACED;
 	else
 		core->worker_awake = false;

@@ -68,6 +68,12 @@ enum gca_level {
  *	Optional: may be NULL.
  * @refilled: A refill ended with @err, at @level; what it did is in @args, where
  *	@wanted was the nr_ready asked for.  No core lock.  Optional: may be NULL.
+ * @back_ahead: As back() for a whole chunk that nobody waits for: only from what
+ *	is at hand, never by reclaim, never so that others run short.  From
+ *	gca_core_work() only.  Optional: without it there is no reserve.
+ * @now: Nanoseconds of a monotonic clock.  Does not sleep.
+ * @pressure: An episode of pressure began, the status page says which.  Core
+ *	lock held.  Optional: may be NULL.
  */
 struct gca_host_ops {
 	int (*back)(void *host, u32 page, u32 npages);
@@ -84,6 +90,9 @@ struct gca_host_ops {
 	void (*sweep_started)(void *host);
 	void (*refilled)(void *host, const struct gcarena_refill *args, u32 wanted,
 			 enum gca_level level, int err);
+	int (*back_ahead)(void *host, u32 page, u32 npages);
+	u64 (*now)(void *host);
+	void (*pressure)(void *host);
 };
 
 /*
@@ -120,15 +129,23 @@ void gca_core_add_worker_time(struct gca_core *core, u64 ns);
 
 /* What gca_core_work() did, and so what its caller does next. */
 enum gca_work {
-	GCA_WORK_IDLE,		/* nothing: sleep until wake_worker() */
-	GCA_WORK_MORE,		/* swept: call again at once */
+	GCA_WORK_IDLE,		/* nothing: sleep until wake_worker() or the time
+				 * of gca_core_work_in() is over
+				 */
+	GCA_WORK_MORE,		/* swept or backed: call again at once */
 	GCA_WORK_PACED		/* scavenged: call again within the CPU share */
 };
 
-/* One bounded piece of the worker's work: sweep some spans, else release one
- * idle chunk above the retain goal.
+/* One bounded piece of the worker's work: sweep some spans and back a chunk of
+ * the reserve; with neither to do release one idle chunk that nobody wants kept.
  */
 enum gca_work gca_core_work(struct gca_core *core);
+
+/* Nanoseconds after which there may be work without a wake_worker(), or U64_MAX. */
+u64 gca_core_work_in(struct gca_core *core);
+
+/* Reclaim asks (or stopped asking) for memory of the arena's group or node. */
+void gca_core_reclaim(struct gca_core *core, bool asking);
 
 /* Words of a bit map of a chunk's pages. */
 #define GCA_CHUNK_MAP_WORDS	(GCARENA_CHUNK_PAGES / 64)
@@ -139,6 +156,9 @@ void gca_core_shrink_end(struct gca_core *core, u32 index, const u64 *kept, u64 
 
 /* The index of a chunk, for chunk_idle() and chunk_busy(). */
 u32 gca_core_chunk_index(const struct gca_chunk *chunk);
+
+/* Whether an idle chunk is of the reserve, likewise. */
+bool gca_core_chunk_reserved(const struct gca_chunk *chunk);
 
 /* Where all core locks are made: for the host's lock checker. */
 void gca_core_lock_init(gca_lock_t *lock);
@@ -198,6 +218,24 @@ struct gca_chunk_info {
  * false.  Takes the lock for one chunk at a time.
  */
 bool gca_core_next_chunk(struct gca_core *core, u32 chunk, struct gca_chunk_info *info);
+
+/**
+ * struct gca_reserve_info - the reserve and pressure, as debugfs sees them
+ * @chunks: backed ahead of demand
+ * @goal: idle chunks wanted now
+ * @backoff_ns: until the goal may rise again; 0 if it may
+ * @pressure: enum gcarena_pressure
+ * @causes: GCARENA_PRESSURE_RECLAIM, ...
+ */
+struct gca_reserve_info {
+	u32 chunks;
+	u32 goal;
+	u64 backoff_ns;
+	u32 pressure;
+	u32 causes;
+};
+
+void gca_core_reserve(struct gca_core *core, struct gca_reserve_info *info);
 
 /* Entry @index of the class table, and how many objects a span of it holds (1
  * for large and manual); false past its end.  No lock needed.

@@ -14,6 +14,8 @@
 #include "core.h"
 #include "bits.h"
 
+#define GCA_PERCENT	100
+
 #define GCA_NONE	U32_MAX		/* no page, no chunk, end of a list */
 
 /* Chunk descriptors hang in two levels: 1 GiB of address space a leaf. */
@@ -84,7 +86,7 @@ enum gca_place {
 
 /**
  * struct gca_chunk - descriptor of 2 MiB taken into use
- * @link: in its bucket
+ * @link: in its bucket, or in gca_reserve.list
  * @free: pages of no span
  * @dirty: pages that were handed out and not released since
  * @released: pages not backed; all of them free, but while in transit
@@ -97,6 +99,7 @@ enum gca_place {
  * @place: enum gca_place
  * @transit: an operation without the lock owns its backing
  * @small: backed, but not (all) by a huge page
+ * @reserved: backed ahead of demand and not taken since: wholly free, clean
  */
 struct gca_chunk {
 	struct hlist_node link;
@@ -112,6 +115,43 @@ struct gca_chunk {
 	u8 place;
 	bool transit;
 	bool small;
+	bool reserved;
+};
+
+/**
+ * struct gca_reserve - chunks backed ahead of demand (reserve.c)
+ * @list: those of them that are idle
+ * @nr: all of them, those in transit too
+ * @goal: idle chunks to have ready; follows demand, at most the policy's
+ * @taken: wholly free chunks that refills took since @tick was set
+ * @tick: when @goal is next looked at, if it is not 0
+ * @retry: when it may be raised again after a back-off
+ * @backoff: length of the last one, 0 after a success
+ */
+struct gca_reserve {
+	struct hlist_head list;
+	u32 nr;
+	u32 goal;
+	u32 taken;
+	u64 tick;
+	u64 retry;
+	u64 backoff;
+};
+
+/**
+ * struct gca_pressure - episodes of pressure (pressure.c)
+ * @causes: going on: GCARENA_PRESSURE_RECLAIM, ...
+ * @sequence: gca_core.sequence at the last event
+ * @high: bytes in use at which an episode begins
+ * @max: likewise
+ * @low: at which both end
+ */
+struct gca_pressure {
+	u32 causes;
+	u64 sequence;
+	u64 high;
+	u64 max;
+	u64 low;
 };
 
 /**
@@ -152,6 +192,8 @@ struct gca_class {
  * @bucket_map: which buckets of an order are not empty
  * @class_map: which classes have spans in central lists, by their parity
  * @policy: as last set
+ * @reserve: chunks backed ahead of demand
+ * @pressure: watermarks and episodes
  * @counters: all but those of gca_core_add_worker_time() follow the structures
  * @claimed_bytes: about to be in use, counted against the limit
  * @sequence: events so far
@@ -187,6 +229,8 @@ struct gca_core {
 	u64 bucket_map[GCA_ORDERS][GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
 	u64 *class_map[2];
 	struct gcarena_policy policy;
+	struct gca_reserve reserve;
+	struct gca_pressure pressure;
 	struct gcarena_counters counters;
 	u64 claimed_bytes;
 	u64 sequence;
@@ -218,6 +262,11 @@ static inline u64 gca_page_bytes(u64 npages)
 	return npages << GCARENA_PAGE_SHIFT;
 }
 
+static inline bool gca_class_large(const struct gca_class *cls)
+{
+	return cls->flags & GCARENA_CLASS_LARGE;
+}
+
 static inline bool gca_class_manual(const struct gca_class *cls)
 {
 	return cls->flags & GCARENA_CLASS_MANUAL;
@@ -243,6 +292,8 @@ int gca_pages_back(struct gca_core *core, u32 page, u32 npages) __must_hold(&cor
 void gca_pages_put(struct gca_core *core, u32 page, u32 npages);
 void gca_pages_undo(struct gca_core *core, u32 page, u32 npages) __must_hold(&core->lock);
 u16 gca_pages_use(struct gca_core *core, u32 page, u32 npages);
+void gca_chunk_backed(struct gca_core *core, struct gca_chunk *chunk, bool small);
+void gca_empty_unclaim(struct gca_core *core, u32 index);
 void gca_transit_changed(struct gca_core *core);
 int gca_transit_wait(struct gca_core *core) __must_hold(&core->lock);
 
@@ -252,7 +303,7 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 void gca_span_hold(struct gca_core *core, u32 page, u16 flags, struct gcarena_span *span);
 int gca_span_give_back(struct gca_core *core, const struct gcarena_span *span)
 	__must_hold(&core->lock);
-bool gca_span_settle(struct gca_core *core, u32 page) __must_hold(&core->lock);
+bool gca_span_settle(struct gca_core *core, u32 page, bool wanted) __must_hold(&core->lock);
 void gca_span_now_current(struct gca_core *core, struct gca_record *record);
 
 /* rows.c: rows of the span table, lines of the bitmaps */
@@ -270,7 +321,7 @@ u32 gca_central_pop_unswept(struct gca_core *core, u16 span_class);
 u32 gca_central_unswept_class(struct gca_core *core, u32 from);
 
 /* sweep.c */
-bool gca_sweep_one(struct gca_core *core, u16 span_class) __must_hold(&core->lock);
+bool gca_sweep_one(struct gca_core *core, u16 span_class, bool wanted) __must_hold(&core->lock);
 u32 gca_sweep_some(struct gca_core *core, u32 nr) __must_hold(&core->lock);
 void gca_sweep_check_done(struct gca_core *core);
 
@@ -278,6 +329,20 @@ void gca_sweep_check_done(struct gca_core *core);
 void gca_scavenge_wake(struct gca_core *core);
 bool gca_scavenge_retain(struct gca_core *core) __must_hold(&core->lock);
 void gca_scavenge_clean(struct gca_core *core, u32 index) __must_hold(&core->lock);
+bool gca_scavenge_reserve(struct gca_core *core) __must_hold(&core->lock);
+
+/* reserve.c: how much is backed ahead of demand, and when */
+void gca_reserve_take(struct gca_core *core, struct gca_chunk *chunk);
+void gca_reserve_forget(struct gca_core *core, struct gca_chunk *chunk);
+bool gca_reserve_step(struct gca_core *core) __must_hold(&core->lock);
+void gca_reserve_yield(struct gca_core *core);
+void gca_reserve_policy(struct gca_core *core);
+bool gca_reserve_surplus(struct gca_core *core);
+
+/* pressure.c */
+void gca_pressure_policy(struct gca_core *core);
+bool gca_pressure_check(struct gca_core *core);
+u32 gca_pressure_level(const struct gca_core *core);
 
 /* core.c */
 void gca_worker_wake(struct gca_core *core);

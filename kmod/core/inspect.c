@@ -146,3 +146,21 @@ bool gca_core_class(struct gca_core *core, u32 index, struct gcarena_class *cls,
 	*capacity = core->classes[index].capacity;
 	return true;
 }
+
+/**
+ * gca_core_reserve - the reserve and pressure
+ * @core: the arena
+ * @info: filled
+ */
+void gca_core_reserve(struct gca_core *core, struct gca_reserve_info *info)
+{
+	u64 now = core->ops->now(core->host);
+
+	gca_lock(&core->lock);
+	info->chunks = core->reserve.nr;
+	info->goal = core->reserve.goal;
+	info->backoff_ns = core->reserve.retry > now ? core->reserve.retry - now : 0;
+	info->pressure = gca_pressure_level(core);
+	info->causes = core->pressure.causes;
+	gca_unlock(&core->lock);
+}

@@ -97,6 +97,8 @@ static u32 best_run(const struct gca_chunk *chunk, u32 npages)
 		if (end - from >= npages && end - from < best_length) {
 			best = from;
 			best_length = end - from;
+			if (best_length == npages)
+				break;
 		}
 		from = end;
 	}
@@ -114,6 +116,8 @@ static void take_from_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 
 
 	GCA_ASSERT(gca_map_count(chunk->free, from, npages) == npages);
 	gca_chunk_unplace(core, chunk);
+	if (chunk->nr_free == GCARENA_CHUNK_PAGES)
+		gca_reserve_take(core, chunk);
 	gca_map_clear(chunk->free, from, npages);
 	chunk->nr_free -= npages;
 	core->counters.heap_released -= gca_page_bytes(unbacked);
@@ -125,8 +129,12 @@ static void take_from_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 
 		gca_chunk_place(core, chunk);
 }
 
-/* A chunk that its creator claimed and could not create. */
-static void unclaim_empty(struct gca_core *core, u32 index)
+/**
+ * gca_empty_unclaim - a chunk that its creator claimed and could not create
+ * @core: the arena, lock held
+ * @index: whose bit in map_empty the caller had cleared
+ */
+void gca_empty_unclaim(struct gca_core *core, u32 index)
 {
 	gca_map_set(core->map_empty, index, 1);
 	core->low_empty = min(core->low_empty, index);
@@ -150,7 +158,7 @@ static int take_in_one(struct gca_core *core, u32 npages, u32 *page)
 				gca_map_clear(core->map_empty, index, 1);
 				err = gca_chunk_create(core, index);
 				if (err) {
-					unclaim_empty(core, index);
+					gca_empty_unclaim(core, index);
 					return err;
 				}
 				chunk = gca_chunk_at(core, index);
@@ -221,7 +229,7 @@ static int take_run(struct gca_core *core, u32 npages, u32 *page)
 		} else if (chunk) {
 			gca_chunk_end_transit(core, chunk);
 		} else {
-			unclaim_empty(core, i);
+			gca_empty_unclaim(core, i);
 		}
 	}
 	*page = first * GCARENA_CHUNK_PAGES;
@@ -261,6 +269,27 @@ int gca_pages_take(struct gca_core *core, u32 npages, u32 *page)
 	return 0;
 }
 
+/**
+ * gca_chunk_backed - a chunk in transit got all of its backing
+ * @core: the arena, lock held
+ * @chunk: that had none
+ * @small: not (all) on a huge page
+ */
+void gca_chunk_backed(struct gca_core *core, struct gca_chunk *chunk, bool small)
+{
+	GCA_ASSERT(chunk->transit && chunk->nr_released == GCARENA_CHUNK_PAGES);
+	/* What is free of it was released and is not any more. */
+	core->counters.heap_released -= gca_page_bytes(chunk->nr_free);
+	core->counters.chunks_backed++;
+	chunk->small = small;
+	if (small) {
+		core->counters.chunks_small++;
+		core->counters.back_small++;
+	}
+	gca_map_clear(chunk->released, 0, GCARENA_CHUNK_PAGES);
+	chunk->nr_released = 0;
+}
+
 /* Back one run of a chunk in transit.  Drops the lock. */
 static int back_run(struct gca_core *core, struct gca_chunk *chunk, u32 from, u32 npages)
 {
@@ -275,15 +304,9 @@ static int back_run(struct gca_core *core, struct gca_chunk *chunk, u32 from, u3
 
 	if (whole) {
 		GCA_ASSERT(npages == GCARENA_CHUNK_PAGES);
-		/* What is free of it was released and is not any more. */
-		core->counters.heap_released -= gca_page_bytes(chunk->nr_free);
-		core->counters.chunks_backed++;
+		gca_chunk_backed(core, chunk, ret > 0);
 		core->counters.refill_backed++;
-		chunk->small = ret > 0;
-		if (chunk->small) {
-			core->counters.chunks_small++;
-			core->counters.back_small++;
-		}
+		return 0;
 	}
 	gca_map_clear(chunk->released, from, npages);
 	chunk->nr_released -= npages;

@@ -117,8 +117,13 @@ u32 gca_lines_count(struct gca_core *core, unsigned int which, u32 page, u32 npa
 	for (i = 0; i < npages; i++) {
 		u64 *line = gca_host_line(core->host, which, page + i);
 
-		for (k = 0; k < GCARENA_LINE_WORDS; k++)
-			count += hweight64(READ_ONCE(line[k]));
+		for (k = 0; k < GCARENA_LINE_WORDS; k++) {
+			u64 word = READ_ONCE(line[k]);
+
+			/* Most are empty in spans of larger objects. */
+			if (word)
+				count += hweight64(word);
+		}
 	}
 	return count;
 }

@@ -29,6 +29,10 @@ static void note_released(struct gca_core *core, struct gca_chunk *chunk, const 
 	}
 	if (!npages)
 		return;
+	if (chunk->reserved) {
+		core->counters.reserve_released++;
+		gca_reserve_forget(core, chunk);
+	}
 	chunk->nr_released += npages;
 	core->counters.heap_released += gca_page_bytes(npages);
 	if (chunk->nr_released == GCARENA_CHUNK_PAGES) {
@@ -144,6 +148,8 @@ int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
 	}
 	if (released < bytes)
 		released += release_inside(core, bytes - released, all ? 1 : GCA_BREAK_PAGES);
+	/* Asked to give back: not to be filled again before there is demand. */
+	core->reserve.goal = 0;
 	args->bytes = released;
 	gca_publish(core);
 	gca_unlock(&core->lock);
@@ -158,7 +164,7 @@ static struct gca_chunk *above_goal(struct gca_core *core, u32 below)
 	u32 index;
 
 	/* Cheap no first: asked each time that pages come free. */
-	if (!core->policy.retain_bytes || !core->counters.chunks_idle ||
+	if (!core->policy.retain_bytes || core->counters.chunks_idle <= core->reserve.goal ||
 	    backed <= core->policy.retain_bytes)
 		return NULL;
 	index = gca_idle_highest(core, below);
@@ -199,6 +205,30 @@ bool gca_scavenge_retain(struct gca_core *core)
 			return true;
 	}
 	return false;
+}
+
+/**
+ * gca_scavenge_reserve - release a chunk of the reserve that is not wanted
+ * @core: the arena, lock held; dropped meanwhile
+ *
+ * Return: false if there is none.
+ */
+bool gca_scavenge_reserve(struct gca_core *core)
+{
+	struct gca_chunk *chunk;
+
+	if (!gca_reserve_surplus(core))
+		return false;
+	chunk = hlist_entry(core->reserve.list.first, struct gca_chunk, link);
+	release_free(core, chunk);
+	/* Kept by somebody: an idle chunk like others, and not tried again. */
+	if (chunk->reserved && chunk->place == GCA_PLACE_IDLE) {
+		gca_chunk_unplace(core, chunk);
+		core->counters.reserve_released++;
+		gca_reserve_forget(core, chunk);
+		gca_chunk_place(core, chunk);
+	}
+	return true;
 }
 
 /**
@@ -261,6 +291,7 @@ void gca_core_shrink_end(struct gca_core *core, u32 index, const u64 *kept, u64 
 	core->counters.shrink_calls++;
 	core->counters.shrink_bytes += bytes;
 	gca_chunk_end_transit(core, chunk);
+	gca_reserve_yield(core);
 	gca_publish(core);
 	gca_unlock(&core->lock);
 }

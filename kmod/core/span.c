@@ -110,10 +110,30 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 	return backed;
 }
 
+/* Pages of a span whose lines are gone through with the lock held: a few cache lines,
+ * which cost less than dropping and taking it.
+ */
+#define SETTLE_LOCKED	2
+
+/* The span's objects.  Without any its rows go, unless it is @wanted as it is. */
+static u32 settle_lines(struct gca_core *core, u32 page, u32 generation, bool wanted)
+{
+	const struct gca_record *record = gca_record_at(core, page);
+	u32 objects = gca_lines_count(core, generation & 1, page, record->npages,
+				      &core->classes[record->span_class]);
+
+	if (!objects && !wanted)
+		gca_rows_clear(core, page, record->npages);
+	else if (record->generation != generation)
+		gca_lines_clear(core, !(generation & 1), page, record->npages);
+	return objects;
+}
+
 /**
  * gca_span_settle - decide from its alloc bits what becomes of a span
  * @core: the arena, lock held; dropped meanwhile
  * @page: its first page; the caller owns the span, which is SWEEPING
+ * @wanted: somebody is about to take a span of its class: an empty one is as good
  *
  * A span of an older generation is swept: the other bitmap's lines become the
  * next cycle's mark lines and are cleared.  One given back in its own
@@ -121,34 +141,36 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
  *
  * Return: true if it was freed.
  */
-bool gca_span_settle(struct gca_core *core, u32 page) __must_hold(&core->lock)
+bool gca_span_settle(struct gca_core *core, u32 page, bool wanted) __must_hold(&core->lock)
 {
 	struct gca_record *record = gca_record_at(core, page);
 	const struct gca_class *cls = &core->classes[record->span_class];
 	u32 npages = record->npages;
 	u32 generation, objects;
+	bool goes;
 
 	GCA_ASSERT(record->state == GCARENA_STATE_SWEEPING);
 	do {
 		/* A sweep may start meanwhile, of which this span is then part. */
 		generation = core->generation;
-		gca_unlock(&core->lock);
-		objects = gca_lines_count(core, generation & 1, page, npages, cls);
-		if (!objects)
-			gca_rows_clear(core, page, npages);
-		else if (record->generation != generation)
-			gca_lines_clear(core, !(generation & 1), page, npages);
-		gca_lock(&core->lock);
-	} while (objects && generation != core->generation);
+		if (npages <= SETTLE_LOCKED) {
+			objects = settle_lines(core, page, generation, wanted);
+		} else {
+			gca_unlock(&core->lock);
+			objects = settle_lines(core, page, generation, wanted);
+			gca_lock(&core->lock);
+		}
+		goes = !objects && !wanted;
+	} while (!goes && generation != core->generation);
 
 	if (!gca_class_manual(cls) && record->generation != core->generation) {
 		gca_span_now_current(core, record);
 		core->counters.swept_spans++;
-		if (!objects)
+		if (goes)
 			core->counters.swept_freed++;
 	}
 	core->nr_sweeping--;
-	if (objects) {
+	if (!goes) {
 		record->state = GCARENA_STATE_SWEPT;
 		gca_central_push(core, page, objects >= cls->capacity);
 		gca_row_update(core, page);
@@ -159,7 +181,7 @@ bool gca_span_settle(struct gca_core *core, u32 page) __must_hold(&core->lock)
 		gca_pages_put(core, page, npages);
 	}
 	gca_sweep_check_done(core);
-	return !objects;
+	return goes;
 }
 
 #define SPAN_FLAGS	(GCARENA_SPAN_NEEDS_ZERO | GCARENA_SPAN_SMALL | GCARENA_SPAN_KEEP)
@@ -199,13 +221,13 @@ int gca_span_give_back(struct gca_core *core, const struct gcarena_span *span)
 	if (record->state == GCARENA_STATE_MANUAL) {
 		core->counters.heap_manual -= gca_page_bytes(record->npages);
 		record->state = GCARENA_STATE_SWEEPING;
-		gca_span_settle(core, span->page);
+		gca_span_settle(core, span->page, false);
 		return 0;
 	}
 	core->counters.spans_held--;
 	core->nr_returning++;
 	record->state = GCARENA_STATE_SWEEPING;
-	gca_span_settle(core, span->page);
+	gca_span_settle(core, span->page, false);
 	core->nr_returning--;
 	return 0;
 }

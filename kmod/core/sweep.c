@@ -29,10 +29,11 @@ void gca_sweep_check_done(struct gca_core *core)
  * gca_sweep_one - sweep one span of a class
  * @core: the arena, lock held; dropped meanwhile
  * @span_class: of which class
+ * @wanted: it is to be handed out, also if it is empty
  *
  * Return: false if there was none.
  */
-bool gca_sweep_one(struct gca_core *core, u16 span_class)
+bool gca_sweep_one(struct gca_core *core, u16 span_class, bool wanted)
 {
 	u32 page = gca_central_pop_unswept(core, span_class);
 
@@ -40,7 +41,7 @@ bool gca_sweep_one(struct gca_core *core, u16 span_class)
 		return false;
 	gca_record_at(core, page)->state = GCARENA_STATE_SWEEPING;
 	core->nr_sweeping++;
-	gca_span_settle(core, page);
+	gca_span_settle(core, page, wanted && !gca_class_large(&core->classes[span_class]));
 	return true;
 }
 
@@ -60,7 +61,7 @@ u32 gca_sweep_some(struct gca_core *core, u32 nr)
 		span_class = gca_central_unswept_class(core, span_class);
 		if (span_class == GCA_NONE)
 			break;
-		if (gca_sweep_one(core, span_class))
+		if (gca_sweep_one(core, span_class, false))
 			done++;
 		if (done % GCA_WORK_SPANS == 0) {
 			gca_unlock(&core->lock);

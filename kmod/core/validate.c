@@ -19,6 +19,8 @@
  * @sweeping: spans in state SWEEPING
  * @transit: chunks in transit
  * @old: spans of an older generation, manual ones not counted
+ * @reserved: chunks of the reserve
+ * @reserve_idle: of those, idle
  */
 struct check {
 	struct gca_core *core;
@@ -29,6 +31,8 @@ struct check {
 	u32 sweeping;
 	u32 transit;
 	u64 old;
+	u32 reserved;
+	u32 reserve_idle;
 };
 
 #define CHECK(check, condition, format, ...) do { \
@@ -182,8 +186,10 @@ static void check_place(struct check *check, const struct gca_chunk *chunk)
 	      "chunk %u: below low_idle", chunk->index);
 	CHECK(check, place != GCA_PLACE_EMPTY || core->low_empty <= chunk->index,
 	      "chunk %u: below low_empty", chunk->index);
-	if (place == GCA_PLACE_IDLE)
+	if (place == GCA_PLACE_IDLE) {
 		check->seen.chunks_idle++;
+		check->reserve_idle += chunk->reserved;
+	}
 	if (place == GCA_PLACE_BUCKET) {
 		u32 longest = longest_run(chunk->free);
 
@@ -191,6 +197,42 @@ static void check_place(struct check *check, const struct gca_chunk *chunk)
 		CHECK(check, chunk->longest == longest && chunk->order == fls64(longest) - 1,
 		      "chunk %u: longest run %u, not %u", chunk->index, chunk->longest, longest);
 	}
+}
+
+/* All there, all clean, all free. */
+static void check_reserved(struct check *check, const struct gca_chunk *chunk)
+{
+	check->reserved++;
+	CHECK(check, chunk->nr_free == GCARENA_CHUNK_PAGES && !chunk->nr_released &&
+	      !gca_map_count(chunk->dirty, 0, GCARENA_CHUNK_PAGES),
+	      "chunk %u: reserved, with %u free, %u released", chunk->index, chunk->nr_free,
+	      chunk->nr_released);
+}
+
+static void check_reserve(struct check *check)
+{
+	const struct gca_reserve *reserve = &check->core->reserve;
+	const struct gcarena_counters *have = &check->core->counters;
+	struct gca_chunk *chunk;
+	u32 listed = 0;
+
+	hlist_for_each_entry(chunk, &reserve->list, link) {
+		CHECK(check, chunk->reserved && chunk->place == GCA_PLACE_IDLE,
+		      "chunk %u: in the reserve's list", chunk->index);
+		if (listed++ > check->reserve_idle)
+			break;
+	}
+	CHECK(check, listed == check->reserve_idle, "%u chunks in the reserve's list, not %u",
+	      listed, check->reserve_idle);
+	CHECK(check, reserve->nr == check->reserved, "%u chunks reserved, counted %u",
+	      check->reserved, reserve->nr);
+	CHECK(check, have->reserve_backed ==
+	      have->reserve_taken + have->reserve_released + reserve->nr,
+	      "reserve_backed %llu != taken %llu + released %llu + %u", have->reserve_backed,
+	      have->reserve_taken, have->reserve_released, reserve->nr);
+	CHECK(check, reserve->goal <= check->core->policy.reserve_chunks,
+	      "reserve of %u chunks wanted, of %u", reserve->goal,
+	      check->core->policy.reserve_chunks);
 }
 
 static void check_chunk(struct check *check, u32 index, const struct gca_chunk *chunk)
@@ -210,6 +252,8 @@ static void check_chunk(struct check *check, u32 index, const struct gca_chunk *
 	check->seen.chunks_backed += nr_released < GCARENA_CHUNK_PAGES;
 	check->seen.chunks_small += chunk->small;
 	check->transit += chunk->transit;
+	if (chunk->reserved)
+		check_reserved(check, chunk);
 	if (!chunk->transit) {
 		CHECK(check, !chunk->small || nr_released < GCARENA_CHUNK_PAGES,
 		      "chunk %u: small, but not backed", index);
@@ -407,6 +451,7 @@ int gca_core_validate(struct gca_core *core)
 	check_chunks(&check);
 	check_buckets(&check);
 	check_central(&check);
+	check_reserve(&check);
 	check_counters(&check);
 	gca_unlock(&core->lock);
 	return check.wrong ? -EUCLEAN : 0;

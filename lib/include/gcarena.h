@@ -254,6 +254,12 @@ struct gca_layout {
  */
 GCA_API const struct gca_kind *gca_kind_register(struct gca_layout *layout);
 
+/**
+ * gca_kind_of - the kind of a layout
+ * @layout: a static one; GCA_KIND(tag) is this for a struct @tag
+ *
+ * Registers it the first time.  Return: as gca_kind_register().
+ */
 GCA_ALWAYS_INLINE_ const struct gca_kind *gca_kind_of(struct gca_layout *layout)
 {
 	const struct gca_kind *kind = __atomic_load_n(&layout->kind, __ATOMIC_ACQUIRE);
@@ -375,6 +381,7 @@ GCA_API void gca_visit_value(struct gca_visitor *visitor, const void *object);
  * the program's own.
  */
 GCA_API void gca_visit_words(struct gca_visitor *visitor, const void *low, const void *high);
+/* From a callback: the REF field at @slot holds a pointer. */
 #define gca_visit(visitor, slot) \
 	gca_visit_slots((visitor), (const void *)&(slot)->gca_raw, 1)
 
@@ -627,19 +634,25 @@ GCA_ALWAYS_INLINE_ bool gca_cas_(struct gca_mutator *mutator, gca_word_ *slot, v
 
 #define GCA_SLOT_(slot)	((gca_word_ *)(void *)&(slot)->gca_raw)
 
-/* @slot: address of a REF field; @value: an object of its type, or NULL.  Each
- * macro's variable has a name of its own, so that they nest without a warning.
+/* Each macro's variable has a name of its own, so that they nest without a warning. */
+
+/* Stores @value, an object or NULL, into the REF field at @slot, in the heap or in a
+ * registered range.  Release.
  */
 #define gca_store(mutator, slot, value) do {					\
 	__typeof__((slot)->gca_raw) gca_value_ = (value);			\
 	gca_store_((mutator), GCA_SLOT_(slot), (void *)gca_value_);		\
 } while (0)
 
+/* The same into an object that no other thread and no marker can know yet: from its
+ * allocation to its publication or the thread's next safepoint.  A plain store.
+ */
 #define gca_init(mutator, slot, value) do {					\
 	__typeof__((slot)->gca_raw) gca_fresh_ = (value);			\
 	gca_init_((mutator), GCA_SLOT_(slot), (void *)gca_fresh_);		\
 } while (0)
 
+/* What the REF field at @slot holds.  Acquire. */
 #define gca_load(slot) \
 	((__typeof__((slot)->gca_raw))__atomic_load_n(GCA_SLOT_(slot), __ATOMIC_ACQUIRE))
 
@@ -665,6 +678,15 @@ GCA_API void gca_copy_slots_slow(struct gca_mutator *mutator, gca_word_ *dst,
 				 const gca_word_ *src, size_t count);
 GCA_API void gca_clear_slots_slow(struct gca_mutator *mutator, gca_word_ *dst, size_t count);
 
+/**
+ * gca_copy_slots - copy references from one array of slots to another
+ * @mutator: the calling thread's
+ * @dst: to, in the heap or a registered range
+ * @src: from; may overlap @dst
+ * @count: slots
+ *
+ * Each slot is stored whole, in no stated order.
+ */
 GCA_ALWAYS_INLINE_ void gca_copy_slots(struct gca_mutator *mutator, void *dst, const void *src,
 				       size_t count)
 {
@@ -684,6 +706,12 @@ GCA_ALWAYS_INLINE_ void gca_copy_slots(struct gca_mutator *mutator, void *dst, c
 					 __ATOMIC_RELEASE);
 }
 
+/**
+ * gca_clear_slots - store NULL to an array of slots
+ * @mutator: the calling thread's
+ * @dst: the array, in the heap or a registered range
+ * @count: slots
+ */
 GCA_ALWAYS_INLINE_ void gca_clear_slots(struct gca_mutator *mutator, void *dst, size_t count)
 {
 	gca_word_ *to = (gca_word_ *)dst;
@@ -708,11 +736,13 @@ GCA_ALWAYS_INLINE_ void gca_clear_slots(struct gca_mutator *mutator, void *dst, 
 GCA_API void gca_copy_structs_(struct gca_mutator *mutator, const struct gca_kind *kind,
 			       void *dst, const void *src, size_t n);
 
+/* @count references from the array of REF @src to @dst, which may overlap. */
 #define gca_copy_refs(mutator, dst, src, count) do {				\
 	_Static_assert(sizeof(*(dst)) == sizeof(void *), "dst: an array of REF"); \
 	(void)sizeof((dst)->gca_raw == (src)->gca_raw);				\
 	gca_copy_slots((mutator), (dst), (src), (count));			\
 } while (0)
+/* @count NULLs to the array of REF @dst. */
 #define gca_clear_refs(mutator, dst, count) do {				\
 	(void)sizeof((dst)->gca_raw);						\
 	gca_clear_slots((mutator), (dst), (count));				\
@@ -770,6 +800,12 @@ GCA_API void gca_frame_pop(void *frame);
 
 /* ------------------------------------------------------------ collection */
 
+/**
+ * gca_safepoint - let the collector act on the calling thread, if it wants to
+ * @mutator: the calling thread's
+ *
+ * Allocations are safepoints; this is for long loops without any.
+ */
 GCA_ALWAYS_INLINE_ void gca_safepoint(struct gca_mutator *mutator)
 {
 	if (!GCA_LIKELY_(!__atomic_load_n(&GCA_MUTATOR_(mutator)->poll, __ATOMIC_RELAXED)))
@@ -915,7 +951,34 @@ struct gca_stats {
 	uint64_t stalls;	/* waits of an allocation for a cycle to end */
 	uint64_t stall_ns;
 	uint64_t sweep_assisted; /* spans swept by allocating threads, for pace */
+	uint64_t stop_unscheduled_ns; /* of stops: waits for a CPU, taken off the pauses */
 };
+
+/*
+ * struct gca_account - where threads' time went, in nanoseconds since they attached
+ *
+ * The states add up to wall_ns.  Those from assist_ns on are lost to the collector.
+ */
+struct gca_account {
+	size_t size;		/* in: sizeof(struct gca_account) */
+	uint64_t wall_ns;
+	uint64_t running_ns;
+	uint64_t blocked_ns;	/* in blocking regions */
+	uint64_t unscheduled_ns; /* ready to run, and without a CPU */
+	uint64_t assist_ns;	/* marking, to pay for what was allocated */
+	uint64_t stall_ns;	/* allocations waiting for a cycle to end */
+	uint64_t gate_ns;	/* weak loads waiting for the end of marking */
+	uint64_t handshake_ns;	/* answering the collector, or stopped by it */
+	uint64_t refill_ns;	/* fetching spans */
+	/* The least part of any window of 1, 10 and 100 ms that was not lost to the
+	 * collector, in thousandths; of several threads the least.
+	 */
+	uint32_t mmu[4];
+};
+
+/* -EINVAL: size.  The calling thread's; and all threads', those gone included. */
+GCA_API int gca_account(struct gca_mutator *mutator, struct gca_account *account);
+GCA_API int gca_account_all(struct gca_heap *heap, struct gca_account *account);
 
 /* -EINVAL: size.  Never stops a mutator. */
 GCA_API int gca_stats(struct gca_heap *heap, struct gca_stats *stats);

@@ -60,7 +60,22 @@ typedef __s64 s64;
 #define smp_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
 #endif
 
+#if defined(__x86_64__) && !defined(__POPCNT__)
+/* Set when a process host opens: one instruction instead of a call. */
+extern bool gca_have_popcnt;
+
+static inline unsigned int hweight64(u64 x)
+{
+	u64 count;
+
+	if (!gca_have_popcnt)
+		return (unsigned int)__builtin_popcountll(x);
+	__asm__("popcnt %1, %0" : "=r"(count) : "rm"(x) : "cc");
+	return (unsigned int)count;
+}
+#else
 #define hweight64(x)		((unsigned int)__builtin_popcountll(x))
+#endif
 #define __ffs64(x)		((unsigned int)__builtin_ctzll(x))
 #define fls64(x)		((x) ? 64 - __builtin_clzll(x) : 0)
 
@@ -114,6 +129,8 @@ static inline void hlist_del_init(struct hlist_node *node)
 #define hlist_entry_or_null(node, type, member)	({ \
 	struct hlist_node *entry_node = (node); \
 	entry_node ? container_of(entry_node, type, member) : NULL; })
+
+#define hlist_entry(node, type, member)	container_of(node, type, member)
 
 #define hlist_for_each_entry(pos, head, member) \
 	for (pos = hlist_entry_or_null((head)->first, __typeof__(*pos), member); pos; \

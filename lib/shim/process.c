@@ -36,6 +36,11 @@
 #define WORKER_STACK		(256UL << 10)
 /* Backing a chunk by one huge page takes one fault, by small ones 512. */
 #define HUGE_FAULTS_MAX		16
+/* While refills go on they sweep what they need: the worker then takes a batch of
+ * spans so often, so that it neither takes the lock from them nor empties spans
+ * that they are about to fill again.
+ */
+#define WORKER_YIELD_NS		1000000ULL
 /* Populating is interrupted by signals; so often in a row means trouble. */
 #define POPULATE_TRIES		1000
 #define NS_PER_S		1000000000ULL
@@ -249,6 +254,11 @@ u64 process_clock_ns(clockid_t clock)
 	return now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
+static u64 op_now(void *host)
+{
+	return process_clock_ns(CLOCK_MONOTONIC);
+}
+
 static const struct gca_host_ops process_ops = {
 	.back = op_back,
 	.release = op_release,
@@ -261,6 +271,7 @@ static const struct gca_host_ops process_ops = {
 	.sweep_done = op_sweep_done,
 	.transit_wait = op_transit_wait,
 	.transit_wake = op_transit_wake,
+	.now = op_now,
 };
 
 /* The worker. */
@@ -274,10 +285,25 @@ void process_wait_ns(pthread_cond_t *cond, pthread_mutex_t *lock, u64 ns)
 	pthread_cond_timedwait(cond, lock, &when);
 }
 
+static u64 refills(const struct process *p)
+{
+	return READ_ONCE(gca_host_status((void *)&p->pub.tables)->counters.refill_calls);
+}
+
+static void worker_rest(struct process *p, u64 ns)
+{
+	pthread_mutex_lock(&p->lock);
+	if (!p->stop && !p->wanted)
+		process_wait_ns(&p->work, &p->lock, ns);
+	/* A sweep has started, or the rest is over: go on in any case. */
+	WRITE_ONCE(p->wanted, false);
+	pthread_mutex_unlock(&p->lock);
+}
+
 /* Works until there is nothing to do or @stop; the lock is not held. */
 static void worker_run(struct process *p)
 {
-	u64 owed = 0;
+	u64 owed = 0, seen = refills(p), now;
 
 	while (!READ_ONCE(p->stop)) {
 		u64 start = process_clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -287,17 +313,17 @@ static void worker_run(struct process *p)
 		gca_core_add_worker_time(p->pub.core, used);
 		if (work == GCA_WORK_IDLE)
 			return;
-		if (work == GCA_WORK_MORE)
+		if (work == GCA_WORK_MORE) {
+			now = refills(p);
+			if (now != seen)
+				worker_rest(p, WORKER_YIELD_NS);
+			seen = now;
 			continue;
+		}
 		owed += used * (100 - WORKER_SHARE) / WORKER_SHARE;
 		if (owed < WORKER_REST_MIN_NS)
 			continue;
-		pthread_mutex_lock(&p->lock);
-		if (!p->stop && !p->wanted)
-			process_wait_ns(&p->work, &p->lock, owed);
-		/* A sweep has started, or the rest is over: go on in any case. */
-		WRITE_ONCE(p->wanted, false);
-		pthread_mutex_unlock(&p->lock);
+		worker_rest(p, owed);
 		owed = 0;
 	}
 }
@@ -435,6 +461,9 @@ int gca_process_open(const struct gcarena_setup *setup, struct gca_process **out
 	struct process *p;
 	int err;
 
+#if defined(__x86_64__) && !defined(__POPCNT__)
+	__atomic_store_n(&gca_have_popcnt, !!__builtin_cpu_supports("popcnt"), __ATOMIC_RELAXED);
+#endif
 	err = process_take_in(&args, sizeof(args), GCARENA_SETUP_SIZE_VER0, setup);
 	if (!err)
 		err = check_setup(&args);

@@ -14,6 +14,9 @@
 
 bool (*gca_seam_fails)(enum gca_seam seam);
 void (*gca_complaint)(const char *text);
+#if defined(__x86_64__) && !defined(__POPCNT__)
+bool gca_have_popcnt;
+#endif
 
 /**
  * gca_assert_failed - end the program at a broken invariant

@@ -160,6 +160,12 @@
 	FIELD(gcarena_counters, heap_holes) \
 	FIELD(gcarena_counters, collapsed) \
 	FIELD(gcarena_counters, collapse_failed) \
+	FIELD(gcarena_counters, reserve_backed) \
+	FIELD(gcarena_counters, reserve_taken) \
+	FIELD(gcarena_counters, reserve_released) \
+	FIELD(gcarena_counters, reserve_failed) \
+	FIELD(gcarena_counters, reserve_backoffs) \
+	FIELD(gcarena_counters, pressure_events) \
 	STRUCT(gcarena_stats) \
 	FIELD(gcarena_stats, size) \
 	FIELD(gcarena_stats, flags) \
@@ -179,6 +185,7 @@
 	FIELD(gcarena_status, nr_collapse) \
 	FIELD(gcarena_status, pressure_sequence) \
 	FIELD(gcarena_status, reserve_chunks) \
+	FIELD(gcarena_status, pressure_causes) \
 	FIELD(gcarena_status, reserved) \
 	FIELD(gcarena_status, counters) \
 	FIELD(gcarena_status, collapse)
@@ -216,6 +223,9 @@
 	C(GCARENA_CLASS_LARGE) \
 	C(GCARENA_CLASS_MANUAL) \
 	C(GCARENA_CLASS_FLAGS) \
+	C(GCARENA_WATERMARK_HIGH) \
+	C(GCARENA_WATERMARK_MAX) \
+	C(GCARENA_WATERMARK_LOW) \
 	C(GCARENA_FEATURE_RESERVE) \
 	C(GCARENA_FEATURE_SHRINKER) \
 	C(GCARENA_FEATURE_PERCPU) \
@@ -229,6 +239,9 @@
 	C(GCARENA_SCAVENGE_ALL) \
 	C(GCARENA_POLICY_SET) \
 	C(GCARENA_RESIDENCY_PAGES) \
+	C(GCARENA_PRESSURE_RECLAIM) \
+	C(GCARENA_PRESSURE_HIGH) \
+	C(GCARENA_PRESSURE_MAX) \
 	C(GCARENA_STATUS_COLLAPSE) \
 	C(GCARENA_FEATURES_SIZE_VER0) \
 	C(GCARENA_SETUP_SIZE_VER0) \

@@ -94,6 +94,8 @@ static const char *const mistake_names[MISTAKES] = {
 } while (0)
 
 #include "../../kmod/core/scavenge.c"
+#include "../../kmod/core/reserve.c"
+#include "../../kmod/core/pressure.c"
 
 #undef gca_map_double
 #undef gca_chunk_begin_transit
@@ -142,6 +144,7 @@ static struct span spans[PAGES];	/* by first page */
 static u32 owner[PAGES];		/* first page + 1, 0 free */
 static u32 generation;
 static u64 limit, retain;
+static struct gcarena_policy watermarks;
 static unsigned int depth;
 static bool disturbed;			/* a hook ran or something failed */
 static bool flipped;			/* inside the call */
@@ -371,6 +374,43 @@ static u32 chunk_present(u32 chunk, bool free_only)
 }
 
 /* Every counter that describes a state, from the model's arrays. */
+static u64 watermark(u32 percent, u32 otherwise)
+{
+	return limit * (percent ? percent : otherwise) / 100;
+}
+
+/* What must hold of watermarks, whatever happened on the way. */
+static void check_pressure(const struct gcarena_counters *counters)
+{
+	const struct gcarena_status *status = host.tables.status;
+	u64 high = watermark(watermarks.watermark_high, 85);
+	u64 max = watermark(watermarks.watermark_max, 92);
+	u64 low = watermark(watermarks.watermark_low, 75);
+	u64 inuse = counters->heap_inuse;
+	u64 causes = status->pressure_causes;
+	u64 marks = causes & (GCARENA_PRESSURE_HIGH | GCARENA_PRESSURE_MAX);
+	u32 level = causes & GCARENA_PRESSURE_MAX ? GCARENA_PRESSURE_FULL :
+		    causes ? GCARENA_PRESSURE_SOME : GCARENA_PRESSURE_NONE;
+
+	if (!limit || inuse <= low) {
+		if (marks)
+			wrong("causes %llx with %llu in use of %llu", causes, inuse, limit);
+	} else {
+		if (inuse >= high && !(marks & GCARENA_PRESSURE_HIGH))
+			wrong("causes %llx with %llu in use, high %llu", causes, inuse, high);
+		if (inuse >= max && !(marks & GCARENA_PRESSURE_MAX))
+			wrong("causes %llx with %llu in use, max %llu", causes, inuse, max);
+	}
+	if (status->pressure != level)
+		wrong("pressure %u with causes %llx", status->pressure, causes);
+	if (counters->pressure_events != host.pressed)
+		wrong("%llu events of pressure, told of %u", counters->pressure_events,
+		      host.pressed);
+	if (status->reserve_chunks != counters->reserve_backed - counters->reserve_taken -
+	    counters->reserve_released)
+		wrong("status: %llu chunks in reserve", status->reserve_chunks);
+}
+
 static void check_counters_and_status(void)
 {
 	struct gcarena_stats stats = { .size = sizeof(stats) };
@@ -438,8 +478,10 @@ static void check_counters_and_status(void)
 	    stats.sweeping != !!left)
 		wrong("generation %u, sweeping %u, left %llu; should be %u, %llu left",
 		      stats.generation, stats.sweeping, stats.sweep_left, generation, left);
-	if (stats.sequence != host.done)
-		wrong("sequence %llu after %u sweeps were done", stats.sequence, host.done);
+	if (stats.sequence != host.done + (u64)host.pressed)
+		wrong("sequence %llu after %u sweeps were done, and %u events", stats.sequence,
+		      host.done, host.pressed);
+	check_pressure(&stats.counters);
 	if (status->update % 2 || status->generation != generation ||
 	    status->sweep_left != left || status->sweeping != !!left ||
 	    memcmp(&status->counters, &stats.counters, sizeof(stats.counters)))
@@ -884,6 +926,7 @@ static void do_work(void)
 			if (chunk_whole(chunk) && chunk_present(chunk, false))
 				break;
 		if (retain && chunk < CHUNKS &&
+		    core->counters.chunks_idle > core->reserve.goal &&
 		    before - chunk_present(chunk, false) * GCARENA_PAGE_SIZE >= retain)
 			wrong("work: idle with chunk %u above the goal", chunk);
 	}
@@ -900,6 +943,14 @@ static void do_policy(void)
 	retain = chance(50) ? below(PAGES) * GCARENA_PAGE_SIZE + 1 : 0;
 	policy.limit_bytes = limit;
 	policy.retain_bytes = retain;
+	policy.reserve_chunks = chance(60) ? below(CHUNKS) : 0;
+	if (chance(50)) {
+		policy.watermark_low = 1 + below(97);
+		policy.watermark_high = policy.watermark_low + 1 + below(99 - policy.watermark_low);
+		policy.watermark_max = policy.watermark_high +
+				       below(101 - policy.watermark_high);
+	}
+	watermarks = policy;
 	if (gca_core_set_policy(core, &policy))
 		wrong("policy: refused");
 }
@@ -912,7 +963,7 @@ static void hook(struct test_host *h, enum host_site site)
 	depth++;
 	disturbed = true;
 	sync_spans(false);
-	switch (below(6)) {
+	switch (below(7)) {
 	case 0:
 	case 1:
 		do_refill();
@@ -956,6 +1007,9 @@ static void step(void)
 	u32 page, i;
 	u32 dice;
 
+	/* Mostly moments, now and then longer than any period of the core's. */
+	host.now += chance(10) ? below(200) * 1000000000ULL : below(300) * 1000000ULL;
+
 	/* The user is busy with its bits between calls. */
 	for (i = below(4); i; i--) {
 		page = pick(chance(70) ? HELD : LISTED);
@@ -989,8 +1043,10 @@ static void step(void)
 		do_scavenge();
 	else if (dice < 94)
 		do_work();
-	else if (dice < 97)
+	else if (dice < 96)
 		do_shrink();
+	else if (dice < 97)
+		gca_core_reclaim(core, chance(50));
 	else
 		do_policy();
 
@@ -1013,6 +1069,7 @@ static u32 run(u64 seed, u32 operations)
 	memset(owner, 0, sizeof(owner));
 	limit = 0;
 	retain = 0;
+	memset(&watermarks, 0, sizeof(watermarks));
 	generation = 0;
 	depth = 0;
 	core = NULL;
@@ -1042,6 +1099,7 @@ static u32 run(u64 seed, u32 operations)
 		host.fail_percent[SITE_BACK] = storm ? 10 : 0;
 		host.fail_percent[SITE_META_ALLOC] = storm ? 10 : 0;
 		host.fail_percent[SITE_META_BACK] = storm ? 10 : 0;
+		host.fail_percent[SITE_AHEAD] = storm ? 30 : 0;
 		host.lost_percent = storm ? 30 : 0;
 		step();
 		if (host.wrong)

@@ -18,7 +18,7 @@
 
 #include "core_internal.h"
 
-enum host_site { SITE_BACK, SITE_RELEASE, SITE_META_ALLOC, SITE_META_BACK, SITES };
+enum host_site { SITE_BACK, SITE_AHEAD, SITE_RELEASE, SITE_META_ALLOC, SITE_META_BACK, SITES };
 
 struct test_host {
 	struct gca_tables tables;	/* first: the core's host pointer */
@@ -42,6 +42,7 @@ struct test_host {
 	bool (*in_use)(struct test_host *host, u32 page);
 	int (*wait)(struct test_host *host, u32 sequence);
 	u32 (*random)(void);
+	u64 now;
 
 	/* What happened. */
 	u32 calls[SITES];
@@ -51,6 +52,7 @@ struct test_host {
 	u32 woken;
 	u32 done;
 	u32 wakes_transit;
+	u32 pressed;
 	u64 released;
 	u64 shrunk;			/* by host_shrink() */
 	u32 shrinks;
@@ -95,21 +97,20 @@ static void host_check_range(struct test_host *host, const char *what, u32 page,
 		host_wrong(host, "%s: range %u+%u", what, page, npages);
 }
 
-static int host_back(void *arg, u32 page, u32 npages)
+static int host_back_at(struct test_host *host, enum host_site site, u32 page, u32 npages)
 {
-	struct test_host *host = arg;
 	u32 chunk = page / GCARENA_CHUNK_PAGES;
 	u32 i;
 
 	host_check_range(host, "back", page, npages);
-	host->last_page[SITE_BACK] = page;
-	host->last_npages[SITE_BACK] = npages;
+	host->last_page[site] = page;
+	host->last_npages[site] = npages;
 	for (i = page; i < page + npages; i++)
 		if (host->present[i])
 			host_wrong(host, "back: page %u is present", i);
 	if (host->hook)
-		host->hook(host, SITE_BACK);
-	if (host_fails(host, SITE_BACK))
+		host->hook(host, site);
+	if (host_fails(host, site))
 		return -ENOMEM;
 	for (i = page; i < page + npages; i++) {
 		host->present[i] = true;
@@ -118,6 +119,28 @@ static int host_back(void *arg, u32 page, u32 npages)
 	if (npages == GCARENA_CHUNK_PAGES)
 		host->small[chunk] = host->back_small;
 	return npages < GCARENA_CHUNK_PAGES || host->back_small;
+}
+
+static int host_back(void *arg, u32 page, u32 npages)
+{
+	return host_back_at(arg, SITE_BACK, page, npages);
+}
+
+static int host_back_ahead(void *arg, u32 page, u32 npages)
+{
+	if (npages != GCARENA_CHUNK_PAGES)
+		host_wrong(arg, "back_ahead: %u pages", npages);
+	return host_back_at(arg, SITE_AHEAD, page, npages);
+}
+
+static u64 host_now(void *arg)
+{
+	return ((struct test_host *)arg)->now;
+}
+
+static void host_pressure(void *arg)
+{
+	((struct test_host *)arg)->pressed++;
 }
 
 static u64 host_release(void *arg, u32 chunk, const u64 *going, u64 *kept)
@@ -301,6 +324,9 @@ static const struct gca_host_ops host_ops = {
 	.sweep_done = host_sweep_done,
 	.transit_wait = host_transit_wait,
 	.transit_wake = host_transit_wake,
+	.back_ahead = host_back_ahead,
+	.now = host_now,
+	.pressure = host_pressure,
 };
 
 __attribute__((unused))

@@ -195,10 +195,12 @@ static void test_create(void)
 	eq(try_create(8 << 20, classes, CLASSES, &p), -EINVAL, "policy: unknown flag");
 	p = (struct gcarena_policy){ .reserved = 1 };
 	eq(try_create(8 << 20, classes, CLASSES, &p), -EINVAL, "policy: reserved field");
-	p = (struct gcarena_policy){ .reserve_chunks = 1 };
-	eq(try_create(8 << 20, classes, CLASSES, &p), -EOPNOTSUPP, "policy: reserve");
-	p = (struct gcarena_policy){ .watermark_low = 1 };
-	eq(try_create(8 << 20, classes, CLASSES, &p), -EOPNOTSUPP, "policy: watermark");
+	p = (struct gcarena_policy){ .watermark_low = 85 };
+	eq(try_create(8 << 20, classes, CLASSES, &p), -EINVAL, "policy: low as high");
+	p = (struct gcarena_policy){ .watermark_high = 93 };
+	eq(try_create(8 << 20, classes, CLASSES, &p), -EINVAL, "policy: high above max");
+	p = (struct gcarena_policy){ .watermark_max = 101 };
+	eq(try_create(8 << 20, classes, CLASSES, &p), -EINVAL, "policy: more than the limit");
 	p = (struct gcarena_policy){ .node = 1 };
 	eq(try_create(8 << 20, classes, CLASSES, &p), -EOPNOTSUPP, "policy: node");
 
@@ -861,7 +863,7 @@ static void test_policy_and_status(void)
 	p.flags = 1;
 	eq(gca_core_set_policy(core, &p), -EINVAL, "policy: flags");
 	p.flags = 0;
-	p.reserve_chunks = 1;
+	p.node = 1;
 	eq(gca_core_set_policy(core, &p), -EOPNOTSUPP, "policy: feature");
 	policy(0, 0);
 	refill(TINY, 0, 1);

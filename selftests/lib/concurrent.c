@@ -189,6 +189,57 @@ static void test_cut(enum gca_fault fault, bool armed, cut_fn action, const char
 	gca_close(heap);
 }
 
+/* The only reference goes from a stack that is not scanned yet into a black object. */
+static void hide(struct gca_mutator *m, struct node **held, unsigned int how)
+{
+	struct node *black = gca_load(&roots[0]);
+
+	if (how == 0)
+		gca_store(m, &black->left, *held);
+	else if (how == 1)
+		gca_init(m, &black->left, *held);
+	else if (how == 2)
+		gca_exchange(m, &black->left, *held);
+	else
+		gca_copy_refs(m, &black->left, (gca_ref *)held, 1);
+	*held = NULL;
+}
+
+static void test_insertion(bool armed, unsigned int how, const char *what)
+{
+	struct gca_heap *heap = open_debug("verify=1", GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	uint64_t cycle;
+
+	gca_root_add(heap, roots, sizeof(roots));
+	{
+		GCA_FRAME(m, f, struct node *held);
+		f.held = new_node(m, 2);
+		gca_collect(m);
+		cycle = cycle_to(m, GCA_STAGE_BLACK);
+		gca_store(m, &roots[0], new_node(m, 1));
+		if (armed) {
+			m->abi.barrier |= GCA_BARRIER_SLOW;
+			gca_fault_arm(GCA_FAULT_NO_INSERTION, 1);
+		}
+		hide(m, &f.held, how);
+		cycle_on(m, cycle);
+		if (armed) {
+			ok(gca_fault_fired(GCA_FAULT_NO_INSERTION), "%s: not inserted", what);
+			ok(reports.count && strstr(reports.first, "is not marked"),
+			   "and is caught");
+			diag("%s", reports.first);
+		} else {
+			eq(reports.count, 0, "%s: what it writes is kept", what);
+			eq(gca_load(&gca_load(&roots[0])->left)->key, 2, "and is there");
+		}
+		gca_fault_arm(GCA_FAULT_NO_INSERTION, 0);
+	}
+	gca_root_remove(heap, roots);
+	gca_detach(m);
+	gca_close(heap);
+}
+
 /* A thread takes an object out of the hands of one that has no barrier yet. */
 static uint32_t step;
 
@@ -316,6 +367,14 @@ static void test_mistakes(void)
 	test_cut(GCA_FAULT_NO_UNROOT, true, cut_by_unroot, "a range removed unshaded");
 	test_cut(GCA_FAULT_LOSE_SHADES, true, cut, "a lost buffer");
 	test_cut(GCA_FAULT_EARLY_END, true, cut, "an early end");
+	test_insertion(false, 0, "a store");
+	test_insertion(false, 1, "an initialising store");
+	test_insertion(false, 2, "an exchange");
+	test_insertion(false, 3, "a bulk form");
+	test_insertion(true, 0, "no insertion half");
+	test_insertion(true, 1, "none in an initialising store");
+	test_insertion(true, 2, "none in an exchange");
+	test_insertion(true, 3, "none in a bulk form");
 	test_one_handshake(false);
 	test_one_handshake(true);
 	if (TEST_ASAN) {

@@ -101,14 +101,19 @@ struct gcarena_policy {
 	__u64 retain_bytes;	/* the worker keeps so much backed, at least what
 				 * is in use; ~0 keeps everything
 				 */
-	__u32 reserve_chunks;	/* needs GCARENA_FEATURE_RESERVE */
-	__u32 watermark_high;	/* per cent of limit_bytes; .._PRESSURE */
-	__u32 watermark_max;
+	__u32 reserve_chunks;	/* backed ahead of demand, at most; .._RESERVE */
+	__u32 watermark_high;	/* per cent of limit_bytes, 0: the default; */
+	__u32 watermark_max;	/* .._PRESSURE */
 	__u32 watermark_low;
 	__s32 node;		/* preferred node + 1, 0 = the caller's; .._NUMA */
 	__u32 reserved;
 	__u64 reserved2[2];
 };
+
+/* Watermarks that are 0, if there is a limit; low < high <= max <= 100. */
+#define GCARENA_WATERMARK_HIGH		85
+#define GCARENA_WATERMARK_MAX		92
+#define GCARENA_WATERMARK_LOW		75
 
 /* Bits of gcarena_features.features. */
 #define GCARENA_FEATURE_RESERVE		(1ULL << 0)
@@ -288,6 +293,12 @@ struct gcarena_counters {
 	__u64 heap_holes;	/* now, of heap_inuse: not backed, inside spans */
 	__u64 collapsed;	/* broken chunks that are on a huge page again */
 	__u64 collapse_failed;	/* chunks that were to be and are not */
+	__u64 reserve_backed;	/* chunks that the worker backed ahead */
+	__u64 reserve_taken;	/* of those, taken by a refill */
+	__u64 reserve_released;	/* of those, given back before one came */
+	__u64 reserve_failed;	/* attempts: no room, or no huge page at hand */
+	__u64 reserve_backoffs;	/* times it stopped trying for a while */
+	__u64 pressure_events;	/* of beginning episodes */
 };
 
 struct gcarena_stats {
@@ -300,12 +311,17 @@ struct gcarena_stats {
 	struct gcarena_counters counters;
 };
 
-/* Levels of pressure. */
+/* Levels of pressure: FULL past watermark_max, SOME for the other causes. */
 enum gcarena_pressure {
 	GCARENA_PRESSURE_NONE	= 0,
 	GCARENA_PRESSURE_SOME	= 1,
 	GCARENA_PRESSURE_FULL	= 2
 };
+
+/* What causes it; each has episodes of its own, each begins with one event. */
+#define GCARENA_PRESSURE_RECLAIM	0x1	/* somebody wants memory */
+#define GCARENA_PRESSURE_HIGH		0x2	/* in use past watermark_high */
+#define GCARENA_PRESSURE_MAX		0x4	/* in use past watermark_max */
 
 #define GCARENA_STATUS_COLLAPSE	64
 
@@ -323,9 +339,10 @@ struct gcarena_status {
 	__u64 sweep_left;
 	__u32 pressure;		/* GCARENA_PRESSURE_* */
 	__u32 nr_collapse;	/* valid entries of collapse[] */
-	__u64 pressure_sequence;
-	__u64 reserve_chunks;
-	__u64 reserved[4];
+	__u64 pressure_sequence; /* sequence at the last event of pressure */
+	__u64 reserve_chunks;	/* backed ahead, waiting for a refill */
+	__u64 pressure_causes;	/* GCARENA_PRESSURE_RECLAIM, .. */
+	__u64 reserved[3];
 	struct gcarena_counters counters;
 	__u32 collapse[GCARENA_STATUS_COLLAPSE]; /* chunks worth collapsing */
 };
