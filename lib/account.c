@@ -249,12 +249,12 @@ int gca_account_all(struct gca_heap *heap, struct gca_account *out)
 
 static void usage(uint64_t *cpu, long *switches)
 {
-	struct rusage rusage;
+	struct rusage used;
 
-	getrusage(RUSAGE_THREAD, &rusage);
-	*cpu = ((uint64_t)rusage.ru_utime.tv_sec + (uint64_t)rusage.ru_stime.tv_sec) * NSEC_PER_SEC +
-	       ((uint64_t)rusage.ru_utime.tv_usec + (uint64_t)rusage.ru_stime.tv_usec) * NS_PER_US;
-	*switches = rusage.ru_nvcsw;
+	getrusage(RUSAGE_THREAD, &used);
+	*cpu = ((uint64_t)used.ru_utime.tv_sec + (uint64_t)used.ru_stime.tv_sec) * NSEC_PER_SEC +
+	       ((uint64_t)used.ru_utime.tv_usec + (uint64_t)used.ru_stime.tv_usec) * NS_PER_US;
+	*switches = used.ru_nvcsw;
 }
 
 /**

@@ -434,10 +434,17 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 		.npages = npages,
 		.span_class = (uint16_t)class,
 	};
-	enum account_state before = account_switch(&mutator->account, ACCOUNT_REFILL);
-	int error = mutator->heap->ops->refill(mutator->heap, &args);
+	enum account_state before;
 	uint32_t i;
+	int error;
 
+	if (unlikely(class != CLASS_MANUAL &&
+		     !pace_may_grow(mutator->heap, (uint64_t)npages << GCARENA_PAGE_SHIFT))) {
+		*nr = 0;
+		return -ENOMEM;
+	}
+	before = account_switch(&mutator->account, ACCOUNT_REFILL);
+	error = mutator->heap->ops->refill(mutator->heap, &args);
 	account_switch(&mutator->account, before);
 
 	if (!error || error == -ENOMEM) {

@@ -67,6 +67,25 @@ void gca_report(struct gca_heap *heap, const char *format, ...)
 }
 
 /**
+ * gca_warn - something is odd, and nothing is wrong
+ * @heap: in this heap
+ * @format: what, as for printf()
+ */
+void gca_warn(struct gca_heap *heap, const char *format, ...)
+{
+	char text[REPORT_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (heap->report)
+		heap->report(heap, text, heap->report_arg);
+	else
+		fprintf(stderr, "gcarena: %s\n", text);
+}
+
+/**
  * assertion_failed - an invariant does not hold
  * @condition: which
  * @file: where

@@ -75,7 +75,7 @@ static int read_percent(struct gca_config *config)
 	return 0;
 }
 
-static int read_limit(struct gca_config *config)
+static int read_limit(struct gca_config *config, struct gca_heap *heap)
 {
 	static const char name[] = "GCARENA_LIMIT";
 	static const struct {
@@ -92,6 +92,14 @@ static int read_limit(struct gca_config *config)
 		config->limit = 0;
 		return 0;
 	}
+	if (!strcmp(value, "cgroup")) {
+		heap->follow_cgroup = 100;
+		return 0;
+	}
+	if (number(value, &end, &bytes) && !strcmp(end, "%") && bytes && bytes <= 100) {
+		heap->follow_cgroup = (uint32_t)bytes;
+		return 0;
+	}
 	if (number(value, &end, &bytes) && bytes) {
 		for (i = 0; i < ARRAY_SIZE(units); i++) {
 			if (strcmp(end, units[i].name) || bytes > UINT64_MAX >> units[i].shift)
@@ -100,7 +108,8 @@ static int read_limit(struct gca_config *config)
 			return 0;
 		}
 	}
-	return bad(name, value, "must be bytes, or a number with KiB, MiB or GiB, or off");
+	return bad(name, value, "must be bytes, or a number with KiB, MiB or GiB, "
+		   "cgroup or per cent of it, or off");
 }
 
 static int read_count(const char *name, unsigned int max, unsigned int *out)
@@ -131,6 +140,7 @@ static int read_debug(struct gca_heap *heap)
 		{ "shadow", &heap->debug_shadow },
 		{ "gctrace", &heap->debug_gctrace },
 		{ "poison", &heap->debug_poison },
+		{ "pacertrace", &heap->debug_pacertrace },
 	};
 	const char *value = variable(name), *at = value;
 	size_t i, length;
@@ -145,7 +155,8 @@ static int read_debug(struct gca_heap *heap)
 				break;
 		}
 		if (i == ARRAY_SIZE(keys))
-			return bad(name, value, "the keys are verify, shadow, gctrace and poison");
+			return bad(name, value,
+				   "the keys are verify, shadow, gctrace, poison, pacertrace");
 		at += length + 1;
 		if ((*at != '0' && *at != '1') || (at[1] && at[1] != ','))
 			return bad(name, value, "a key's value is 0 or 1");
@@ -169,7 +180,7 @@ int env_read(struct gca_config *config, struct gca_heap *heap)
 	if (!error)
 		error = read_percent(config);
 	if (!error)
-		error = read_limit(config);
+		error = read_limit(config, heap);
 	if (!error)
 		error = read_count("GCARENA_SHARE", 100, &config->share);
 	if (!error)

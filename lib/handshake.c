@@ -244,7 +244,7 @@ void handshake(struct gca_heap *heap, enum handshake what)
 				all = false;
 		if (all)
 			break;
-		stop_wait(heap, acks, waits++);
+		stop_wait(heap, acks, waits++, begin);
 	}
 	waited = now_ns() - begin;
 	/* That of blocked mutators is none. */

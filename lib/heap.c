@@ -26,6 +26,8 @@
 /* A heap that allocates little is collected so often all the same, as Go's. */
 #define PERIOD_NS		(120 * NSEC_PER_SEC)
 #define NS_PER_MS		1000000u
+/* Longer than any loop that polls; beside it a stuck program would be silent. */
+#define WATCHDOG_NS		(10 * NSEC_PER_SEC)
 
 /* The process's heaps, for fork(). */
 static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -288,7 +290,10 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 	sizeclass_init();
 	heap->mode = taken.mode;
 	heap->pacer.percent = taken.percent ? taken.percent : GCA_PERCENT_DEFAULT;
-	heap->pacer.limit = taken.limit;
+	heap->pacer.limit = heap->follow_cgroup ?
+			    cgroup_limit(NULL, NULL) / 100 * heap->follow_cgroup : taken.limit;
+	heap->pacer.heap_max = taken.heap_max;
+	heap->watchdog_ns = WATCHDOG_NS;
 	heap->pacer.eager = 100;
 	heap->assist_on = 1;
 	heap->period_ns = PERIOD_NS;
@@ -409,6 +414,45 @@ size_t gca_set_limit(struct gca_heap *heap, size_t bytes)
 bool gca_set_assist(struct gca_heap *heap, bool on)
 {
 	return __atomic_exchange_n(&heap->assist_on, on, __ATOMIC_RELAXED);
+}
+
+/**
+ * gca_follow_cgroup - let the limit be the control group's, at each cycle
+ * @heap: the heap
+ * @percent: of it, up to 100; 0: the limit stays as it is
+ *
+ * Return: 0, or -EINVAL.
+ */
+int gca_follow_cgroup(struct gca_heap *heap, unsigned int percent)
+{
+	int error = heap_usable(heap);
+
+	if (error)
+		return error;
+	if (percent > 100)
+		return error_set(-EINVAL, "%u per cent of the control group's limit", percent);
+	world_lock(heap, mutator_self(heap));
+	heap->follow_cgroup = percent;
+	if (percent) {
+		heap->pacer.limit = cgroup_limit(NULL, NULL) / 100 * percent;
+		pace_set(heap);
+	}
+	world_unlock(heap);
+	return 0;
+}
+
+/**
+ * gca_set_watchdog - after how long a thread that does not poll is named
+ * @heap: the heap
+ * @ms: milliseconds, 0: never
+ *
+ * Return: the previous one.
+ */
+uint64_t gca_set_watchdog(struct gca_heap *heap, uint64_t ms)
+{
+	uint64_t ns = ms > UINT64_MAX / NS_PER_MS ? 0 : ms * NS_PER_MS;
+
+	return __atomic_exchange_n(&heap->watchdog_ns, ns, __ATOMIC_RELAXED) / NS_PER_MS;
 }
 
 /**

@@ -349,8 +349,10 @@ void world_start(struct gca_heap *heap, struct gca_mutator *self);
 
 /* World held: gives a claimed mutator free. */
 void mutator_unclaim(struct gca_mutator *mutator);
-/* Waits for an acknowledgment that is not one of @acks; the nth wait of a loop. */
-void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth);
+/* Waits for an acknowledgment that is not one of @acks; the nth wait of a loop that
+ * began then.
+ */
+void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth, uint64_t begin);
 void stop_acknowledge(struct gca_heap *heap);
 /* Concurrent cycles: a mutator was kept from running for so long. */
 void stop_note(struct gca_heap *heap, uint64_t ns);
@@ -602,8 +604,14 @@ static inline void pace_assist(struct gca_mutator *mutator)
 
 /* World held, or heap not yet shared. */
 int pace_set(struct gca_heap *heap);
+/* Whether the hard heap size leaves room for @bytes more. */
+bool pace_may_grow(const struct gca_heap *heap, uint64_t bytes);
 void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle);
 int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pacer_cycle *cycle);
+
+/* -------------------------------------------------------------- cgroup.c */
+
+uint64_t cgroup_limit(const char *proc, const char *root);
 
 /* --------------------------------------------------------------- stats.c */
 
@@ -641,6 +649,7 @@ struct gca_heap {
 	bool debug_shadow;
 	bool debug_gctrace;
 	bool debug_poison;
+	bool debug_pacertrace;
 	bool slow_alloc;	/* mutators' abi.cache are the empty ones */
 	uint64_t open_ns;
 
@@ -688,6 +697,9 @@ struct gca_heap {
 	uint64_t sweep_spans;	/* unswept when the sweep began */
 	uint64_t sweep_assisted; /* spans swept by refills */
 	uint64_t period_ns;	/* without a cycle at most; 0: any */
+	uint64_t watchdog_ns;	/* without a safepoint until it is reported; 0: never */
+	uint64_t late_told;	/* when the last wait began that was reported; world held */
+	uint32_t follow_cgroup;	/* per cent of its limit that are ours; 0: not followed */
 	uint64_t pressure_seen;	/* status->pressure_sequence that a cycle came of */
 	bool thrashing;		/* the pacer's */
 	uint64_t black_objects;	/* allocated black in this cycle */
@@ -753,7 +765,10 @@ int env_read(struct gca_config *config, struct gca_heap *heap);
 /* Fills gca_error() and returns @error, a negative errno. */
 int error_set(int error, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
 
-/* debug.c: to the report handler, or to stderr and abort. */
+/* debug.c: to the report handler, or to stderr. */
+void gca_warn(struct gca_heap *heap, const char *format, ...)
+	__attribute__((format(printf, 2, 3), cold));
+/* To the report handler, or to stderr and abort. */
 void gca_report(struct gca_heap *heap, const char *format, ...)
 	__attribute__((format(printf, 2, 3), cold));
 

@@ -13,6 +13,9 @@
  */
 #include "internal.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 /* In-use may be a tenth above the goal: free slots in spans in use. */
 #define HOLES_PARTS	10
 /* What stays backed above the goal, so that reaching it costs no backing. */
@@ -89,6 +92,46 @@ int pace_set(struct gca_heap *heap)
 	return publish(heap);
 }
 
+/* World held: takes over a limit that has changed. */
+static void follow_cgroup(struct gca_heap *heap)
+{
+	uint64_t limit;
+
+	if (!heap->follow_cgroup)
+		return;
+	limit = cgroup_limit(NULL, NULL) / 100 * heap->follow_cgroup;
+	if (limit == heap->pacer.limit)
+		return;
+	heap->pacer.limit = limit;
+	/* A policy that was taken before is taken again. */
+	pace_set(heap);
+}
+
+/* One line a cycle, beside gctrace's. */
+static void trace(const struct gca_heap *heap, const struct pacer_cycle *cycle)
+{
+	const struct pacer *pacer = &heap->pacer;
+	char line[512];
+	int length;
+
+	length = snprintf(line, sizeof(line),
+			  "pacer: live %llu roots %llu scanned %llu allocated %llu overhead %llu; "
+			  "clock %llu us, gc %llu us, stalled %llu us; cons/mark %.4f; "
+			  "goal %llu%s trigger %llu%s\n",
+			  (unsigned long long)cycle->live, (unsigned long long)cycle->roots,
+			  (unsigned long long)cycle->scanned, (unsigned long long)cycle->allocated,
+			  (unsigned long long)cycle->overhead,
+			  (unsigned long long)cycle->mark_ns / 1000,
+			  (unsigned long long)cycle->gc_ns / 1000,
+			  (unsigned long long)cycle->stalled_ns / 1000, pacer->cons_mark,
+			  (unsigned long long)pacer->goal, pacer->by_limit ? " (limit)" : "",
+			  (unsigned long long)pacer->trigger,
+			  pacer->thrashing ? " thrashing" : "");
+	if (length > 0 && (size_t)length < sizeof(line) &&
+	    write(STDERR_FILENO, line, (size_t)length) < 0)
+		return;		/* nowhere to complain to */
+}
+
 /**
  * pace_begin - a cycle begins
  * @heap: the heap, its world held, the sweep before complete
@@ -99,6 +142,7 @@ void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle)
 	uint64_t objects = get(&heap->heap_live) + heap_allocated(heap);
 	uint64_t held = get(&heap->status->counters.heap_inuse) + metadata(heap);
 
+	follow_cgroup(heap);
 	cycle->overhead = held > objects ? held - objects : 0;
 	cycle->allocated = get(&heap->work.scanned);
 	cycle->stalled_ns = get(&heap->stall_ns);
@@ -144,6 +188,8 @@ int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pac
 	note_spent(heap, cycle->forced);
 	pacer_end(&heap->pacer, cycle);
 	put(&heap->gc_ended_ns, now_ns());
+	if (heap->debug_pacertrace)
+		trace(heap, cycle);
 	return publish(heap);
 }
 
@@ -165,6 +211,19 @@ static bool goal_reached(const struct gca_heap *heap, uint64_t target, size_t by
 		return false;
 	inuse = get(&heap->status->counters.heap_inuse) + bytes;
 	return inuse >= saturating_add(goal, goal / HOLES_PARTS);
+}
+
+/**
+ * pace_may_grow - does the hard heap size leave room?
+ * @heap: the heap
+ * @bytes: for how much more
+ */
+bool pace_may_grow(const struct gca_heap *heap, uint64_t bytes)
+{
+	/* Fixed since gca_open(). */
+	uint64_t most = heap->pacer.heap_max;
+
+	return !most || get(&heap->heap_live) + heap_allocated(heap) + bytes <= most;
 }
 
 /* ----------------------------------------------------------------- assist */

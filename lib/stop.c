@@ -31,19 +31,30 @@
  */
 #include "internal.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <stdio.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Looks at a mutator before the stopper sleeps: about a microsecond, in which a
  * running one may well reach its poll.
  */
 #define STOP_SPINS	50
+#define NS_PER_MS	1000000u
+
+static void futex_wait_for(uint32_t *word, uint32_t value, uint64_t ns)
+{
+	struct timespec timeout = { (time_t)(ns / NSEC_PER_SEC), (long)(ns % NSEC_PER_SEC) };
+
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, ns ? &timeout : NULL, NULL, 0);
+}
 
 static void futex_wait(uint32_t *word, uint32_t value)
 {
-	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+	futex_wait_for(word, value, 0);
 }
 
 static void futex_wake(uint32_t *word)
@@ -161,18 +172,59 @@ void mutator_unclaim(struct gca_mutator *mutator)
 		futex_wake(&mutator->state);
 }
 
+static void thread_name(int tid, char *name, size_t room)
+{
+	char path[64];
+	ssize_t length = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		length = read(fd, name, room - 1);
+		close(fd);
+	}
+	name[length > 0 ? length - 1 : 0] = 0;
+}
+
+/* Names who is waited for since @begin, once. */
+static void watchdog(struct gca_heap *heap, uint64_t begin, uint64_t ns)
+{
+	struct gca_mutator *mutator;
+	char name[32];
+
+	if (heap->late_told == begin)
+		return;
+	heap->late_told = begin;
+	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
+		if (__atomic_load_n(&mutator->state, __ATOMIC_ACQUIRE) != MUTATOR_RUNNING ||
+		    !__atomic_load_n(&mutator->abi.poll, __ATOMIC_RELAXED))
+			continue;
+		thread_name(mutator->account.tid, name, sizeof(name));
+		gca_warn(heap, "thread %d (%s) has come to no safepoint for %llu ms: it does not poll",
+			 mutator->account.tid, name, (unsigned long long)(ns / NS_PER_MS));
+	}
+}
+
 /**
  * stop_wait - wait for a mutator to become safe
  * @heap: the heap, its world held
  * @acks: heap->acks before the mutators were looked at
  * @nth: how often this was called in a row, from 0
+ * @begin: when this began, now_ns()
  */
-void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth)
+void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth, uint64_t begin)
 {
-	if (nth < STOP_SPINS)
+	uint64_t period = __atomic_load_n(&heap->watchdog_ns, __ATOMIC_RELAXED), waited;
+
+	if (nth < STOP_SPINS) {
 		relax();
-	else
-		futex_wait(&heap->acks, acks);
+		return;
+	}
+	waited = now_ns() - begin;
+	if (period && waited >= period)
+		watchdog(heap, begin, waited);
+	futex_wait_for(&heap->acks, acks, waited < period ? period - waited : 0);
 }
 
 /**
@@ -268,7 +320,7 @@ void world_stop(struct gca_heap *heap, struct gca_mutator *self)
 
 		if (claim_all(heap, self))
 			break;
-		stop_wait(heap, acks, spins++);
+		stop_wait(heap, acks, spins++, begin);
 	}
 	waited = now_ns() - begin;
 	if (waited > heap->safepoint_max_ns)

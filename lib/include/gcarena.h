@@ -74,12 +74,15 @@ enum gca_mode {
  * @share: per cent of the CPUs that marking beside the program may use, up to 100;
  *	0 means 25.  A thread that waits for a cycle adds the CPU it does not use
  * @workers: threads that mark, at most; 0 means one for each CPU
+ * @heap_max: bytes of objects at most, live and not yet collected, 0 for any; beyond
+ *	it an allocation does what it does at the limit
  * @reserved: zero
  *
  * The environment overrides: GCARENA_BACKEND (device, process, auto),
- * GCARENA_PERCENT (a number or off), GCARENA_LIMIT (bytes, or with KiB, MiB,
- * GiB, or off), GCARENA_SHARE (per cent), GCARENA_WORKERS (threads), GCARENA_DEBUG
- * (comma-separated key=value: verify, shadow, gctrace, poison, each 0 or 1).
+ * GCARENA_PERCENT (a number or off), GCARENA_LIMIT (bytes, or with KiB, MiB, GiB;
+ * cgroup, or as 80% a part of the control group's; or off), GCARENA_SHARE (per cent),
+ * GCARENA_WORKERS (threads), GCARENA_DEBUG (comma-separated key=value: verify, shadow,
+ * gctrace, pacertrace, poison, each 0 or 1).
  */
 struct gca_config {
 	size_t size;
@@ -91,7 +94,8 @@ struct gca_config {
 	const char *device;
 	unsigned int share;
 	unsigned int workers;
-	uintptr_t reserved[3];
+	size_t heap_max;
+	uintptr_t reserved[2];
 };
 
 GCA_API void gca_config_init(struct gca_config *config);
@@ -117,6 +121,14 @@ GCA_API size_t gca_set_limit(struct gca_heap *heap, size_t bytes);
  * else they wait when the heap is at its goal.
  */
 GCA_API bool gca_set_assist(struct gca_heap *heap, bool on);
+/* The limit is @percent of the control group's memory.max or memory.high, read at each
+ * cycle's start; 0: no longer.  -EINVAL.
+ */
+GCA_API int gca_follow_cgroup(struct gca_heap *heap, unsigned int percent);
+/* After how many milliseconds a thread that comes to no safepoint while one is asked
+ * for is named to the report handler, or on stderr; 10000 at first, 0: never.
+ */
+GCA_API uint64_t gca_set_watchdog(struct gca_heap *heap, uint64_t ms);
 /* How many milliseconds may pass without a cycle, 120000 at first; 0: any. */
 GCA_API uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms);
 

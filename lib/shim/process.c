@@ -246,6 +246,12 @@ static void op_transit_wake(void *host)
 	pthread_mutex_unlock(&p->lock);
 }
 
+/**
+ * process_clock_ns() - read a clock
+ * @clock: which
+ *
+ * Return: nanoseconds.
+ */
 u64 process_clock_ns(clockid_t clock)
 {
 	struct timespec now;
@@ -276,7 +282,14 @@ static const struct gca_host_ops process_ops = {
 
 /* The worker. */
 
-/* Returns early as well, so its callers look again. */
+/**
+ * process_wait_ns() - wait for a condition, but not for long
+ * @cond: of CLOCK_MONOTONIC
+ * @lock: held
+ * @ns: how long at most
+ *
+ * Returns early as well, so its callers look again.
+ */
 void process_wait_ns(pthread_cond_t *cond, pthread_mutex_t *lock, u64 ns)
 {
 	u64 until = process_clock_ns(CLOCK_MONOTONIC) + ns;
@@ -348,7 +361,10 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* Start the worker if there is work.  After calls, never under the core lock. */
+/**
+ * process_tend_worker() - start the worker if there is work
+ * @p: whose call ends; the core lock is not held
+ */
 void process_tend_worker(struct process *p)
 {
 	pthread_attr_t attr;

@@ -160,8 +160,76 @@ static void test_handshakes(enum gca_mode mode)
 	gca_close(heap);
 }
 
+/* ------------------------------------------------------------- watchdog */
+
+static struct {
+	unsigned int count;
+	char text[256];
+} report;
+
+static void on_report(struct gca_heap *heap, const char *text, void *arg)
+{
+	report.count++;
+	snprintf(report.text, sizeof(report.text), "%s", text);
+}
+
+static uint32_t silent;
+
+static void *never_polls(void *arg)
+{
+	struct gca_mutator *m = attach(arg, GCA_STACK_PRECISE);
+
+	pthread_setname_np(pthread_self(), "never-polls");
+	__atomic_store_n(&silent, 1, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&silent, __ATOMIC_ACQUIRE) == 1)
+		sched_yield();
+	gca_detach(m);
+	return NULL;
+}
+
+static void *lets_it_go(void *arg)
+{
+	while (!__atomic_load_n(&report.count, __ATOMIC_ACQUIRE))
+		sleep_ms(1);
+	sleep_ms(20);
+	__atomic_store_n(&silent, 2, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void test_watchdog(enum gca_mode mode)
+{
+	struct gca_heap *heap = open_quiet(mode);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	pthread_t threads[2];
+
+	memset(&report, 0, sizeof(report));
+	silent = 0;
+	gca_set_report_handler(heap, on_report, NULL);
+	eq(gca_set_watchdog(heap, 5), 10000, "mode %d: ten seconds at first", mode);
+	gca_collect(m);
+	eq(report.count, 0, "nobody is named without a reason");
+	if (pthread_create(&threads[0], NULL, never_polls, heap))
+		bail("pthread_create");
+	while (!__atomic_load_n(&silent, __ATOMIC_ACQUIRE))
+		sched_yield();
+	if (pthread_create(&threads[1], NULL, lets_it_go, NULL))
+		bail("pthread_create");
+	gca_collect(m);
+	ok(report.count >= 1 && strstr(report.text, "never-polls"), "who does not poll is: %s",
+	   report.text);
+	ok(stats_of(heap).safepoint_max_ns >= 5 * NS_PER_MS, "the time is measured");
+	gca_blocking_begin(m);
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	gca_blocking_end(m);
+	gca_detach(m);
+	gca_close(heap);
+}
+
 int main(void)
 {
+	test_watchdog(GCA_MODE_CONCURRENT);
+	test_watchdog(GCA_MODE_STOP_THE_WORLD);
 	test_states();
 	test_windows();
 	test_handshakes(GCA_MODE_CONCURRENT);

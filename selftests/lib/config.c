@@ -74,7 +74,7 @@ static void test_fields(void)
 	BAD(percent = -2, "percent -2");
 	BAD(heap_size = SIZE_MAX, "a heap of everything");
 	BAD(heap_size = 1ul << 45, "a heap of 32 TiB");
-	BAD(reserved[2] = 1, "a reserved field");
+	BAD(reserved[1] = 1, "a reserved field");
 
 	gca_config_init(&config);
 	config.heap_size = 1;

@@ -9,6 +9,7 @@
 #include "internal.h"
 
 #include <sched.h>
+#include <sys/stat.h>
 
 struct node;
 #define NODE_FIELDS(F)				\
@@ -205,8 +206,97 @@ static void test_metadata(void)
 	gca_close(heap);
 }
 
+static void test_heap_max(void)
+{
+	struct gca_config config;
+	struct gca_heap *heap;
+	struct gca_mutator *m;
+	struct gca_stats s;
+
+	gca_config_init(&config);
+	config.heap_max = 16 * MIB;
+	heap = open_with(&config);
+	m = attach(heap, GCA_STACK_PRECISE);
+	{
+		GCA_FRAME(m, f, struct node *list; struct node *node);
+		for (size_t i = 0; i < 1000000; i++)
+			must(gca_new(m, node));
+		ok(stats_of(heap).heap_alloc <= 16 * MIB + MIB, "garbage fits a hard heap size");
+		while ((f.node = gca_new(m, node))) {
+			gca_init(m, &f.node->left, f.list);
+			f.list = f.node;
+		}
+		s = stats_of(heap);
+		ok(s.heap_live >= 14 * MIB && s.heap_live <= 16 * MIB + MIB,
+		   "what lives fills it and no more: %llu KiB",
+		   (unsigned long long)s.heap_live / KIB);
+		ok(!gca_new_bytes(m, 20 * MIB), "nor does a large object fit");
+		f.list = NULL;
+		ok(gca_new_bytes(m, 12 * MIB), "room that comes free is used");
+	}
+	gca_detach(m);
+	gca_close(heap);
+}
+
+/* ---------------------------------------------------------------- cgroup */
+
+static void put_file(const char *root, const char *name, const char *text)
+{
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	file = fopen(path, "w");
+	if (!file || fputs(text, file) < 0 || fclose(file))
+		bail("%s: %s", path, strerror(errno));
+}
+
+static void test_cgroup(void)
+{
+	char root[] = "/tmp/gcarena-cgroup-XXXXXX", path[256], proc[256];
+	struct gca_heap *heap;
+
+	if (!mkdtemp(root))
+		bail("mkdtemp: %s", strerror(errno));
+	snprintf(path, sizeof(path), "%s/a", root);
+	mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/a/b", root);
+	mkdir(path, 0700);
+	snprintf(proc, sizeof(proc), "%s/proc", root);
+	eq(cgroup_limit(proc, root), 0, "no group: no limit");
+	put_file(root, "proc", "4:memory:/x\n0::/a/b\n");
+	eq(cgroup_limit(proc, root), 0, "a group without limits");
+	put_file(root, "a/b/memory.max", "max\n");
+	eq(cgroup_limit(proc, root), 0, "max is none");
+	put_file(root, "a/b/memory.max", "300000000\n");
+	eq(cgroup_limit(proc, root), 300000000, "memory.max");
+	put_file(root, "a/b/memory.high", "200000000\n");
+	eq(cgroup_limit(proc, root), 200000000, "memory.high, if it is less");
+	put_file(root, "a/memory.max", "100000000\n");
+	eq(cgroup_limit(proc, root), 100000000, "or the limit of a group above");
+	put_file(root, "proc", "0::/\n");
+	put_file(root, "memory.max", "50\n");
+	eq(cgroup_limit(proc, root), 50, "the root of a name space");
+	snprintf(path, sizeof(path), "rm -r %s", root);
+	if (system(path))
+		diag("%s is left", root);
+
+	setenv("GCARENA_LIMIT", "101%", 1);
+	eq(gca_open(NULL, &heap), -EINVAL, "GCARENA_LIMIT=101%%: %s", gca_error());
+	setenv("GCARENA_LIMIT", "80%", 1);
+	heap = open_with(NULL);
+	eq(heap->follow_cgroup, 80, "GCARENA_LIMIT=80%%");
+	eq(heap->pacer.limit, cgroup_limit(NULL, NULL) / 100 * 80, "of what there is");
+	unsetenv("GCARENA_LIMIT");
+	eq(gca_follow_cgroup(heap, 101), -EINVAL, "more than all: %s", gca_error());
+	eq(gca_follow_cgroup(heap, 0), 0, "no longer");
+	gca_close(heap);
+}
+
 int main(void)
 {
+	test_heap_max();
+	test_cgroup();
 	test_bound(true);
 	test_bound(false);
 	test_steps();
