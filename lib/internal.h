@@ -160,6 +160,8 @@ struct backend_ops {
 	int (*sweep_assist)(struct gca_heap *heap, struct gcarena_sweep *args);
 	int (*scavenge)(struct gca_heap *heap, struct gcarena_scavenge *args);
 	int (*set_policy)(struct gca_heap *heap, const struct gcarena_policy *policy);
+	/* Collapses each and tells the arena. */
+	int (*collapse)(struct gca_heap *heap, struct gcarena_collapse *args);
 	int (*stats)(struct gca_heap *heap, struct gcarena_stats *stats);
 	int (*wait_sweep)(struct gca_heap *heap); /* until the sweep is complete */
 };
@@ -715,6 +717,7 @@ struct gca_heap {
 	uint64_t meta_bytes;	/* of the library's own, mapped and in use */
 	uint64_t gone_total_alloc; /* of mutators that detached */
 	uint64_t gone_mallocs;
+	uint64_t collapse_rest_ns; /* no collapsing before */
 	struct gca_account gone; /* of the same; world held */
 	uint64_t stop_unscheduled_ns; /* waits for a CPU that are not counted as stops */
 
@@ -771,6 +774,11 @@ void gca_warn(struct gca_heap *heap, const char *format, ...)
 /* To the report handler, or to stderr and abort. */
 void gca_report(struct gca_heap *heap, const char *format, ...)
 	__attribute__((format(printf, 2, 3), cold));
+
+/* ------------------------------------------------------------ collapse.c */
+
+/* Any thread that is no running mutator. */
+void collapse_some(struct gca_heap *heap);
 
 /* -------------------------------------------------------------- tables.c */
 
