@@ -138,6 +138,7 @@ struct gca_reclaim {
  * @events: the file's wait queue, for poll
  * @transit: where backing in progress is waited for
  * @idle_chunks: backed and wholly free, as told by the core
+ * @pins: broken chunks that have one (pin.c)
  * @sweep_mark: where the last sweep began
  * @shrinkable: a scan may have met it: some chunk has been backed
  * @reclaim: episodes of reclaim
@@ -160,6 +161,7 @@ struct gca_arena {
 	wait_queue_head_t *events;
 	wait_queue_head_t transit;
 	atomic_long_t idle_chunks;
+	atomic_long_t pins;
 	bool shrinkable;
 	struct gca_reclaim reclaim;
 	bool recount;
@@ -185,6 +187,8 @@ int gca_backing_ahead(void *host, u32 page, u32 npages);
 u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept);
 void gca_backing_recount(struct gca_arena *arena);
 u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept);
+int gca_backing_collapse(void *host, u32 chunk);
+void gca_backing_filled(void *host, u32 chunk);
 int gca_backing_mmap(struct gca_arena *arena, struct vm_area_struct *vma);
 
 /* residency.c */
@@ -214,8 +218,13 @@ int gca_meta_create(struct gca_meta *meta, u64 heap_size, struct inode *inode);
 void gca_meta_empty(struct gca_meta *meta);
 long gca_meta_back(void *host, u32 chunk);
 struct gca_idle **gca_meta_idle(struct gca_meta *meta, u32 chunk);
+struct folio **gca_meta_pin(struct gca_meta *meta, u32 chunk);
 u64 gca_meta_region_size(const struct gca_arena *arena, enum gca_region region);
 int gca_meta_mmap(struct gca_arena *arena, enum gca_region region, struct vm_area_struct *vma);
+
+/* pin.c */
+void gca_pin_set(struct gca_arena *arena, u32 chunk);
+void gca_pin_drop(struct gca_arena *arena, u32 chunk);
 
 /* shrinker.c */
 int gca_shrinker_init(void);

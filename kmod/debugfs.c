@@ -165,6 +165,7 @@ static int stats_show(struct seq_file *m, void *unused)
 	seq_printf(m, "mapping_bytes: %llu\n", mapping_bytes(arena));
 	seq_printf(m, "host_meta_bytes: %ld\n", atomic_long_read(&arena->meta.bytes));
 	seq_printf(m, "host_chunks_idle: %ld\n", atomic_long_read(&arena->idle_chunks));
+	seq_printf(m, "host_pins: %ld\n", atomic_long_read(&arena->pins));
 	show_spans_by_state(m, arena);
 	show_chunks(m, arena);
 	show_residency(m, arena);

@@ -261,6 +261,10 @@ static void *collector(void *arg)
 		heap->gc_error = error;
 		heap->gc_finished++;
 		pthread_cond_broadcast(&heap->gc_ended);
+		pthread_mutex_unlock(&heap->gc_lock);
+		if (!error)
+			collapse_some(heap);
+		pthread_mutex_lock(&heap->gc_lock);
 	}
 	pthread_mutex_unlock(&heap->gc_lock);
 	return NULL;

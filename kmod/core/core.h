@@ -58,6 +58,11 @@ enum gca_level {
  * @chunk_idle: @chunk became backed and wholly free.  Core lock held.
  * @chunk_busy: It stopped being so, but by gca_core_shrink_begin().  Core lock
  *	held.
+ * @collapse: Is @chunk, in use and in transit, on a huge page now?  A host that can
+ *	asks the system to make it so first.  All of it is then backed, what had
+ *	no backing reads as zero.  May sleep; no core lock.  0 or a negative errno.
+ * @filled: All of @chunk is backed again, by small pages.  Core lock held.
+ *	Optional: may be NULL.
  * @wake_worker: There is work for gca_core_work().  Core lock held.
  * @sweep_done: The sweep became complete.  Core lock held.
  * @transit_wait: Sleep until gca_core_transit_sequence() differs from @sequence,
@@ -83,6 +88,8 @@ struct gca_host_ops {
 	long (*meta_back)(void *host, u32 chunk);
 	void (*chunk_idle)(void *host, struct gca_chunk *chunk);
 	void (*chunk_busy)(void *host, struct gca_chunk *chunk);
+	int (*collapse)(void *host, u32 chunk);
+	void (*filled)(void *host, u32 chunk);
 	void (*wake_worker)(void *host);
 	void (*sweep_done)(void *host);
 	int (*transit_wait)(void *host, u32 sequence);
@@ -140,6 +147,8 @@ enum gca_work {
  * the reserve; with neither to do release one idle chunk that nobody wants kept.
  */
 enum gca_work gca_core_work(struct gca_core *core);
+
+int gca_core_collapse(struct gca_core *core, const u32 *chunks, u32 nr, u32 *nr_huge);
 
 /* Nanoseconds after which there may be work without a wake_worker(), or U64_MAX. */
 u64 gca_core_work_in(struct gca_core *core);

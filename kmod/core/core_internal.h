@@ -97,8 +97,10 @@ enum gca_place {
  * @longest: longest run in @free; valid while in a bucket
  * @order: floor(log2(@longest)); valid while in a bucket
  * @place: enum gca_place
+ * @patience: it is not named for collapse before 2 to the power of so many cycles
  * @transit: an operation without the lock owns its backing
  * @small: backed, but not (all) by a huge page
+ * @broken_at: the generation in which it was last broken, or could not be collapsed
  * @reserved: backed ahead of demand and not taken since: wholly free, clean
  */
 struct gca_chunk {
@@ -113,9 +115,11 @@ struct gca_chunk {
 	u16 longest;
 	u8 order;
 	u8 place;
+	u8 patience;
 	bool transit;
 	bool small;
 	bool reserved;
+	u32 broken_at;
 };
 
 /**
@@ -207,6 +211,7 @@ struct gca_class {
  * @transit_sequence: changes when something in transit or swept may have come
  *	free; hosts read it without the lock
  * @status_update: last value of the status page's update
+ * @next_look: chunk at which looking for some to collapse goes on
  * @sweeping: from the start of a sweep to its completion
  * @worker_awake: woken, and has not said idle since
  */
@@ -243,6 +248,7 @@ struct gca_core {
 	u32 generation;
 	u32 transit_sequence;
 	u32 status_update;
+	u32 next_look;
 	bool sweeping;
 	bool worker_awake;
 };
@@ -343,6 +349,10 @@ bool gca_reserve_surplus(struct gca_core *core);
 void gca_pressure_policy(struct gca_core *core);
 bool gca_pressure_check(struct gca_core *core);
 u32 gca_pressure_level(const struct gca_core *core);
+
+/* collapse.c */
+void gca_collapse_broken(struct gca_core *core, struct gca_chunk *chunk);
+void gca_collapse_name(struct gca_core *core);
 
 /* core.c */
 void gca_worker_wake(struct gca_core *core);

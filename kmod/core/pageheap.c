@@ -310,6 +310,8 @@ static int back_run(struct gca_core *core, struct gca_chunk *chunk, u32 from, u3
 	}
 	gca_map_clear(chunk->released, from, npages);
 	chunk->nr_released -= npages;
+	if (!whole && !chunk->nr_released && core->ops->filled)
+		core->ops->filled(core->host, chunk->index);
 	return 0;
 }
 

@@ -40,10 +40,12 @@ static void note_released(struct gca_core *core, struct gca_chunk *chunk, const 
 		if (chunk->small)
 			core->counters.chunks_small--;
 		chunk->small = false;
+		chunk->patience = 0;
 	} else if (!chunk->small) {
 		chunk->small = true;
 		core->counters.chunks_small++;
 		core->counters.scavenge_broken++;
+		gca_collapse_broken(core, chunk);
 	}
 }
 

@@ -21,6 +21,7 @@ void gca_sweep_check_done(struct gca_core *core)
 		return;
 	WRITE_ONCE(core->sweeping, false);
 	core->sequence++;
+	gca_collapse_name(core);
 	gca_publish(core);
 	core->ops->sweep_done(core->host);
 }

@@ -219,7 +219,8 @@ enum gca_seam {
 	GCA_SEAM_RELEASE,
 	GCA_SEAM_META_ALLOC,
 	GCA_SEAM_META_BACK,
-	GCA_SEAM_THREAD
+	GCA_SEAM_THREAD,
+	GCA_SEAM_COLLAPSE
 };
 
 /* Set by tests, before threads exist: true makes this one fail. */

@@ -24,6 +24,9 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE	23
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE		25
+#endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED	24
 #endif
@@ -171,6 +174,16 @@ static u64 op_release(void *host, u32 chunk, const u64 *going, u64 *kept)
 	return bytes;
 }
 
+static int op_collapse(void *host, u32 chunk)
+{
+	struct process *p = of_host(host);
+	char *mem = (char *)p->pub.heap + ((size_t)chunk << GCARENA_CHUNK_SHIFT);
+
+	if (refuses(GCA_SEAM_COLLAPSE))
+		return -EAGAIN;
+	return madvise(mem, GCARENA_CHUNK_SIZE, MADV_COLLAPSE) ? -errno : 0;
+}
+
 static void *op_meta_alloc(void *host, size_t size)
 {
 	return refuses(GCA_SEAM_META_ALLOC) ? NULL : calloc(1, size);
@@ -246,6 +259,12 @@ static void op_transit_wake(void *host)
 	pthread_mutex_unlock(&p->lock);
 }
 
+/**
+ * process_clock_ns() - read a clock
+ * @clock: which
+ *
+ * Return: nanoseconds.
+ */
 u64 process_clock_ns(clockid_t clock)
 {
 	struct timespec now;
@@ -267,6 +286,7 @@ static const struct gca_host_ops process_ops = {
 	.meta_back = op_meta_back,
 	.chunk_idle = op_chunk_event,
 	.chunk_busy = op_chunk_event,
+	.collapse = op_collapse,
 	.wake_worker = op_wake_worker,
 	.sweep_done = op_sweep_done,
 	.transit_wait = op_transit_wait,
@@ -276,7 +296,14 @@ static const struct gca_host_ops process_ops = {
 
 /* The worker. */
 
-/* Returns early as well, so its callers look again. */
+/**
+ * process_wait_ns() - wait for a condition, but not for long
+ * @cond: of CLOCK_MONOTONIC
+ * @lock: held
+ * @ns: how long at most
+ *
+ * Returns early as well, so its callers look again.
+ */
 void process_wait_ns(pthread_cond_t *cond, pthread_mutex_t *lock, u64 ns)
 {
 	u64 until = process_clock_ns(CLOCK_MONOTONIC) + ns;
@@ -348,7 +375,10 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* Start the worker if there is work.  After calls, never under the core lock. */
+/**
+ * process_tend_worker() - start the worker if there is work
+ * @p: whose call ends; the core lock is not held
+ */
 void process_tend_worker(struct process *p)
 {
 	pthread_attr_t attr;

@@ -390,6 +390,64 @@ static void test_beside(struct arena *a)
 	ok((long)calls > 0, "%ld refills while all files were read", (long)calls);
 }
 
+#define BIG		(256 * MIB)
+/* Refills that a reader of one file must let through at least. */
+#define BESIDE		20
+
+static char big_file[32];
+static volatile bool reading;
+
+static void *read_big(void *arg)
+{
+	struct arena *a = arg;
+
+	read_all(a->setup.id, big_file);
+	reading = false;
+	return NULL;
+}
+
+/* Files of tens of thousands of rows, and an arena that does not wait for them. */
+static void test_big(void)
+{
+	static const char * const big[] = { "spans", "span_classes", "chunks", "stats" };
+	static struct gcarena_span spans[GCARENA_BATCH_MAX];
+	struct arena a;
+	long n = 0;
+	int got;
+
+	g_open(&a, BIG);
+	/* Of every class, and nearly all there is. */
+	while (n < (long)(BIG / PAGE * 7 / 8)) {
+		got = g_refill(&a, C_64, 0, spans, GCARENA_BATCH_MAX);
+		if (got <= 0)
+			break;
+		for (int i = 0; i < got; i++)
+			g_set_bit(&a, spans[i].generation & 1, spans[i].page, 0);
+		n += got;
+	}
+	ok(n >= (long)(BIG / PAGE * 7 / 8), "big: %ld spans", n);
+	for (unsigned int i = 0; i < sizeof(big) / sizeof(big[0]); i++) {
+		pthread_t thread;
+		int64_t start = g_now_ns();
+		long beside = 0;
+
+		strcpy(big_file, big[i]);
+		reading = true;
+		pthread_create(&thread, NULL, read_big, &a);
+		while (reading) {
+			got = g_refill(&a, C_1K, 0, spans, 1);
+			if (got == 1 && !g_return(&a, spans, 1))
+				beside++;
+		}
+		pthread_join(thread, NULL);
+		/* A file that was read in no time holds nobody up. */
+		ok(beside >= BESIDE || g_now_ns() - start < 20000000,
+		   "big: %ld refills while %s was read, in %ld ms", beside, big[i],
+		   (long)(g_now_ns() - start) / 1000000);
+	}
+	g_close(&a);
+}
+
 /* /proc/self/fdinfo of the descriptor. */
 static void test_fdinfo(struct arena *a)
 {
@@ -460,5 +518,6 @@ int main(void)
 	g_close(&a);
 	test_beside(&b);
 	g_close(&b);
+	test_big();
 	return tap_done();
 }

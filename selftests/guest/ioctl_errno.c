@@ -17,11 +17,11 @@ struct call {
 	uint32_t size;
 	int err;		/* of a good call on a fresh arena */
 	int err_other;		/* of a good call by another process */
-	int reserved_at[3];	/* byte offsets of reserved fields, 0 ends */
+	int reserved[3];	/* fields by offset and size, see AT(); 0 ends */
 };
 
 #define CALL(nm, cmd, type, ...) { nm, cmd, sizeof(struct type), __VA_ARGS__ }
-#define AT(type, field) offsetof(struct type, field)
+#define AT(type, field) (offsetof(struct type, field) | sizeof(((struct type *)0)->field) << 16)
 
 static const struct call calls[] = {
 	CALL("features", GCARENA_IOC_FEATURES, gcarena_features, 0, 0,
@@ -38,6 +38,7 @@ static const struct call calls[] = {
 	CALL("policy", GCARENA_IOC_POLICY, gcarena_policy_call, 0, -EIO, {}),
 	CALL("residency", GCARENA_IOC_RESIDENCY, gcarena_residency, 0, -EIO,
 	     { AT(gcarena_residency, reserved) }),
+	CALL("collapse", GCARENA_IOC_COLLAPSE, gcarena_collapse, 0, -EIO, {}),
 	CALL("statistics", GCARENA_IOC_STATS, gcarena_stats, 0, -EIO, {}),
 };
 
@@ -95,6 +96,36 @@ static int run(int fd, const struct call *call)
 	return g_ioctl(fd, call->cmd, &args);
 }
 
+/* As long as the structure was when it was first published. */
+static uint32_t first_size(unsigned long cmd)
+{
+	switch (cmd) {
+	case GCARENA_IOC_FEATURES:
+		return GCARENA_FEATURES_SIZE_VER0;
+	case GCARENA_IOC_SETUP:
+		return GCARENA_SETUP_SIZE_VER0;
+	case GCARENA_IOC_REFILL:
+		return GCARENA_REFILL_SIZE_VER0;
+	case GCARENA_IOC_RETURN:
+		return GCARENA_RETURN_SIZE_VER0;
+	case GCARENA_IOC_START_SWEEP:
+	case GCARENA_IOC_SWEEP_ASSIST:
+		return GCARENA_SWEEP_SIZE_VER0;
+	case GCARENA_IOC_SCAVENGE:
+		return GCARENA_SCAVENGE_SIZE_VER0;
+	case GCARENA_IOC_POLICY:
+		return GCARENA_POLICY_CALL_SIZE_VER0;
+	case GCARENA_IOC_RESIDENCY:
+		return GCARENA_RESIDENCY_SIZE_VER0;
+	case GCARENA_IOC_COLLAPSE:
+		return GCARENA_COLLAPSE_SIZE_VER0;
+	case GCARENA_IOC_STATS:
+		return GCARENA_STATS_SIZE_VER0;
+	default:
+		bail("no first size of %#lx", cmd);
+	}
+}
+
 static void test_sizes(int fd, const struct call *call)
 {
 	unsigned char *odd = args.bytes + 2;
@@ -107,9 +138,8 @@ static void test_sizes(int fd, const struct call *call)
 	make_good(call);
 	args.size = 0;
 	eq(run(fd, call), -EINVAL, "%s: size 0", call->name);
-	/* Counters have been added since statistics were first published. */
-	args.size = (call->cmd == GCARENA_IOC_STATS ? GCARENA_STATS_SIZE_VER0 : call->size) - 4;
-	eq(run(fd, call), -EINVAL, "%s: short", call->name);
+	args.size = first_size(call->cmd) - 4;
+	eq(run(fd, call), -EINVAL, "%s: shorter than it ever was", call->name);
 	args.size = BASE_PAGE + 8;
 	eq(run(fd, call), -E2BIG, "%s: longer than a page", call->name);
 	args.size = ~0U;
@@ -120,19 +150,48 @@ static void test_sizes(int fd, const struct call *call)
 	ok(untouched(), "%s: nothing written", call->name);
 }
 
+/* Flags that a call may be given; all others are refused. */
+static unsigned int known_flags(unsigned long cmd)
+{
+	switch (cmd) {
+	case GCARENA_IOC_SCAVENGE:
+		return GCARENA_SCAVENGE_ALL;
+	case GCARENA_IOC_COLLAPSE:
+		return GCARENA_COLLAPSE_BEGIN;
+	case GCARENA_IOC_POLICY:
+		return GCARENA_POLICY_SET;
+	default:
+		return 0;
+	}
+}
+
 static void test_fields(int fd, const struct call *call)
 {
+	unsigned int known = known_flags(call->cmd), refused = 0, written = 0;
 	int i;
 
-	make_good(call);
-	((uint32_t *)args.bytes)[1] = 0x80000000;
-	eq(run(fd, call), -EINVAL, "%s: unknown flag", call->name);
-	ok(untouched(), "%s: nothing written", call->name);
-	for (i = 0; call->reserved_at[i]; i++) {
+	for (i = 0; i < 32; i++) {
 		make_good(call);
-		args.bytes[call->reserved_at[i]] = 1;
-		eq(run(fd, call), -EINVAL, "%s: reserved field %d", call->name, i);
-		ok(untouched(), "%s: nothing written", call->name);
+		((uint32_t *)args.bytes)[1] = 1U << i;
+		if (known >> i & 1)
+			continue;
+		refused += run(fd, call) == -EINVAL;
+		written += !untouched();
+	}
+	eq(refused, 32 - __builtin_popcount(known), "%s: every unknown flag", call->name);
+	eq(written, 0, "%s: nothing written", call->name);
+	for (i = 0; call->reserved[i]; i++) {
+		int at = call->reserved[i] & 0xffff, size = call->reserved[i] >> 16;
+		int bytes = 0;
+
+		for (int k = 0; k < size; k++) {
+			make_good(call);
+			args.bytes[at + k] = 1;
+			bytes += run(fd, call) == -EINVAL;
+			written += !untouched();
+		}
+		eq(bytes, size, "%s: each byte of reserved field %d", call->name, i);
+		eq(written, 0, "%s: nothing written", call->name);
 	}
 }
 
@@ -156,8 +215,25 @@ out:
 	munmap(p, BASE_PAGE);
 }
 
+static void test_first_size(int fd, const struct call *call)
+{
+	uint32_t size = first_size(call->cmd);
+	bool beyond = false;
+
+	make_good(call);
+	memset(args.bytes + size, POISON, sizeof(args) - size);
+	args.size = size;
+	eq(run(fd, call), call->err, "%s: of the first size", call->name);
+	for (size_t i = size; i < sizeof(args); i++)
+		beyond |= args.bytes[i] != POISON;
+	ok(!beyond, "%s: and no byte more is written", call->name);
+	if (!call->err && call->cmd == GCARENA_IOC_START_SWEEP)
+		generation++;
+}
+
 static void test_good(int fd, const struct call *call)
 {
+	test_first_size(fd, call);
 	make_good(call);
 	eq(run(fd, call), call->err, "%s: good", call->name);
 	if (!call->err && call->cmd == GCARENA_IOC_START_SWEEP)
@@ -182,7 +258,7 @@ static void test_numbers(int fd)
 
 	eq(g_ioctl(fd, _IOWR('G', 0x7f, struct gcarena_features), &features), -ENOTTY,
 	   "number below the range");
-	eq(g_ioctl(fd, _IOWR('G', 0x8a, struct gcarena_features), &features), -ENOTTY,
+	eq(g_ioctl(fd, _IOWR('G', 0x8b, struct gcarena_features), &features), -ENOTTY,
 	   "number above the range");
 	eq(g_ioctl(fd, _IOWR('G', 0xff, struct gcarena_features), &features), -ENOTTY,
 	   "last number");
@@ -202,7 +278,7 @@ static void test_features(int fd)
 	f.reserved = 0;
 	eq(g_ioctl(fd, GCARENA_IOC_FEATURES, &f), 0, "features, before set-up");
 	eq(f.features, GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER |
-	   GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE,
+	   GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE | GCARENA_FEATURE_COLLAPSE,
 	   "the features that there are");
 	eq(f.heap_size_max, GCARENA_HEAP_SIZE_MAX, "heap_size_max");
 	eq(f.classes_max, GCARENA_CLASSES_MAX, "classes_max");

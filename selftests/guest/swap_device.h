@@ -53,6 +53,8 @@ static inline bool ram_disk_load(void)
 	close(fd);
 	if (!g_wait_for(g_exists(SWAP_DEVICE), 5000))
 		bail("no %s", SWAP_DEVICE);
+	/* A test that was killed could not. */
+	swapoff(SWAP_DEVICE);
 	return true;
 }
 
