@@ -98,8 +98,9 @@ int gca_backing_create(struct gca_arena *arena)
 	 * cgroup's limit meets the OOM killer instead.
 	 */
 	heap = shmem_file_setup_with_mnt(gca_mount, "gcarena", arena->heap_size, VM_NORESERVE);
+	/* Without memory for the inode shmem says that its device is full. */
 	if (IS_ERR(heap))
-		return PTR_ERR(heap);
+		return PTR_ERR(heap) == -ENOSPC ? -ENOMEM : PTR_ERR(heap);
 	arena->heap = heap;
 	return 0;
 }

@@ -181,6 +181,7 @@ static int check_features(struct gca_heap *heap, const char *path,
 	if (setup->nr_classes > features.classes_max)
 		return error_set(-ENODEV, "%s: takes %u span classes, %u are needed", path,
 				 features.classes_max, setup->nr_classes);
+	heap->has_reserve = features.features & GCARENA_FEATURE_RESERVE;
 	return 0;
 }
 

@@ -548,7 +548,7 @@ void mark_heap(struct gca_heap *heap, struct mark_result *result);
 
 /* Marks beside the mutators until nothing is grey; all of them are black, scanned. */
 void mark_beside(struct gca_heap *heap, struct mark_result *result);
-/* Any thread, marking on: marks what @words point to, and hands it to the marker. */
+/* World held, marking on: marks what @words point to, and hands it to the workers. */
 void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr);
 /* Owner or claimed: a word for its buffer, and the buffer's end. */
 void mark_shade_flush(struct gca_mutator *mutator);
@@ -646,6 +646,7 @@ struct gca_heap {
 	const struct backend_ops *ops;
 	void *backend;		/* the backend's own */
 	enum gca_backend backend_kind;
+	bool has_reserve;	/* the backend can back chunks ahead of demand */
 	enum gca_mode mode;
 	bool debug_verify;
 	bool debug_shadow;
@@ -703,6 +704,7 @@ struct gca_heap {
 	uint64_t late_told;	/* when the last wait began that was reported; world held */
 	uint32_t follow_cgroup;	/* per cent of its limit that are ours; 0: not followed */
 	uint64_t pressure_seen;	/* status->pressure_sequence that a cycle came of */
+	uint64_t pressure_told;	/* that the program knows of, and the level; see pace.c */
 	bool thrashing;		/* the pacer's */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
@@ -744,6 +746,8 @@ struct gca_heap {
 	/* world held; read by whoever calls them */
 	gca_failure_fn failure;
 	void *failure_arg;
+	gca_pressure_fn pressure;
+	void *pressure_arg;
 	gca_report_fn report;
 	void *report_arg;
 
@@ -839,12 +843,12 @@ static inline void bit_publish(uint64_t *bits, uint64_t index)
 /* The alloc bitmap, and the one that marking fills. */
 static inline uint64_t *alloc_bitmap(const struct gca_heap *heap)
 {
-	return heap->bitmap[heap->generation & 1];
+	return heap->bitmap[__atomic_load_n(&heap->generation, __ATOMIC_RELAXED) & 1];
 }
 
 static inline uint64_t *mark_bitmap(const struct gca_heap *heap)
 {
-	return heap->bitmap[(heap->generation + 1) & 1];
+	return heap->bitmap[(__atomic_load_n(&heap->generation, __ATOMIC_RELAXED) + 1) & 1];
 }
 
 /* Bytes allocated that the last cycle's heap_live does not have. */
