@@ -108,8 +108,7 @@ static int read_limit(struct gca_config *config, struct gca_heap *heap)
 			return 0;
 		}
 	}
-	return bad(name, value, "must be bytes, or a number with KiB, MiB or GiB, "
-		   "cgroup or per cent of it, or off");
+	return bad(name, value, "must be bytes, KiB, MiB, GiB, cgroup, per cent of it, or off");
 }
 
 static int read_count(const char *name, unsigned int max, unsigned int *out)

@@ -48,19 +48,19 @@ int main(void)
 
 	/* With a flexible array of pointers at its end. */
 	row = gca_new_tail(m, row, 10);
-	check(row != NULL, "gca_new_tail()");
+	check(row, "gca_new_tail()");
 	row->columns = 10;
 	gca_store(m, &row->column[9], point);
 
 	/* Many in a row; pointers into it keep all of them, if a stack holds them. */
 	all = gca_new_array(m, point, 1000);
-	check(all != NULL, "gca_new_array()");
+	check(all, "gca_new_array()");
 	gca_store(m, &all[999].next, point);
-	check(!gca_new_array(m, point, SIZE_MAX / 2), "more than there is is NULL, not less");
+	check(!gca_new_array(m, point, SIZE_MAX / 2), "NULL for more than there is, not less");
 
 	/* Bytes; raw ones hold anything, and cost no zeroing. */
 	raw = gca_new_bytes_raw(m, 4096);
-	check(raw != NULL, "gca_new_bytes_raw()");
+	check(raw, "gca_new_bytes_raw()");
 	memset(raw, 'x', 4096);
 
 	/* At an address that hardware wants. */

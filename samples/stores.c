@@ -60,7 +60,7 @@ int main(void)
 
 	/* Arrays of pointers: never by memcpy(). */
 	queue = gca_new_refs(m, 100);
-	check(queue != NULL, "an array of pointers");
+	check(queue, "an array of pointers");
 	gca_store(m, &queue[0], gca_load(&top));
 	gca_copy_refs(m, &queue[1], queue, 50);		/* may overlap */
 	check(gca_load(&queue[1]) == gca_load(&top), "copied");
@@ -71,7 +71,7 @@ int main(void)
 
 	/* Structures with pointers among their data: never by assignment. */
 	items = gca_new_array(m, item, 10);
-	check(items != NULL, "an array of structures");
+	check(items, "an array of structures");
 	gca_copy_structs(m, item, &items[3], gca_load(&top), 1);
 	check(items[3].number == 999 && gca_load(&items[3].next), "one copied, data and pointer");
 

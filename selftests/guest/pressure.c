@@ -277,7 +277,7 @@ static void test_end(void)
 
 /* Reclaim. */
 
-static void reclaim(const char *group, const char *bytes)
+static void reclaim_from(const char *group, const char *bytes)
 {
 	char path[128];
 
@@ -306,7 +306,7 @@ static void test_reclaim(bool idle)
 		g_return(&a, &span[0], 1);
 	ok(!priority(&a) && !level(&a), "C7 reclaim %s: nothing yet", with);
 	for (int i = 0; i < 5; i++)
-		reclaim(GROUP, "8M");
+		reclaim_from(GROUP, "8M");
 	ok(priority(&a), "C7 reclaim %s: EPOLLPRI", with);
 	eq(events(&a), 1, "C7 reclaim %s: one event for five times", with);
 	eq(level(&a), GCARENA_PRESSURE_SOME, "C7 reclaim %s: some pressure", with);
@@ -314,12 +314,12 @@ static void test_reclaim(bool idle)
 	stats_of(&a);
 	ok(!priority(&a), "C7 reclaim %s: re-armed", with);
 	g_msleep(600);
-	reclaim(GROUP, "1M");
+	reclaim_from(GROUP, "1M");
 	g_msleep(600);
 	eq(level(&a), GCARENA_PRESSURE_SOME, "C7 reclaim %s: the episode goes on", with);
 	ok(g_wait_for(!level(&a), 3000), "C7 reclaim %s: and ends a second after the last", with);
 	ok(!priority(&a) && events(&a) == 1, "C7 reclaim %s: without an event", with);
-	reclaim(GROUP, "1M");
+	reclaim_from(GROUP, "1M");
 	ok(priority(&a) && events(&a) == 2, "C7 reclaim %s: the next has its own", with);
 	g_close(&a);
 }
@@ -366,12 +366,12 @@ static void test_migration(void)
 
 	g_open(&a, SIZE);
 	g_refill(&a, C_LARGE, GCARENA_CHUNK_PAGES, &span, 1);
-	reclaim(OTHER, "1M");
+	reclaim_from(OTHER, "1M");
 	ok(!priority(&a), "C7 migration: another cgroup is no concern");
 	eq(enter(OTHER), 0, "C7 migration: the owner moves");
 	g_msleep(1100);
 	g_refill(&a, C_16, 0, &span, 1);
-	reclaim(OTHER, "1M");
+	reclaim_from(OTHER, "1M");
 	ok(priority(&a) && events(&a) == 1, "C7 migration: with its next call it is");
 	eq(enter(GROUP), 0, "C7 migration: and back");
 	g_close(&a);
@@ -387,7 +387,7 @@ static void test_death(void)
 	reclaimer = fork();
 	if (!reclaimer)
 		for (;;)
-			reclaim(GROUP, "1M");
+			reclaim_from(GROUP, "1M");
 	for (int i = 0; i < 16; i++) {
 		pid_t pid = fork();
 

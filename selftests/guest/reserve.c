@@ -71,7 +71,7 @@ static bool is_zero(struct arena *a, const struct gcarena_span *span)
 	return true;
 }
 
-static long scavenger(struct arena *a, const char *key)
+static long of_scavenger(struct arena *a, const char *key)
 {
 	char path[64];
 
@@ -156,7 +156,7 @@ static void test_fill(void)
 /* Chunks taken faster than the thread backs them. */
 static void raise_goal(struct arena *a)
 {
-	for (int i = 0; i < 64 && scavenger(a, "reserve_goal") < MOST; i++)
+	for (int i = 0; i < 64 && of_scavenger(a, "reserve_goal") < MOST; i++)
 		take(a);
 }
 
@@ -169,18 +169,18 @@ static void test_demand(void)
 	g_open(&a, SIZE);
 	set_reserve(&a, MOST, 0);
 	raise_goal(&a);
-	eq(scavenger(&a, "reserve_goal"), MOST, "C1 demand: bursts raise the goal");
+	eq(of_scavenger(&a, "reserve_goal"), MOST, "C1 demand: bursts raise the goal");
 	take(&a);
 	ok(g_wait_for(ready(&a) == MOST, 2000), "C1 demand: to as many as the policy allows");
 	g_msleep(20);
 	eq(ready(&a), MOST, "C1 demand: and no more");
-	eq(scavenger(&a, "reserve_chunks"), MOST, "C1 demand: debugfs says so");
+	eq(of_scavenger(&a, "reserve_chunks"), MOST, "C1 demand: debugfs says so");
 
 	backed = counters(&a).chunks_backed;
 	ok(g_wait_for(!ready(&a), 8000), "C1 demand: without any, it goes");
 	eq(counters(&a).chunks_backed, backed - MOST, "C1 demand: and its memory");
 	eq(counters(&a).reserve_released, MOST, "C1 demand: which is counted");
-	eq(scavenger(&a, "reserve_goal"), 0, "C1 demand: nothing is wanted any more");
+	eq(of_scavenger(&a, "reserve_goal"), 0, "C1 demand: nothing is wanted any more");
 	eq(g_validate(a.setup.id), 0, "C1 demand: all is valid");
 	g_close(&a);
 }
@@ -241,7 +241,7 @@ static void test_limit(const char *which)
 	g_msleep(50);
 	eq(ready(&a), 0, "C1 %s: where there is no room for it", which);
 	ok(counters(&a).reserve_backoffs == 1, "C1 %s: it backs off", which);
-	ok(scavenger(&a, "reserve_backoff_ns") > 0, "C1 %s: for some time", which);
+	ok(of_scavenger(&a, "reserve_backoff_ns") > 0, "C1 %s: for some time", which);
 	eq(group_event("oom") + group_event("oom_kill") + group_event("max"), kills,
 	   "C1 %s: the group has not met its limit", which);
 	eq(group_event("high"), high, "C1 %s: nor had to reclaim", which);
@@ -316,7 +316,7 @@ static void test_reclaim(void)
 	     (unsigned long long)(counters(&a).shrink_calls - c.shrink_calls),
 	     (unsigned long long)(counters(&a).reserve_released - c.reserve_released));
 	eq(counters(&a).reserve_backoffs, 1, "C1 reclaim: and keeps away for a while");
-	eq(scavenger(&a, "reserve_goal"), 0, "C1 reclaim: nothing is wanted");
+	eq(of_scavenger(&a, "reserve_goal"), 0, "C1 reclaim: nothing is wanted");
 	take(&a);
 	take(&a);
 	take(&a);
@@ -348,10 +348,10 @@ static void test_small(void)
 	take(&a);
 	g_msleep(50);
 	eq(counters(&a).reserve_failed, 1, "C1 small: with the next refill");
-	ok(g_wait_for(!scavenger(&a, "reserve_backoff_ns"), 3000), "C1 small: for a second or so");
+	ok(g_wait_for(!of_scavenger(&a, "reserve_backoff_ns"), 3000), "C1 small: for a second or so");
 	take(&a);
 	ok(g_wait_for(counters(&a).reserve_failed == 2, 2000), "C1 small: then it is");
-	ok(scavenger(&a, "reserve_backoff_ns") > 1000000000, "C1 small: and waits longer");
+	ok(of_scavenger(&a, "reserve_backoff_ns") > 1000000000, "C1 small: and waits longer");
 	g_write_file(SHMEM_ENABLED, shmem);
 	eq(g_validate(a.setup.id), 0, "C1 small: all is valid");
 	g_close(&a);

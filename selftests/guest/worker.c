@@ -30,7 +30,7 @@ static void set_policy(struct arena *a, uint32_t reserve, uint64_t retain)
 		bail("policy");
 }
 
-static long scavenger(uint32_t id, const char *key)
+static long of_scavenger(uint32_t id, const char *key)
 {
 	char path[64];
 
@@ -88,11 +88,12 @@ static void test_stopped(void)
 	took = g_now_ns() - start;
 	g_msleep(100);
 	eq(g_debugfs_stat(*id, "mapping_bytes"), (long)RETAIN, "C5 stopped: and not below");
-	ns = scavenger(*id, "worker_ns");
+	ns = of_scavenger(*id, "worker_ns");
 	ok(ns > 0, "C5 stopped: the thread's CPU time is counted");
 	/* At 5 %, with as much again for what a tick rounds. */
 	ok(ns < took / 10 + 20000000, "C5 stopped: and a small share");
-	diag("%d chunks in %lld ms, %ld ms of CPU", NR - 8, (long long)took / 1000000, ns / 1000000);
+	diag("%d chunks in %lld ms, %ld ms of CPU", NR - 8, (long long)took / 1000000,
+	     ns / 1000000);
 	kill(pid, SIGCONT);
 	waitpid(pid, &status, 0);
 	munmap(id, BASE_PAGE);
@@ -107,13 +108,13 @@ static void test_idle(void)
 	long before;
 
 	g_open(&a, SIZE);
-	eq(scavenger(a.setup.id, "worker_pid"), 0, "C5 idle: no thread before there is work");
+	eq(of_scavenger(a.setup.id, "worker_pid"), 0, "C5 idle: no thread before there is work");
 	set_policy(&a, 2, 0);
 	take(&a, spans, 4);
-	ok(g_wait_for((worker = scavenger(a.setup.id, "worker_pid")) > 0, 1000),
+	ok(g_wait_for((worker = of_scavenger(a.setup.id, "worker_pid")) > 0, 1000),
 	   "C5 idle: then there is one");
-	ok(g_wait_for(!scavenger(a.setup.id, "reserve_goal") &&
-		      !scavenger(a.setup.id, "reserve_chunks"), 8000),
+	ok(g_wait_for(!of_scavenger(a.setup.id, "reserve_goal") &&
+		      !of_scavenger(a.setup.id, "reserve_chunks"), 8000),
 	   "C5 idle: without demand it comes to rest");
 	g_msleep(100);
 	before = sleeps(worker);

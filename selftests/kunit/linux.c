@@ -62,8 +62,8 @@ void linux_case_exit(struct kunit *test)
 		return;
 	if (lc->arena) {
 		/* The case's thread says that it is done before it exits. */
-		for (; !READ_ONCE(lc->arena->dead) && left > 0; left -= 10)
-			msleep(10);
+		for (; !READ_ONCE(lc->arena->dead) && left > 0; left -= 20)
+			msleep(20);
 		KUNIT_EXPECT_TRUE_MSG(test, lc->arena->dead, "the arena dies with its mm");
 		gca_arena_destroy(lc->arena);
 	}

@@ -76,6 +76,7 @@ boot "a command that is not there is status 127" 127 "" -- nonexistent
 # Two instructions a turn: the clock must have seen 2 ms, however long it took.
 boot "with --icount a counted loop takes as long as it has instructions" 0 "" --icount -- \
 	sh -c 'insmod /canary.ko fault=count && dmesg | grep -q "canary: 2000... ns"'
+# shellcheck disable=SC2016	# the guest's shell expands it
 boot "--numa makes nodes, with memory and CPUs each" 0 "" --numa 2 --cpus 4 -- \
 	sh -c 'test "$(cat /sys/devices/system/node/node?/cpulist | xargs)" = "0-1 2-3" &&
 		test "$(cat /sys/devices/system/node/has_memory)" = 0-1'
