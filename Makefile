@@ -62,6 +62,13 @@ module-dir:
 		exit 1; fi
 	@scripts/link-module-sources $(MODDIR) Kbuild kmod uapi
 
+# KUnit suites; KDIR is a debug kernel's (scripts/debug-kernel --kdir).
+KUNIT	 = $(B)/kunit/$(KREL)
+.PHONY: kunit
+kunit:
+	@scripts/link-module-sources $(KUNIT) kmod uapi selftests/core selftests/kunit
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(KUNIT)/selftests/kunit modules
+
 # What misbehaves on demand, for the test of the guest runner.
 CANARY	 = $(B)/canary/$(KREL)
 .PHONY: canary
@@ -233,7 +240,7 @@ $(B)/samples/depgraph-malloc: $(DEPGRAPH_ORACLE)
 CORE_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/core/*.c))
 LIB_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/lib/*.c))
 ASAN_TESTS	:= $(LIB_TESTS:$(B)/%=$(B)/asan/%)
-GUEST_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/guest/*.c))
+GUEST_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/guest/*.c selftests/guest-debug/*.c))
 
 TEST_LINK	 = $(CC) $(LIB_CPPFLAGS) -Iselftests $(LIB_CFLAGS) -MF $@.d
 
@@ -243,10 +250,10 @@ tests-host: $(CORE_TESTS) $(LIB_TESTS) $(ASAN_TESTS) $(SAMPLE_TESTS)
 tests-guest: $(GUEST_TESTS) $(LIB_TESTS)
 
 # Install what is missing, build, run everything through prove: scripts/check.
-.PHONY: check check-host check-guest check-long
+.PHONY: check check-host check-guest check-debug check-kunit check-long
 check:
 	@MAKE=$(MAKE) B=$(B) scripts/check all
-check-host check-guest check-long: check-%:
+check-host check-guest check-debug check-kunit check-long: check-%:
 	@MAKE=$(MAKE) B=$(B) scripts/check $*
 
 -include $(wildcard selftests/core/Makefile.inc)
@@ -270,6 +277,10 @@ GUEST_ARCH_compat32 := -m32 -D_FILE_OFFSET_BITS=64
 $(B)/selftests/guest/%: selftests/guest/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE $(GUEST_ARCH_$*) -Iuapi -Iselftests $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
+
+$(B)/selftests/guest-debug/%: selftests/guest-debug/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -Iuapi -Iselftests -Iselftests/guest $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
 
 # ------------------------------------------------------------------ bench
 

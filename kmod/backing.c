@@ -98,8 +98,9 @@ int gca_backing_create(struct gca_arena *arena)
 	 * cgroup's limit meets the OOM killer instead.
 	 */
 	heap = shmem_file_setup_with_mnt(gca_mount, "gcarena", arena->heap_size, VM_NORESERVE);
+	/* Without memory for the inode shmem says that its device is full. */
 	if (IS_ERR(heap))
-		return PTR_ERR(heap);
+		return PTR_ERR(heap) == -ENOSPC ? -ENOMEM : PTR_ERR(heap);
 	arena->heap = heap;
 	return 0;
 }
@@ -182,6 +183,15 @@ static struct folio *gca_backing_huge(struct address_space *mapping, pgoff_t fir
 		return folio;
 	folio_put(folio);
 	return NULL;
+}
+
+/*
+ * Whether nobody but the page cache and the caller has a reference of an unmapped
+ * folio.  If somebody has, I/O perhaps, it cannot be split and is not written to.
+ */
+static bool gca_backing_unused(struct folio *folio)
+{
+	return folio_ref_count(folio) == folio_nr_pages(folio) + 1;
 }
 
 /*
@@ -308,18 +318,16 @@ u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept)
 	u32 page = (first + from) / GCA_PAGE_BASES;
 	struct folio *huge = gca_backing_huge(mapping, first);
 	struct folio_batch batch;
+	bool split = false;
 	u64 bytes = 0;
 
 	might_sleep();
 	folio_batch_init(&batch);
 	if (huge) {
-		/* A part of a PMD cannot stay mapped.  One that is pinned could not
-		 * be split, and belongs to I/O.
-		 */
-		bool split = nr < GCA_CHUNK_BASES && !folio_maybe_dma_pinned(huge);
-
-		folio_put(huge);
+		/* A part of a PMD cannot stay mapped. */
 		unmap_mapping_range(mapping, (loff_t)first << PAGE_SHIFT, GCARENA_CHUNK_SIZE, 0);
+		split = nr < GCA_CHUNK_BASES && gca_backing_unused(huge);
+		folio_put(huge);
 		if (split)
 			gca_backing_split(inode, first + from);
 	}
@@ -336,8 +344,12 @@ u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept)
 	if (READ_ONCE(SHMEM_I(inode)->swapped))
 		gca_backing_drop_swapped(inode, first, going, kept);
 	WRITE_ONCE(arena->recount, true);
-	if (nr == GCA_CHUNK_BASES)
+	if (nr == GCA_CHUNK_BASES) {
+		gca_pin_drop(arena, chunk);
 		gca_shrinker_forget(arena, chunk);
+	} else {
+		gca_pin_set(arena, chunk);
+	}
 	trace_gcarena_scavenge(arena->id, page, nr / GCA_PAGE_BASES, bytes);
 	return bytes;
 }
@@ -553,9 +565,48 @@ u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept)
 	gca_backing_remove(mapping, first, last);
 	after = gca_backing_resident(mapping, first, last);
 	gca_backing_left(mapping, first, kept);
+	/* Which may hold the last reference of what went. */
+	gca_pin_drop(arena, chunk);
 	WRITE_ONCE(arena->recount, true);
 	gca_backing_recount(arena);
 	return before > after ? (u64)(before - after) << PAGE_SHIFT : 0;
+}
+
+/**
+ * gca_backing_collapse - was a chunk collapsed?
+ * @host: the arena
+ * @chunk: index; in transit
+ *
+ * The owner has asked for it by madvise(), after its pin was dropped.  If it was
+ * not, the pin is set again.
+ *
+ * Return: 0 if it is on a huge page, or -EAGAIN.
+ */
+int gca_backing_collapse(void *host, u32 chunk)
+{
+	struct gca_arena *arena = host;
+	struct folio *folio = gca_backing_huge(arena->heap->f_mapping,
+					       (pgoff_t)chunk * GCA_CHUNK_BASES);
+
+	if (!folio) {
+		gca_pin_set(arena, chunk);
+		return -EAGAIN;
+	}
+	folio_put(folio);
+	gca_pin_drop(arena, chunk);
+	return 0;
+}
+
+/**
+ * gca_backing_filled - a broken chunk has no holes any more (core lock held)
+ * @host: the arena
+ * @chunk: index
+ *
+ * khugepaged may have it.
+ */
+void gca_backing_filled(void *host, u32 chunk)
+{
+	gca_pin_drop(host, chunk);
 }
 
 /**

@@ -13,6 +13,7 @@
  */
 #include <linux/compat.h>
 #include <linux/err.h>
+#include <linux/ktime.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
@@ -27,6 +28,7 @@
 #include <linux/uaccess.h>
 
 #include "arena.h"
+#include "trace.h"
 #include "compat.h"
 
 /* What every structure here is aligned to, on 32 bit as well. */
@@ -168,7 +170,9 @@ static int gca_ioctl_features(struct file *file, const struct gca_call *call, vo
 		return -EINVAL;
 	*args = (struct gcarena_features) {
 		.features = GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER |
-			    GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE,
+			    GCARENA_FEATURE_COLLAPSE |
+			    GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE |
+			    GCARENA_FEATURE_PERCPU,
 		.heap_size_max = GCARENA_HEAP_SIZE_MAX,
 		.classes_max = GCARENA_CLASSES_MAX,
 		.batch_max = GCARENA_BATCH_MAX,
@@ -321,10 +325,18 @@ static int gca_refill_run(struct gca_arena *arena, const struct gca_call *call,
 			  struct gca_spans *ready)
 {
 	void __user *out = u64_to_user_ptr(args->ready);
+	u64 start = ktime_get_ns();
+	u32 wanted = args->nr_ready;
+	enum gca_level level;
 	u32 filled;
 	int err, fault;
 
-	err = gca_core_refill(arena->core, args, spent->list, ready->list);
+	err = gca_core_refill_slot(arena->core, gca_percpu_slot(), args, spent->list, ready->list,
+				   &level);
+	if (level < GCA_LEVELS) {
+		gca_latency_add(&arena->latency[level], ktime_get_ns() - start);
+		trace_gcarena_refill(arena->id, args, wanted, level, err);
+	}
 	filled = err ? 0 : args->nr_ready;
 	args->nr_ready = filled;
 
@@ -366,11 +378,34 @@ static int gca_ioctl_refill(struct file *file, const struct gca_call *call, void
 	return err;
 }
 
+/*
+ * In steps from the caller's memory: who is at a limit must be able to give back,
+ * and so this allocates nothing.
+ */
+static int gca_return_run(struct gca_arena *arena, struct gcarena_return *args)
+{
+	struct gcarena_span __user *from = u64_to_user_ptr(args->spent);
+	struct gcarena_span step[GCA_STACK_SPANS];
+	u32 nr = args->nr_spent;
+	u32 done = 0;
+	int err = 0;
+
+	args->nr_spent = 0;
+	while (!err && args->nr_spent < nr) {
+		u32 want = min_t(u32, nr - args->nr_spent, GCA_STACK_SPANS);
+
+		if (copy_from_user(step, from + args->nr_spent, want * sizeof(*step)))
+			return -EFAULT;
+		err = gca_core_return(arena->core, step, want, &done);
+		args->nr_spent += done;
+	}
+	return err;
+}
+
 static int gca_ioctl_return(struct file *file, const struct gca_call *call, void *data)
 {
 	struct gcarena_return *args = data;
 	struct gca_arena *arena;
-	struct gca_spans spent;
 	int err, fault;
 
 	if (args->flags || args->reserved || !IS_ALIGNED(args->spent, GCA_UAPI_ALIGN))
@@ -378,16 +413,13 @@ static int gca_ioctl_return(struct file *file, const struct gca_call *call, void
 	arena = gca_callers_arena(file);
 	if (IS_ERR(arena))
 		return PTR_ERR(arena);
+	if (args->nr_spent > GCARENA_BATCH_MAX)
+		return -EINVAL;
 
-	err = gca_spans_copy_in(&spent, args->spent, args->nr_spent);
-	if (!err) {
-		err = gca_core_return(arena->core, spent.list, args->nr_spent, &args->nr_spent);
-		fault = gca_copy_out(call, args, sizeof(*args));
-		err = err ? err : fault;
-	}
-	gca_spans_put(&spent);
+	err = gca_return_run(arena, args);
+	fault = gca_copy_out(call, args, sizeof(*args));
 	gca_worker_tend(arena);
-	return err;
+	return err ? err : fault;
 }
 
 /* Sweep and scavenge. */
@@ -455,6 +487,33 @@ static int gca_ioctl_scavenge(struct file *file, const struct gca_call *call, vo
 	return err ? err : gca_copy_out(call, args, sizeof(*args));
 }
 
+static int gca_ioctl_collapse(struct file *file, const struct gca_call *call, void *data)
+{
+	struct gcarena_collapse *args = data;
+	u32 chunks[GCARENA_COLLAPSE_MAX];
+	struct gca_arena *arena;
+	int err = 0;
+	u32 i;
+
+	if (args->flags & ~GCARENA_COLLAPSE_BEGIN || !IS_ALIGNED(args->chunks, GCA_UAPI_ALIGN))
+		return -EINVAL;
+	arena = gca_callers_arena(file);
+	if (IS_ERR(arena))
+		return PTR_ERR(arena);
+	if (args->nr_chunks > GCARENA_COLLAPSE_MAX)
+		return -EINVAL;
+	if (copy_from_user(chunks, u64_to_user_ptr(args->chunks),
+			   args->nr_chunks * sizeof(chunks[0])))
+		return -EFAULT;
+	args->nr_huge = 0;
+	if (args->flags & GCARENA_COLLAPSE_BEGIN)
+		for (i = 0; i < args->nr_chunks; i++)
+			gca_pin_drop(arena, chunks[i]);
+	else
+		err = gca_core_collapse(arena->core, chunks, args->nr_chunks, &args->nr_huge);
+	return err ? err : gca_copy_out(call, args, sizeof(*args));
+}
+
 static int gca_ioctl_residency(struct file *file, const struct gca_call *call, void *data)
 {
 	struct gcarena_residency *args = data;
@@ -517,6 +576,8 @@ static const struct gca_ioctl gca_ioctls[] = {
 		  GCARENA_POLICY_CALL_SIZE_VER0),
 	GCA_IOCTL(GCARENA_IOC_RESIDENCY, gca_ioctl_residency, gcarena_residency,
 		  GCARENA_RESIDENCY_SIZE_VER0),
+	GCA_IOCTL(GCARENA_IOC_COLLAPSE, gca_ioctl_collapse, gcarena_collapse,
+		  GCARENA_COLLAPSE_SIZE_VER0),
 	GCA_IOCTL(GCARENA_IOC_STATS, gca_ioctl_stats, gcarena_stats, GCARENA_STATS_SIZE_VER0),
 };
 
@@ -534,6 +595,7 @@ static long gca_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		struct gcarena_scavenge scavenge;
 		struct gcarena_policy_call policy;
 		struct gcarena_residency residency;
+		struct gcarena_collapse collapse;
 		struct gcarena_stats stats;
 	} args;
 	int err;
@@ -542,6 +604,14 @@ static long gca_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (_IOC_TYPE(cmd) != GCARENA_IOC_MAGIC || _IOC_DIR(cmd) != (_IOC_READ | _IOC_WRITE) ||
 	    nr >= ARRAY_SIZE(gca_ioctls))
 		return -ENOTTY;
+	if (cmd == GCARENA_IOC_REFILL) {
+		struct gca_arena *arena = gca_callers_arena(file);
+
+		/* Errors are the long way's to tell, in its order. */
+		err = IS_ERR(arena) ? -EAGAIN : gca_percpu_refill(arena, call.addr);
+		if (err != -EAGAIN)
+			return err;
+	}
 	ioctl = &gca_ioctls[array_index_nospec(nr, ARRAY_SIZE(gca_ioctls))];
 
 	memset(&args, 0, sizeof(args));
@@ -715,6 +785,7 @@ int gca_device_init(void)
 	BUILD_BUG_ON(sizeof(struct gcarena_scavenge) < GCARENA_SCAVENGE_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct gcarena_policy_call) < GCARENA_POLICY_CALL_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct gcarena_residency) < GCARENA_RESIDENCY_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(struct gcarena_collapse) < GCARENA_COLLAPSE_SIZE_VER0);
 	BUILD_BUG_ON(sizeof(struct gcarena_stats) < GCARENA_STATS_SIZE_VER0);
 	return misc_register(&gca_device);
 }

@@ -38,10 +38,12 @@
  * @rows: one base page of the span table for each chunk
  * @bits: four base pages of each bitmap for each chunk
  * @idle: entry of each chunk that is backed; the shrinker's
+ * @pin: a referenced page of each chunk that is broken; see pin.c
  */
 struct gca_meta_leaf {
 	void *rows[GCA_LEAF_CHUNKS];
 	struct gca_idle *idle[GCA_LEAF_CHUNKS];
+	struct folio *pin[GCA_LEAF_CHUNKS];
 	void *bits[2][GCA_LEAF_CHUNKS * GCA_CHUNK_BITS];
 };
 
@@ -179,6 +181,13 @@ static void gca_meta_free_pages(void **slots, size_t nr)
 	}
 }
 
+static void gca_meta_empty_chunk(struct gca_meta_leaf *leaf, u32 k)
+{
+	gca_shrinker_free(leaf->idle[k]);
+	if (leaf->pin[k])
+		folio_put(leaf->pin[k]);
+}
+
 /**
  * gca_meta_empty - free all pages
  * @meta: of an arena that is dying, so that neither core nor faults come here
@@ -196,7 +205,7 @@ void gca_meta_empty(struct gca_meta *meta)
 		if (!leaf)
 			continue;
 		for (k = 0; k < GCA_LEAF_CHUNKS; k++)
-			gca_shrinker_free(leaf->idle[k]);
+			gca_meta_empty_chunk(leaf, k);
 		gca_meta_free_pages(leaf->rows, ARRAY_SIZE(leaf->rows));
 		gca_meta_free_pages(leaf->bits[0], ARRAY_SIZE(leaf->bits[0]));
 		gca_meta_free_pages(leaf->bits[1], ARRAY_SIZE(leaf->bits[1]));
@@ -234,6 +243,23 @@ long gca_meta_back(void *host, u32 chunk)
 		    !gca_meta_page(meta, &leaf->bits[1][i], gca_gfp_meta()))
 			return -ENOMEM;
 	return atomic_long_xchg(&meta->unreported, 0);
+}
+
+/**
+ * gca_meta_pin - where a chunk's pin is kept
+ * @meta: of an arena
+ * @chunk: any
+ *
+ * Return: the place, or NULL for a chunk that was never used.
+ */
+struct folio **gca_meta_pin(struct gca_meta *meta, u32 chunk)
+{
+	struct gca_meta_leaf *leaf;
+
+	if (chunk >= meta->nr_chunks)
+		return NULL;
+	leaf = READ_ONCE(meta->top[chunk / GCA_LEAF_CHUNKS]);
+	return leaf ? &leaf->pin[chunk % GCA_LEAF_CHUNKS] : NULL;
 }
 
 /**

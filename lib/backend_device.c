@@ -16,6 +16,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
 #define DEFAULT_PATH	"/dev/gcarena"
 /* A lost wake-up must not hang a program: the sweep is asked about again. */
 #define SWEEP_POLL_MS	50
@@ -89,6 +93,24 @@ static int device_scavenge(struct gca_heap *heap, struct gcarena_scavenge *args)
 	return call(heap, GCARENA_IOC_SCAVENGE, args);
 }
 
+static int device_collapse(struct gca_heap *heap, struct gcarena_collapse *args)
+{
+	const uint32_t *chunks = (const uint32_t *)(uintptr_t)args->chunks;
+	uint32_t nr = args->nr_chunks;
+	int error;
+
+	args->flags = GCARENA_COLLAPSE_BEGIN;
+	error = call(heap, GCARENA_IOC_COLLAPSE, args);
+	if (error)
+		return error;
+	for (uint32_t i = 0; i < nr; i++)
+		madvise((void *)(heap->base + ((uintptr_t)chunks[i] << GCARENA_CHUNK_SHIFT)),
+			GCARENA_CHUNK_SIZE, MADV_COLLAPSE);
+	/* What became of them the arena sees for itself. */
+	args->flags = 0;
+	return call(heap, GCARENA_IOC_COLLAPSE, args);
+}
+
 static int device_set_policy(struct gca_heap *heap, const struct gcarena_policy *policy)
 {
 	struct gcarena_policy_call args = {
@@ -136,6 +158,7 @@ static const struct backend_ops device_ops = {
 	.sweep_assist = device_sweep_assist,
 	.scavenge = device_scavenge,
 	.set_policy = device_set_policy,
+	.collapse = device_collapse,
 	.stats = device_stats,
 	.wait_sweep = device_wait_sweep,
 };
@@ -158,6 +181,7 @@ static int check_features(struct gca_heap *heap, const char *path,
 	if (setup->nr_classes > features.classes_max)
 		return error_set(-ENODEV, "%s: takes %u span classes, %u are needed", path,
 				 features.classes_max, setup->nr_classes);
+	heap->has_reserve = features.features & GCARENA_FEATURE_RESERVE;
 	return 0;
 }
 

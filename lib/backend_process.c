@@ -40,6 +40,11 @@ static int process_scavenge(struct gca_heap *heap, struct gcarena_scavenge *args
 	return gca_process_scavenge(heap->backend, args);
 }
 
+static int process_collapse(struct gca_heap *heap, struct gcarena_collapse *args)
+{
+	return gca_process_collapse(heap->backend, args);
+}
+
 static int process_set_policy(struct gca_heap *heap, const struct gcarena_policy *policy)
 {
 	struct gcarena_policy_call args = {
@@ -72,6 +77,7 @@ static const struct backend_ops process_ops = {
 	.sweep_assist = process_sweep_assist,
 	.scavenge = process_scavenge,
 	.set_policy = process_set_policy,
+	.collapse = process_collapse,
 	.stats = process_stats,
 	.wait_sweep = process_wait_sweep,
 };

@@ -108,7 +108,7 @@ static int flip_stopped(struct gca_heap *heap, struct cycle *cycle)
 	poison_dead(heap);
 	error = cycle_flip(heap);
 	if (!error) {
-		heap->marking = 0;
+		__atomic_store_n(&heap->marking, 0, __ATOMIC_RELAXED);
 		for (mutator = heap->mutators; mutator; mutator = mutator->next) {
 			/* As in a handshake: the last round found nothing unmarked. */
 			mark_shades_drop(mutator);
@@ -134,7 +134,7 @@ static int flip_beside(struct gca_heap *heap)
 	error = cycle_flip(heap);
 	if (error)
 		return error;
-	heap->marking = 0;
+	__atomic_store_n(&heap->marking, 0, __ATOMIC_RELAXED);
 	gca_stage(heap, GCA_STAGE_FLIPPED);
 	handshake(heap, HANDSHAKE_WHITE);
 	return 0;
@@ -261,6 +261,10 @@ static void *collector(void *arg)
 		heap->gc_error = error;
 		heap->gc_finished++;
 		pthread_cond_broadcast(&heap->gc_ended);
+		pthread_mutex_unlock(&heap->gc_lock);
+		if (!error)
+			collapse_some(heap);
+		pthread_mutex_lock(&heap->gc_lock);
 	}
 	pthread_mutex_unlock(&heap->gc_lock);
 	return NULL;

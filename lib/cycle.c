@@ -99,7 +99,9 @@ int cycle_flip(struct gca_heap *heap)
 		return error_set(error, "start of the sweep: %s", strerror(-error));
 	}
 	__atomic_store_n(&heap->generation, args.generation, __ATOMIC_RELAXED);
-	__atomic_store_n(&heap->sweep_spans, heap->status->sweep_left, __ATOMIC_RELAXED);
+	__atomic_store_n(&heap->sweep_spans,
+			 __atomic_load_n(&heap->status->sweep_left, __ATOMIC_RELAXED),
+			 __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -245,13 +247,7 @@ int cycle_scavenge_all(struct gca_mutator *mutator, size_t *released)
 	return 0;
 }
 
-/**
- * gca_collect - one whole new cycle, its sweep included
- * @mutator: the calling thread's
- *
- * Return: 0, or -EIO when the arena is gone.
- */
-int gca_collect(struct gca_mutator *mutator)
+static int collect(struct gca_mutator *mutator)
 {
 	int error = heap_usable(mutator->heap);
 
@@ -260,6 +256,24 @@ int gca_collect(struct gca_mutator *mutator)
 	if (!error)
 		error = cycle_finish_sweep(mutator);
 	return error;
+}
+
+/**
+ * gca_collect - one whole new cycle, its sweep included
+ * @mutator: the calling thread's
+ *
+ * Return: 0, or -EIO when the arena is gone.
+ */
+int gca_collect(struct gca_mutator *mutator)
+{
+	int error = collect(mutator);
+
+	if (error)
+		return error;
+	blocked_enter(mutator);
+	collapse_some(mutator->heap);
+	blocked_leave(mutator);
+	return 0;
 }
 
 /**
@@ -274,7 +288,7 @@ size_t gca_release(struct gca_mutator *mutator)
 	struct gca_mutator *each;
 	size_t released = 0;
 
-	if (gca_collect(mutator))
+	if (collect(mutator))
 		return 0;
 	/* What the mutators took since; then the tables of what is free. */
 	world_lock(heap, mutator);

@@ -488,6 +488,22 @@ void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg
 }
 
 /**
+ * gca_set_pressure_handler - whom to tell that memory runs short
+ * @heap: the heap
+ * @fn: the handler, or NULL
+ * @arg: for it
+ */
+void gca_set_pressure_handler(struct gca_heap *heap, gca_pressure_fn fn, void *arg)
+{
+	if (heap_usable(heap))
+		return;
+	world_lock(heap, mutator_self(heap));
+	heap->pressure = fn;
+	heap->pressure_arg = arg;
+	world_unlock(heap);
+}
+
+/**
  * gca_set_report_handler - whom to tell what a check found
  * @heap: the heap
  * @fn: the handler, or NULL: to stderr, and abort

@@ -160,6 +160,8 @@ struct backend_ops {
 	int (*sweep_assist)(struct gca_heap *heap, struct gcarena_sweep *args);
 	int (*scavenge)(struct gca_heap *heap, struct gcarena_scavenge *args);
 	int (*set_policy)(struct gca_heap *heap, const struct gcarena_policy *policy);
+	/* Collapses each and tells the arena. */
+	int (*collapse)(struct gca_heap *heap, struct gcarena_collapse *args);
 	int (*stats)(struct gca_heap *heap, struct gcarena_stats *stats);
 	int (*wait_sweep)(struct gca_heap *heap); /* until the sweep is complete */
 };
@@ -546,7 +548,7 @@ void mark_heap(struct gca_heap *heap, struct mark_result *result);
 
 /* Marks beside the mutators until nothing is grey; all of them are black, scanned. */
 void mark_beside(struct gca_heap *heap, struct mark_result *result);
-/* Any thread, marking on: marks what @words point to, and hands it to the marker. */
+/* World held, marking on: marks what @words point to, and hands it to the workers. */
 void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr);
 /* Owner or claimed: a word for its buffer, and the buffer's end. */
 void mark_shade_flush(struct gca_mutator *mutator);
@@ -644,6 +646,7 @@ struct gca_heap {
 	const struct backend_ops *ops;
 	void *backend;		/* the backend's own */
 	enum gca_backend backend_kind;
+	bool has_reserve;	/* the backend can back chunks ahead of demand */
 	enum gca_mode mode;
 	bool debug_verify;
 	bool debug_shadow;
@@ -701,6 +704,7 @@ struct gca_heap {
 	uint64_t late_told;	/* when the last wait began that was reported; world held */
 	uint32_t follow_cgroup;	/* per cent of its limit that are ours; 0: not followed */
 	uint64_t pressure_seen;	/* status->pressure_sequence that a cycle came of */
+	uint64_t pressure_told;	/* that the program knows of, and the level; see pace.c */
 	bool thrashing;		/* the pacer's */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
@@ -715,6 +719,7 @@ struct gca_heap {
 	uint64_t meta_bytes;	/* of the library's own, mapped and in use */
 	uint64_t gone_total_alloc; /* of mutators that detached */
 	uint64_t gone_mallocs;
+	uint64_t collapse_rest_ns; /* no collapsing before */
 	struct gca_account gone; /* of the same; world held */
 	uint64_t stop_unscheduled_ns; /* waits for a CPU that are not counted as stops */
 
@@ -741,6 +746,8 @@ struct gca_heap {
 	/* world held; read by whoever calls them */
 	gca_failure_fn failure;
 	void *failure_arg;
+	gca_pressure_fn pressure;
+	void *pressure_arg;
 	gca_report_fn report;
 	void *report_arg;
 
@@ -771,6 +778,11 @@ void gca_warn(struct gca_heap *heap, const char *format, ...)
 /* To the report handler, or to stderr and abort. */
 void gca_report(struct gca_heap *heap, const char *format, ...)
 	__attribute__((format(printf, 2, 3), cold));
+
+/* ------------------------------------------------------------ collapse.c */
+
+/* Any thread that is no running mutator. */
+void collapse_some(struct gca_heap *heap);
 
 /* -------------------------------------------------------------- tables.c */
 
@@ -831,12 +843,12 @@ static inline void bit_publish(uint64_t *bits, uint64_t index)
 /* The alloc bitmap, and the one that marking fills. */
 static inline uint64_t *alloc_bitmap(const struct gca_heap *heap)
 {
-	return heap->bitmap[heap->generation & 1];
+	return heap->bitmap[__atomic_load_n(&heap->generation, __ATOMIC_RELAXED) & 1];
 }
 
 static inline uint64_t *mark_bitmap(const struct gca_heap *heap)
 {
-	return heap->bitmap[(heap->generation + 1) & 1];
+	return heap->bitmap[(__atomic_load_n(&heap->generation, __ATOMIC_RELAXED) + 1) & 1];
 }
 
 /* Bytes allocated that the last cycle's heap_live does not have. */

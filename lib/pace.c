@@ -38,6 +38,10 @@
 #define WAIT_NS		(10 * 1000 * 1000ull)
 /* Spans swept by one refill at most: some 10 us. */
 #define SWEEP_SPANS	16u
+/* Levels of pressure, as the uapi has them and the API repeats them. */
+#define LEVELS		3
+_Static_assert((int)GCA_PRESSURE_SOME == (int)GCARENA_PRESSURE_SOME &&
+	       (int)GCA_PRESSURE_FULL == (int)GCARENA_PRESSURE_FULL, "levels of pressure");
 /* Of the limit, what metadata may take before it is the limit that is wrong. */
 #define META_PARTS	2
 
@@ -71,6 +75,8 @@ static int publish(struct gca_heap *heap)
 	put(&heap->trigger, pacer->trigger);
 	__atomic_store_n(&heap->thrashing, pacer->thrashing, __ATOMIC_RELAXED);
 	heap->policy.retain_bytes = saturating_add(pacer->goal, pacer->goal / RETAIN_PARTS);
+	if (heap->has_reserve)
+		heap->policy.reserve_chunks = pacer_reserve(pacer->goal);
 	heap->policy.limit_bytes = limit - (meta < limit / META_PARTS ? meta : limit / META_PARTS);
 	return heap->ops->set_policy(heap, &heap->policy);
 }
@@ -394,6 +400,30 @@ static bool pressure_new(struct gca_heap *heap)
 					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
+/* Once for each event, and when it is over: the sequence and the level in one word. */
+static void tell_pressure(struct gca_mutator *mutator)
+{
+	struct gca_heap *heap = mutator->heap;
+	uint64_t level = __atomic_load_n(&heap->status->pressure, __ATOMIC_RELAXED);
+	uint64_t now = get(&heap->status->pressure_sequence) * LEVELS + level;
+	uint64_t told = get(&heap->pressure_told);
+	gca_pressure_fn handler;
+	void *arg;
+
+	/* From full to some is neither an event nor the end. */
+	if (likely(now == told) || (now / LEVELS == told / LEVELS && level))
+		return;
+	if (!__atomic_compare_exchange_n(&heap->pressure_told, &told, now, false,
+					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return;
+	world_lock(heap, mutator);
+	handler = heap->pressure;
+	arg = heap->pressure_arg;
+	world_unlock(heap);
+	if (handler)
+		handler(mutator, (enum gca_pressure)level, arg);
+}
+
 /**
  * pace_poll - collect if it is time to
  * @mutator: the calling thread's, running
@@ -406,6 +436,7 @@ void pace_poll(struct gca_mutator *mutator, size_t bytes)
 	struct gca_heap *heap = mutator->heap;
 
 	gca_safepoint(mutator);
+	tell_pressure(mutator);
 	pace_sweep(mutator);
 	if (__atomic_load_n(&heap->marking, __ATOMIC_RELAXED)) {
 		at_goal(mutator, bytes);

@@ -13,6 +13,11 @@
  */
 #include "pacer.h"
 
+/* A chunk of 2 MiB backed ahead for each so much of goal, and never more than so many: a
+ * thirty-second of the heap, and what a thread takes while it is not scheduled.
+ */
+#define RESERVE_GOAL	(64ull << 20)
+#define RESERVE_MOST	4
 /* As Go's: with 100 per cent no goal below 4 MiB. */
 #define LEAST_HEAP	(4ull << 20)
 /* The runway's bounds, in per cent of the room between live and goal: a bad estimate
@@ -248,4 +253,17 @@ uint64_t pacer_sweep(uint64_t all, uint64_t left, uint64_t allocated, uint64_t r
 		return left;
 	may = (uint64_t)((unsigned __int128)all * (room - allocated) / room);
 	return subtract(left, may);
+}
+
+/**
+ * pacer_reserve - chunks that the arena may back ahead of demand
+ * @goal: of the heap, UINT64_MAX for none
+ *
+ * None for a small heap, whose every page shows.
+ */
+uint32_t pacer_reserve(uint64_t goal)
+{
+	uint64_t chunks = goal / RESERVE_GOAL;
+
+	return chunks < RESERVE_MOST ? (uint32_t)chunks : RESERVE_MOST;
 }

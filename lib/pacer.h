@@ -80,5 +80,6 @@ void pacer_spent(struct pacer *pacer, uint64_t gc_ns, uint64_t program_ns);
  * @allocated bytes of @room are.
  */
 uint64_t pacer_sweep(uint64_t all, uint64_t left, uint64_t allocated, uint64_t room);
+uint32_t pacer_reserve(uint64_t goal);
 
 #endif /* GCARENA_PACER_H */

@@ -29,10 +29,12 @@ struct gca_chunk;
 
 /* How deep a refill had to go; each says that those before did not suffice. */
 enum gca_level {
-	GCA_LEVEL_CENTRAL,	/* swept spans with room, or nothing asked */
+	GCA_LEVEL_READY,	/* a slot's ready spans, or nothing asked */
+	GCA_LEVEL_CENTRAL,	/* swept spans with room */
 	GCA_LEVEL_SWEEP,	/* swept spans itself */
 	GCA_LEVEL_FRESH,	/* backed pages of the page heap */
-	GCA_LEVEL_BACK		/* backed pages in the caller's context */
+	GCA_LEVEL_BACK,		/* backed pages in the caller's context */
+	GCA_LEVELS
 };
 
 /**
@@ -58,6 +60,11 @@ enum gca_level {
  * @chunk_idle: @chunk became backed and wholly free.  Core lock held.
  * @chunk_busy: It stopped being so, but by gca_core_shrink_begin().  Core lock
  *	held.
+ * @collapse: Is @chunk, in use and in transit, on a huge page now?  A host that can
+ *	asks the system to make it so first.  All of it is then backed, what had
+ *	no backing reads as zero.  May sleep; no core lock.  0 or a negative errno.
+ * @filled: All of @chunk is backed again, by small pages.  Core lock held.
+ *	Optional: may be NULL.
  * @wake_worker: There is work for gca_core_work().  Core lock held.
  * @sweep_done: The sweep became complete.  Core lock held.
  * @transit_wait: Sleep until gca_core_transit_sequence() differs from @sequence,
@@ -66,14 +73,16 @@ enum gca_level {
  *	lock held.
  * @sweep_started: A sweep began, the status page says which.  Core lock held.
  *	Optional: may be NULL.
- * @refilled: A refill ended with @err, at @level; what it did is in @args, where
- *	@wanted was the nr_ready asked for.  No core lock.  Optional: may be NULL.
  * @back_ahead: As back() for a whole chunk that nobody waits for: only from what
  *	is at hand, never by reclaim, never so that others run short.  From
  *	gca_core_work() only.  Optional: without it there is no reserve.
  * @now: Nanoseconds of a monotonic clock.  Does not sleep.
  * @pressure: An episode of pressure began, the status page says which.  Core
  *	lock held.  Optional: may be NULL.
+ * @slots_stocked: A slot has ready spans, none had before.  From now on, and
+ *	until @slots_empty, gca_core_tick() wants to be called.  Core lock held.
+ *	Optional, for a host that has slots.
+ * @slots_empty: No slot has any more.  Core lock held.  Likewise.
  */
 struct gca_host_ops {
 	int (*back)(void *host, u32 page, u32 npages);
@@ -83,16 +92,18 @@ struct gca_host_ops {
 	long (*meta_back)(void *host, u32 chunk);
 	void (*chunk_idle)(void *host, struct gca_chunk *chunk);
 	void (*chunk_busy)(void *host, struct gca_chunk *chunk);
+	int (*collapse)(void *host, u32 chunk);
+	void (*filled)(void *host, u32 chunk);
 	void (*wake_worker)(void *host);
 	void (*sweep_done)(void *host);
 	int (*transit_wait)(void *host, u32 sequence);
 	void (*transit_wake)(void *host);
 	void (*sweep_started)(void *host);
-	void (*refilled)(void *host, const struct gcarena_refill *args, u32 wanted,
-			 enum gca_level level, int err);
 	int (*back_ahead)(void *host, u32 page, u32 npages);
 	u64 (*now)(void *host);
 	void (*pressure)(void *host);
+	void (*slots_stocked)(void *host);
+	void (*slots_empty)(void *host);
 };
 
 /*
@@ -117,6 +128,9 @@ int gca_core_check_policy(const struct gcarena_policy *policy);
 
 int gca_core_refill(struct gca_core *core, struct gcarena_refill *args,
 		    const struct gcarena_span *spent, struct gcarena_span *ready);
+int gca_core_refill_slot(struct gca_core *core, u32 slot, struct gcarena_refill *args,
+			 const struct gcarena_span *spent, struct gcarena_span *ready,
+			 enum gca_level *level);
 int gca_core_return(struct gca_core *core, const struct gcarena_span *spent,
 		    u32 nr_spent, u32 *taken);
 int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args);
@@ -126,6 +140,37 @@ int gca_core_set_policy(struct gca_core *core, const struct gcarena_policy *poli
 void gca_core_get_policy(struct gca_core *core, struct gcarena_policy *policy);
 void gca_core_stats(struct gca_core *core, struct gcarena_stats *stats);
 void gca_core_add_worker_time(struct gca_core *core, u64 ns);
+
+/* Slots: caches of ready spans.  ready.c says how they work. */
+#define GCA_SLOT_NONE	U32_MAX
+
+int gca_core_slots(struct gca_core *core, u32 nr, u64 bytes);
+bool gca_core_refill_ready(struct gca_core *core, u32 slot, u16 span_class, u32 nr,
+			   struct gcarena_span *spans);
+void gca_core_drain(struct gca_core *core);
+void gca_core_drain_slot(struct gca_core *core, u32 slot);
+bool gca_core_shrink_slots(struct gca_core *core);
+bool gca_core_tick(struct gca_core *core);
+
+/**
+ * struct gca_ready_info - a class in a slot, as debugfs and tests see it
+ * @slot: index of the slot
+ * @span_class: index in the class table
+ * @spans: that lie ready
+ * @demand: wanted lately, as far as it counts
+ * @refills: since the last tick
+ * @bytes: in @spans
+ */
+struct gca_ready_info {
+	u32 slot;
+	u32 span_class;
+	u32 spans;
+	u32 demand;
+	u32 refills;
+	u64 bytes;
+};
+
+bool gca_core_next_ready(struct gca_core *core, struct gca_ready_info *at);
 
 /* What gca_core_work() did, and so what its caller does next. */
 enum gca_work {
@@ -140,6 +185,8 @@ enum gca_work {
  * the reserve; with neither to do release one idle chunk that nobody wants kept.
  */
 enum gca_work gca_core_work(struct gca_core *core);
+
+int gca_core_collapse(struct gca_core *core, const u32 *chunks, u32 nr, u32 *nr_huge);
 
 /* Nanoseconds after which there may be work without a wake_worker(), or U64_MAX. */
 u64 gca_core_work_in(struct gca_core *core);
@@ -160,8 +207,9 @@ u32 gca_core_chunk_index(const struct gca_chunk *chunk);
 /* Whether an idle chunk is of the reserve, likewise. */
 bool gca_core_chunk_reserved(const struct gca_chunk *chunk);
 
-/* Where all core locks are made: for the host's lock checker. */
+/* Where all core and slot locks are made: for the host's lock checker. */
 void gca_core_lock_init(gca_lock_t *lock);
+void gca_core_slot_lock_init(gca_lock_t *lock);
 
 /* For the host's transit_wait(); no lock needed. */
 u32 gca_core_transit_sequence(struct gca_core *core);

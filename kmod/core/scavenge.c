@@ -40,10 +40,12 @@ static void note_released(struct gca_core *core, struct gca_chunk *chunk, const 
 		if (chunk->small)
 			core->counters.chunks_small--;
 		chunk->small = false;
+		chunk->patience = 0;
 	} else if (!chunk->small) {
 		chunk->small = true;
 		core->counters.chunks_small++;
 		core->counters.scavenge_broken++;
+		gca_collapse_broken(core, chunk);
 	}
 }
 
@@ -139,6 +141,7 @@ int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
 	if (args->flags & ~GCARENA_SCAVENGE_ALL || (all && args->bytes))
 		return -EINVAL;
 	gca_lock(&core->lock);
+	gca_slots_drain(core);
 	while (released < bytes) {
 		index = gca_idle_highest(core, index);
 		if (index == GCA_NONE)

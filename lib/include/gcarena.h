@@ -140,6 +140,23 @@ GCA_API uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms);
 typedef bool (*gca_failure_fn)(struct gca_mutator *mutator, size_t size, void *arg);
 GCA_API void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg);
 
+/* Memory runs short: SOME, somebody reclaims this program's memory, or 85 % of the limit
+ * are in use; FULL, 92 % are; NONE, none of it any more (in use is back at 75 %).
+ */
+enum gca_pressure {
+	GCA_PRESSURE_NONE,
+	GCA_PRESSURE_SOME,
+	GCA_PRESSURE_FULL,
+};
+
+/* Called once for each time that the arena reports pressure, and when that is over, by
+ * a thread that allocates, before it does: so while nobody allocates nobody is told.  To
+ * let go of caches, take less work, collect later; may store with @mutator, must not
+ * allocate.
+ */
+typedef void (*gca_pressure_fn)(struct gca_mutator *mutator, enum gca_pressure level, void *arg);
+GCA_API void gca_set_pressure_handler(struct gca_heap *heap, gca_pressure_fn fn, void *arg);
+
 /* What a failed check (verify, shadow) reports to.  Without one the report goes
  * to stderr and the process aborts.  Runs with the world stopped, on any thread.
  */

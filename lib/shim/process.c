@@ -24,6 +24,9 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE	23
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE		25
+#endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED	24
 #endif
@@ -171,6 +174,16 @@ static u64 op_release(void *host, u32 chunk, const u64 *going, u64 *kept)
 	return bytes;
 }
 
+static int op_collapse(void *host, u32 chunk)
+{
+	struct process *p = of_host(host);
+	char *mem = (char *)p->pub.heap + ((size_t)chunk << GCARENA_CHUNK_SHIFT);
+
+	if (refuses(GCA_SEAM_COLLAPSE))
+		return -EAGAIN;
+	return madvise(mem, GCARENA_CHUNK_SIZE, MADV_COLLAPSE) ? -errno : 0;
+}
+
 static void *op_meta_alloc(void *host, size_t size)
 {
 	return refuses(GCA_SEAM_META_ALLOC) ? NULL : calloc(1, size);
@@ -273,6 +286,7 @@ static const struct gca_host_ops process_ops = {
 	.meta_back = op_meta_back,
 	.chunk_idle = op_chunk_event,
 	.chunk_busy = op_chunk_event,
+	.collapse = op_collapse,
 	.wake_worker = op_wake_worker,
 	.sweep_done = op_sweep_done,
 	.transit_wait = op_transit_wait,

@@ -36,6 +36,7 @@ int gca_process_return(struct gca_process *process, struct gcarena_return *args)
 int gca_process_start_sweep(struct gca_process *process, struct gcarena_sweep *args);
 int gca_process_sweep_assist(struct gca_process *process, struct gcarena_sweep *args);
 int gca_process_scavenge(struct gca_process *process, struct gcarena_scavenge *args);
+int gca_process_collapse(struct gca_process *process, struct gcarena_collapse *args);
 int gca_process_policy(struct gca_process *process, struct gcarena_policy_call *args);
 int gca_process_stats(struct gca_process *process, struct gcarena_stats *args);
 

@@ -209,6 +209,35 @@ int gca_process_scavenge(struct gca_process *process, struct gcarena_scavenge *a
 }
 
 /**
+ * gca_process_collapse - GCARENA_IOC_COLLAPSE, and what comes before it
+ * @process: the arena
+ * @args: as there, without GCARENA_COLLAPSE_BEGIN; each is collapsed first
+ *
+ * Return: as there.
+ */
+int gca_process_collapse(struct gca_process *process, struct gcarena_collapse *args)
+{
+	struct gcarena_collapse call;
+	const u32 *chunks;
+	int err;
+
+	err = process_take_in(&call, sizeof(call), GCARENA_COLLAPSE_SIZE_VER0, args);
+	if (err)
+		return err;
+	if (call.flags || call.chunks % sizeof(*chunks) || call.nr_chunks > GCARENA_COLLAPSE_MAX)
+		return -EINVAL;
+	if (process_forked(process_of(process)))
+		return -EIO;
+	chunks = process_address(call.chunks);
+	if (!chunks && call.nr_chunks)
+		return -EFAULT;
+	err = gca_core_collapse(process->core, chunks, call.nr_chunks, &call.nr_huge);
+	if (!err)
+		give_out(args, &call, sizeof(call));
+	return err;
+}
+
+/**
  * gca_process_policy - GCARENA_IOC_POLICY
  * @process: the arena
  * @args: as there

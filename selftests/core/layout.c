@@ -125,6 +125,12 @@
 	FIELD(gcarena_residency, runs) \
 	FIELD(gcarena_residency, nr_runs) \
 	FIELD(gcarena_residency, reserved) \
+	STRUCT(gcarena_collapse) \
+	FIELD(gcarena_collapse, size) \
+	FIELD(gcarena_collapse, flags) \
+	FIELD(gcarena_collapse, chunks) \
+	FIELD(gcarena_collapse, nr_chunks) \
+	FIELD(gcarena_collapse, nr_huge) \
 	STRUCT(gcarena_counters) \
 	FIELD(gcarena_counters, heap_sys) \
 	FIELD(gcarena_counters, heap_inuse) \
@@ -166,6 +172,11 @@
 	FIELD(gcarena_counters, reserve_failed) \
 	FIELD(gcarena_counters, reserve_backoffs) \
 	FIELD(gcarena_counters, pressure_events) \
+	FIELD(gcarena_counters, heap_ready) \
+	FIELD(gcarena_counters, spans_ready) \
+	FIELD(gcarena_counters, refill_ready) \
+	FIELD(gcarena_counters, refill_hits) \
+	FIELD(gcarena_counters, ready_drained) \
 	STRUCT(gcarena_stats) \
 	FIELD(gcarena_stats, size) \
 	FIELD(gcarena_stats, flags) \
@@ -239,6 +250,8 @@
 	C(GCARENA_SCAVENGE_ALL) \
 	C(GCARENA_POLICY_SET) \
 	C(GCARENA_RESIDENCY_PAGES) \
+	C(GCARENA_COLLAPSE_MAX) \
+	C(GCARENA_COLLAPSE_BEGIN) \
 	C(GCARENA_PRESSURE_RECLAIM) \
 	C(GCARENA_PRESSURE_HIGH) \
 	C(GCARENA_PRESSURE_MAX) \
@@ -252,6 +265,7 @@
 	C(GCARENA_SCAVENGE_SIZE_VER0) \
 	C(GCARENA_POLICY_CALL_SIZE_VER0) \
 	C(GCARENA_RESIDENCY_SIZE_VER0) \
+	C(GCARENA_COLLAPSE_SIZE_VER0) \
 	C(GCARENA_STATS_SIZE_VER0) \
 	C(GCARENA_IOC_FEATURES) \
 	C(GCARENA_IOC_SETUP) \
@@ -262,6 +276,7 @@
 	C(GCARENA_IOC_SCAVENGE) \
 	C(GCARENA_IOC_POLICY) \
 	C(GCARENA_IOC_RESIDENCY) \
+	C(GCARENA_IOC_COLLAPSE) \
 	C(GCARENA_IOC_STATS) \
 	C(GCARENA_STATE_FREE) \
 	C(GCARENA_STATE_READY) \

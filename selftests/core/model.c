@@ -101,6 +101,7 @@ static const char *const mistake_names[MISTAKES] = {
 #undef gca_chunk_begin_transit
 #undef gca_chunk_end_transit
 
+#include "../../kmod/core/collapse.c"
 #include "../../kmod/core/validate.c"
 #include "../../kmod/core/core.c"
 
@@ -878,6 +879,30 @@ static void do_scavenge(void)
 	}
 }
 
+/* Any chunks, named or not: those in use and on small pages become huge. */
+static void do_collapse(void)
+{
+	struct gcarena_status *status = host.tables.status;
+	u32 chunks[4], expect = 0, huge, i;
+
+	for (i = 0; i < 4; i++) {
+		chunks[i] = below(CHUNKS + 1);
+		if (i < status->nr_collapse)
+			chunks[i] = status->collapse[i];
+	}
+	host.fail_percent[SITE_COLLAPSE] = chance(30) ? 50 : 0;
+	if (gca_core_collapse(core, chunks, 4, &huge))
+		wrong("collapse: refused");
+	sync_spans(!depth);
+	if (disturbed || depth || host.fail_percent[SITE_COLLAPSE])
+		return;
+	for (i = 0; i < 4; i++)
+		expect += chunks[i] < CHUNKS && !chunk_whole(chunks[i]) &&
+			  chunk_present(chunks[i], false) && host.small[chunks[i]];
+	if (expect)
+		wrong("collapse: %u chunks in use are still small", expect);
+}
+
 /* Reclaim takes any idle chunk, and gets all of it, some or nothing. */
 static void do_shrink(void)
 {
@@ -963,7 +988,7 @@ static void hook(struct test_host *h, enum host_site site)
 	depth++;
 	disturbed = true;
 	sync_spans(false);
-	switch (below(7)) {
+	switch (below(8)) {
 	case 0:
 	case 1:
 		do_refill();
@@ -982,6 +1007,9 @@ static void hook(struct test_host *h, enum host_site site)
 		break;
 	case 6:
 		do_shrink();
+		break;
+	case 7:
+		do_collapse();
 		break;
 	}
 	depth--;
@@ -1046,6 +1074,8 @@ static void step(void)
 	else if (dice < 96)
 		do_shrink();
 	else if (dice < 97)
+		do_collapse();
+	else if (dice < 98)
 		gca_core_reclaim(core, chance(50));
 	else
 		do_policy();

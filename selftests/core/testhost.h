@@ -18,7 +18,15 @@
 
 #include "core_internal.h"
 
-enum host_site { SITE_BACK, SITE_AHEAD, SITE_RELEASE, SITE_META_ALLOC, SITE_META_BACK, SITES };
+enum host_site {
+	SITE_BACK,
+	SITE_AHEAD,
+	SITE_RELEASE,
+	SITE_META_ALLOC,
+	SITE_META_BACK,
+	SITE_COLLAPSE,
+	SITES
+};
 
 struct test_host {
 	struct gca_tables tables;	/* first: the core's host pointer */
@@ -287,6 +295,35 @@ static void host_chunk_busy(void *arg, struct gca_chunk *chunk)
 	host->idle[index] = false;
 }
 
+static int host_collapse(void *arg, u32 chunk)
+{
+	struct test_host *host = arg;
+	u32 i;
+
+	if (host->hook)
+		host->hook(host, SITE_COLLAPSE);
+	if (host_fails(host, SITE_COLLAPSE))
+		return -EAGAIN;
+	for (i = 0; i < GCARENA_CHUNK_PAGES; i++) {
+		u32 page = chunk * GCARENA_CHUNK_PAGES + i;
+
+		host->dirty[page] &= host->present[page];
+		host->present[page] = true;
+	}
+	host->small[chunk] = false;
+	return 0;
+}
+
+static void host_filled(void *arg, u32 chunk)
+{
+	struct test_host *host = arg;
+	u32 i;
+
+	for (i = 0; i < GCARENA_CHUNK_PAGES; i++)
+		if (!host->present[chunk * GCARENA_CHUNK_PAGES + i])
+			host_wrong(host, "filled: page %u of chunk %u is not", i, chunk);
+}
+
 static void host_wake_worker(void *arg)
 {
 	((struct test_host *)arg)->woken++;
@@ -320,6 +357,8 @@ static const struct gca_host_ops host_ops = {
 	.meta_back = host_meta_back,
 	.chunk_idle = host_chunk_idle,
 	.chunk_busy = host_chunk_busy,
+	.collapse = host_collapse,
+	.filled = host_filled,
 	.wake_worker = host_wake_worker,
 	.sweep_done = host_sweep_done,
 	.transit_wait = host_transit_wait,

@@ -920,27 +920,42 @@ static void test_validator(void)
 	end("validator");
 }
 
+#define UNIT(name)	{ #name, test_##name }
+
+/* What there is to run; by KUnit as well (selftests/kunit/core.c). */
+static const struct unit {
+	const char *name;
+	void (*run)(void);
+} units[] = {
+	UNIT(create),
+	UNIT(refill_arguments),
+	UNIT(fresh),
+	UNIT(rows_of_large),
+	UNIT(placement),
+	UNIT(idle_before_new),
+	UNIT(return_errors),
+	UNIT(return_states),
+	UNIT(sweep),
+	UNIT(sweep_large_and_manual),
+	UNIT(sweep_before_growing),
+	UNIT(limit),
+	UNIT(scavenge),
+	UNIT(worker),
+	UNIT(transit),
+	UNIT(failures),
+	UNIT(shrink),
+	UNIT(generation_wraps),
+	UNIT(policy_and_status),
+	UNIT(validator),
+};
+
+#ifndef __KERNEL__
 int main(void)
 {
-	test_create();
-	test_refill_arguments();
-	test_fresh();
-	test_rows_of_large();
-	test_placement();
-	test_idle_before_new();
-	test_return_errors();
-	test_return_states();
-	test_sweep();
-	test_sweep_large_and_manual();
-	test_sweep_before_growing();
-	test_limit();
-	test_scavenge();
-	test_worker();
-	test_transit();
-	test_failures();
-	test_shrink();
-	test_generation_wraps();
-	test_policy_and_status();
-	test_validator();
+	unsigned int i;
+
+	for (i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		units[i].run();
 	return tap_done();
 }
+#endif

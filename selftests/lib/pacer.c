@@ -338,6 +338,9 @@ static void test_numbers(void)
 	pacer.heap_max = 20000000;
 	pacer_set(&pacer);
 	eq(pacer.goal, 20000000, "or the hard heap size");
+	eq(pacer_reserve(63 * MIB), 0, "no chunk is backed ahead for a small heap");
+	eq(pacer_reserve(130 * MIB), 2, "one for each 64 MiB");
+	eq(pacer_reserve(UINT64_MAX), 4, "up to four");
 	pacer.live = UINT64_MAX / 2 + 1;
 	pacer.limit = 0;
 	pacer.heap_max = 0;

@@ -90,12 +90,12 @@ else
 	sed 's/^/#   /' "$tmp/out"
 fi
 
-boot "a WARN fails the run" 125 "reported: WARNING: CPU.*canary_init" -- insmod /canary.ko fault=warn
-boot "a WARN that is expected passes" 0 "" --expect 'WARNING: .*canary_init' -- insmod /canary.ko fault=warn
+boot "a WARN fails the run" 125 "reported: WARNING: CPU.*canary_warn" -- insmod /canary.ko fault=warn
+boot "a WARN that is expected passes" 0 "" --expect 'WARNING: .*canary_warn' -- insmod /canary.ko fault=warn
 boot "another than the expected report fails" 125 "reported: WARNING" \
 	--expect 'WARNING: .*gca_' -- insmod /canary.ko fault=warn
 boot "an expected report that never comes fails" 125 "no kernel report matched" --expect 'WARNING: ' -- true
-boot "the status counts beside an expected report" 9 "" --expect 'WARNING: .*canary_init' -- \
+boot "the status counts beside an expected report" 9 "" --expect 'WARNING: .*canary_warn' -- \
 	sh -c 'insmod /canary.ko fault=warn; exit 9'
 boot "a BUG fails the run" 125 "reported: kernel BUG at" -- insmod /canary.ko fault=bug
 boot "an oops fails the run" 125 "reported: BUG: kernel NULL pointer" -- insmod /canary.ko fault=null

@@ -253,6 +253,17 @@ struct gcarena_residency {
 	__u32 reserved;
 };
 
+#define GCARENA_COLLAPSE_MAX	64	/* chunks in one call */
+#define GCARENA_COLLAPSE_BEGIN	0x1	/* before, else after, MADV_COLLAPSE */
+
+struct gcarena_collapse {
+	__u32 size;
+	__u32 flags;		/* GCARENA_COLLAPSE_BEGIN */
+	__u64 chunks;		/* in: address of __u32[], indices of chunks */
+	__u32 nr_chunks;	/* in */
+	__u32 nr_huge;		/* out: of them, on a huge page since this call */
+};
+
 /*
  * Counters.  Bytes unless they say otherwise, with Go's meanings:
  * heap_sys == heap_inuse + heap_idle, heap_released <= heap_idle, and
@@ -299,6 +310,11 @@ struct gcarena_counters {
 	__u64 reserve_failed;	/* attempts: no room, or no huge page at hand */
 	__u64 reserve_backoffs;	/* times it stopped trying for a while */
 	__u64 pressure_events;	/* of beginning episodes */
+	__u64 heap_ready;	/* of heap_inuse: ready in per-CPU caches */
+	__u64 spans_ready;	/* spans there */
+	__u64 refill_ready;	/* spans handed out from there, since set-up */
+	__u64 refill_hits;	/* refills that needed nothing else */
+	__u64 ready_drained;	/* spans that left unused */
 };
 
 struct gcarena_stats {
@@ -323,7 +339,7 @@ enum gcarena_pressure {
 #define GCARENA_PRESSURE_HIGH		0x2	/* in use past watermark_high */
 #define GCARENA_PRESSURE_MAX		0x4	/* in use past watermark_max */
 
-#define GCARENA_STATUS_COLLAPSE	64
+#define GCARENA_STATUS_COLLAPSE	GCARENA_COLLAPSE_MAX
 
 /*
  * Status page, read without a system call.  Fields before counters are single
@@ -357,6 +373,7 @@ struct gcarena_status {
 #define GCARENA_SCAVENGE_SIZE_VER0	16
 #define GCARENA_POLICY_CALL_SIZE_VER0	16
 #define GCARENA_RESIDENCY_SIZE_VER0	32
+#define GCARENA_COLLAPSE_SIZE_VER0	24
 #define GCARENA_STATS_SIZE_VER0		264
 
 #define GCARENA_IOC_MAGIC	'G'
@@ -370,5 +387,6 @@ struct gcarena_status {
 #define GCARENA_IOC_POLICY	_IOWR('G', 0x87, struct gcarena_policy_call)
 #define GCARENA_IOC_RESIDENCY	_IOWR('G', 0x88, struct gcarena_residency)
 #define GCARENA_IOC_STATS	_IOWR('G', 0x89, struct gcarena_stats)
+#define GCARENA_IOC_COLLAPSE	_IOWR('G', 0x8a, struct gcarena_collapse)
 
 #endif /* _UAPI_LINUX_GCARENA_H */

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Pins: what keeps khugepaged from filling the holes of a broken chunk.
+ *
+ * khugepaged makes a huge page of 2 MiB of shmem that have as little as one base
+ * page in memory (max_ptes_none), and what is missing becomes memory again.  It
+ * leaves alone what somebody else holds a reference of.  So of each broken chunk
+ * one base page that stays is referenced: the first, which is where it looks first.
+ *
+ * That page cannot be migrated or swapped meanwhile; it can be released like any
+ * other, and is replaced by the next.  Memory that is to be movable (a hot-pluggable
+ * zone) is not pinned.  One page a chunk at most, until the chunk is backed all
+ * over, collapsed, or wholly released.
+ *
+ * A pin changes by exchange and may be dropped by anybody, in reclaim too.  It is
+ * set only by who has the chunk in transit, in process context.
+ */
+#include <linux/mmzone.h>
+#include <linux/moduleparam.h>
+#include <linux/pagemap.h>
+#include <linux/xarray.h>
+
+#include "arena.h"
+#include "compat.h"
+
+static bool pin_broken = true;
+module_param(pin_broken, bool, 0644);
+MODULE_PARM_DESC(pin_broken, "Keep khugepaged from filling what was released of broken chunks");
+
+/* The first base page in memory of a chunk, referenced, or NULL. */
+static struct folio *gca_pin_find(struct address_space *mapping, pgoff_t first)
+{
+	XA_STATE(xas, &mapping->i_pages, first);
+	struct folio *found = NULL;
+	struct folio *folio;
+
+	rcu_read_lock();
+	xas_for_each(&xas, folio, first + GCA_CHUNK_BASES - 1) {
+		if (xas_retry(&xas, folio) || xa_is_value(folio))
+			continue;
+		if (!folio_try_get(folio)) {
+			xas_reset(&xas);
+			continue;
+		}
+		if (folio != xas_reload(&xas)) {
+			folio_put(folio);
+			xas_reset(&xas);
+			continue;
+		}
+		found = folio;
+		break;
+	}
+	rcu_read_unlock();
+	if (!found)
+		return NULL;
+	if (!folio_test_large(found) && folio_zonenum(found) != ZONE_MOVABLE)
+		return found;
+	folio_put(found);
+	return NULL;
+}
+
+/**
+ * gca_pin_drop - let a chunk be collapsed
+ * @arena: the arena
+ * @chunk: index of any chunk
+ */
+void gca_pin_drop(struct gca_arena *arena, u32 chunk)
+{
+	struct folio **slot = gca_meta_pin(&arena->meta, chunk);
+	struct folio *folio = slot ? xchg(slot, NULL) : NULL;
+
+	if (!folio)
+		return;
+	atomic_long_dec(&arena->pins);
+	folio_put(folio);
+}
+
+/**
+ * gca_pin_set - see to it that a broken chunk has a pin, on a page that is there
+ * @arena: the arena
+ * @chunk: index; in transit
+ */
+void gca_pin_set(struct gca_arena *arena, u32 chunk)
+{
+	struct address_space *mapping = arena->heap->f_mapping;
+	struct folio **slot = gca_meta_pin(&arena->meta, chunk);
+	struct folio *folio = READ_ONCE(*slot);
+
+	/* Nobody else sets it, and one that is dropped now was not wanted. */
+	if (folio && READ_ONCE(folio->mapping) == mapping)
+		return;
+	gca_pin_drop(arena, chunk);
+	if (!READ_ONCE(pin_broken))
+		return;
+	folio = gca_pin_find(mapping, (pgoff_t)chunk * GCA_CHUNK_BASES);
+	if (!folio)
+		return;
+	atomic_long_inc(&arena->pins);
+	if (cmpxchg(slot, NULL, folio)) {
+		atomic_long_dec(&arena->pins);
+		folio_put(folio);
+	}
+}
