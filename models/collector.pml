@@ -239,10 +239,12 @@ end:
 	:: atomic { request[m] == TURN_BLACK -> black[m] = true; request[m] = NOTHING }
 	:: atomic { request[m] == SETTLE -> request[m] = NOTHING }
 	:: atomic { request[m] == SCAN -> scan(m); request[m] = NOTHING }
+#ifdef ONE_HANDSHAKE
 	:: atomic { request[m] == ONE_FOR_TWO ->
 			black[m] = true;
 			scan(m);
 			request[m] = NOTHING }
+#endif
 	:: atomic { request[m] == FLUSH -> flush(m); request[m] = NOTHING }
 	:: atomic { request[m] == TURN_WHITE ->
 			buffer[m] = 0;
