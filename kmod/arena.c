@@ -26,6 +26,7 @@
  *   gca_arena.life_lock       dying; over i_mmap_rwsem, folio locks and the
  *                             list of arenas, under which it is only tried
  *     core lock               spinlock, never over anything that sleeps
+ *       a slot's lock         spinlock, of a per-CPU cache
  *       the shrinker's list, wait queue locks
  * The notifier's release runs wherever the last mmput() does, possibly with
  * cgroup_mutex held: it must not take setup_lock, start_lock, an inode's or
@@ -115,12 +116,20 @@ static void gca_op_transit_wake(void *host)
 	wake_up_all(&arena->transit);
 }
 
-static void gca_op_refilled(void *host, const struct gcarena_refill *args, u32 wanted,
-			    enum gca_level level, int err)
+static void gca_op_slots_stocked(void *host)
 {
 	struct gca_arena *arena = host;
 
-	trace_gcarena_refill(arena->id, args, wanted, level, err);
+	gca_shrinker_add_ready(arena);
+	gca_worker_tick(arena, true);
+}
+
+static void gca_op_slots_empty(void *host)
+{
+	struct gca_arena *arena = host;
+
+	gca_shrinker_del_ready(arena);
+	gca_worker_tick(arena, false);
 }
 
 static u64 gca_op_now(void *host)
@@ -152,10 +161,11 @@ static const struct gca_host_ops gca_ops = {
 	.transit_wait = gca_op_transit_wait,
 	.transit_wake = gca_op_transit_wake,
 	.sweep_started = gca_op_sweep_started,
-	.refilled = gca_op_refilled,
 	.back_ahead = gca_backing_ahead,
 	.now = gca_op_now,
 	.pressure = gca_op_pressure,
+	.slots_stocked = gca_op_slots_stocked,
+	.slots_empty = gca_op_slots_empty,
 };
 
 static int gca_arena_register(struct gca_arena *arena)
@@ -233,6 +243,7 @@ static void gca_arena_die(struct gca_arena *arena, bool owner_gone)
 		gca_shrinker_unanchor(arena);
 		gca_core_destroy(arena->core);
 		arena->core = NULL;
+		gca_shrinker_free(arena->ready);
 		gca_meta_empty(&arena->meta);
 		if (owner_gone)
 			gca_backing_empty(arena);
@@ -309,9 +320,15 @@ int gca_arena_create(u64 heap_size, const struct gcarena_class *classes, u32 nr_
 			      &arena->core);
 	if (err)
 		goto out_meta;
-	err = gca_arena_register(arena);
+	err = gca_percpu_create(arena);
 	if (err)
 		goto out_core;
+	err = gca_shrinker_create(arena);
+	if (err)
+		goto out_core;
+	err = gca_arena_register(arena);
+	if (err)
+		goto out_ready;
 	err = mmu_notifier_register(&arena->notifier, arena->mm);
 	if (err) {
 		/* Any signal stops it.  Nothing has happened: begin again. */
@@ -325,6 +342,8 @@ int gca_arena_create(u64 heap_size, const struct gcarena_class *classes, u32 nr_
 
 out_unregister:
 	gca_arena_unregister(arena);
+out_ready:
+	gca_shrinker_free(arena->ready);
 out_core:
 	gca_core_destroy(arena->core);
 out_meta:

@@ -50,6 +50,7 @@ enum gca_region {
 struct gca_anchor;
 struct gca_idle;
 struct gca_meta_leaf;
+struct seq_file;
 
 /**
  * struct gca_meta - span table, bitmaps and status page (meta.c)
@@ -80,6 +81,7 @@ struct gca_meta {
  * @wait: where it sleeps
  * @start_lock: one start or re-attachment at a time
  * @work: there is something for gca_core_work(); set under the core lock
+ * @tick: gca_core_tick() wants to be called; written under the core lock
  * @next_attach: jiffies before which its cgroups are not looked at again
  * @counted_ns: of its run time, what the core's counter has
  */
@@ -88,6 +90,7 @@ struct gca_worker {
 	wait_queue_head_t wait;
 	struct mutex start_lock;	/* trylock only; see arena.c */
 	bool work;
+	bool tick;
 	unsigned long next_attach;
 	u64 counted_ns;
 };
@@ -104,6 +107,23 @@ struct gca_sweep_mark {
 	u64 ns;
 	u64 swept;
 	u64 freed;
+};
+
+/* Buckets of a latency: 2^n ns and above, the last without end: 4 s. */
+#define GCA_LATENCY_BUCKETS	33
+
+/**
+ * struct gca_latency - how long the refills of one level took (latency.c)
+ * @count: refills
+ * @sum_ns: of all
+ * @max_ns: of the longest
+ * @bucket: refills by the logarithm of their time
+ */
+struct gca_latency {
+	atomic64_t count;
+	atomic64_t sum_ns;
+	atomic64_t max_ns;
+	atomic64_t bucket[GCA_LATENCY_BUCKETS];
 };
 
 /**
@@ -143,6 +163,8 @@ struct gca_reclaim {
  * @shrinkable: a scan may have met it: some chunk has been backed
  * @reclaim: episodes of reclaim
  * @recount: gca_backing_recount() has something to do
+ * @ready: entry for the shrinker of what lies ready in per-CPU caches
+ * @latency: of refills that went the long way, by level
  * @debugfs: directory
  */
 struct gca_arena {
@@ -165,6 +187,8 @@ struct gca_arena {
 	bool shrinkable;
 	struct gca_reclaim reclaim;
 	bool recount;
+	struct gca_idle *ready;
+	struct gca_latency latency[GCA_LEVELS];
 	struct gca_sweep_mark sweep_mark;
 	struct dentry *debugfs;
 };
@@ -243,12 +267,27 @@ void gca_reclaim_create(struct gca_reclaim *reclaim);
 bool gca_reclaim_note(struct gca_arena *arena);
 void gca_reclaim_begin(struct gca_arena *arena);
 void gca_reclaim_stop(struct gca_arena *arena);
+int gca_shrinker_create(struct gca_arena *arena);
+void gca_shrinker_add_ready(struct gca_arena *arena);
+void gca_shrinker_del_ready(struct gca_arena *arena);
+
+/* percpu.c */
+int gca_percpu_init(void);
+void gca_percpu_exit(void);
+int gca_percpu_create(struct gca_arena *arena);
+u32 gca_percpu_slot(void);
+int gca_percpu_refill(struct gca_arena *arena, void __user *addr);
+
+/* latency.c */
+void gca_latency_add(struct gca_latency *latency, u64 ns);
+void gca_latency_show(struct seq_file *m, const char *name, const struct gca_latency *latency);
 
 /* worker.c */
 void gca_worker_create(struct gca_worker *worker);
 void gca_worker_tend(struct gca_arena *arena);
 void gca_worker_stop(struct gca_arena *arena);
 void gca_worker_poke(void *host);
+void gca_worker_tick(struct gca_arena *arena, bool wanted);
 
 /* debugfs.c */
 void gca_debugfs_init(void);
@@ -262,6 +301,7 @@ void gca_debugfs_remove(struct gca_arena *arena);
 extern const struct file_operations gca_spans_fops;
 extern const struct file_operations gca_span_classes_fops;
 extern const struct file_operations gca_chunks_fops;
+extern const struct file_operations gca_percpu_fops;
 const char *gca_state_name(unsigned int state);
 
 /* device.c */

@@ -25,6 +25,11 @@
 #error "gcarena needs Linux 6.1 or newer"
 #endif
 
+/* A variable that is not to be zeroed where the kernel's compiler does that. */
+#ifndef __uninitialized
+#define __uninitialized		__attribute__((__uninitialized__))
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 {

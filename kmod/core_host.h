@@ -22,6 +22,7 @@
 #include <linux/lockdep.h>
 #include <linux/math.h>
 #include <linux/minmax.h>
+#include <linux/nospec.h>
 #include <linux/printk.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
@@ -47,6 +48,9 @@
 #else
 #define gca_trylock(lock)		spin_trylock(lock)
 #endif
+
+/* An index that was checked against @size, also when mispredicted. */
+#define gca_nospec(index, size)		array_index_nospec(index, size)
 
 /* Between pieces of long work, without the lock. */
 #define gca_relax()			cond_resched()

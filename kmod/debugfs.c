@@ -41,7 +41,9 @@ static const struct {
 	GCA_COUNTER(scavenge_inside), GCA_COUNTER(heap_holes), GCA_COUNTER(collapsed),
 	GCA_COUNTER(collapse_failed), GCA_COUNTER(reserve_backed),
 	GCA_COUNTER(reserve_taken), GCA_COUNTER(reserve_released), GCA_COUNTER(reserve_failed),
-	GCA_COUNTER(reserve_backoffs), GCA_COUNTER(pressure_events),
+	GCA_COUNTER(reserve_backoffs), GCA_COUNTER(pressure_events), GCA_COUNTER(heap_ready),
+	GCA_COUNTER(spans_ready), GCA_COUNTER(refill_ready), GCA_COUNTER(refill_hits),
+	GCA_COUNTER(ready_drained),
 };
 
 static void show_counters(struct seq_file *m, const struct gcarena_counters *counters)
@@ -62,6 +64,22 @@ static u64 mapping_bytes(const struct gca_arena *arena)
 static u64 permille(u64 part, u64 whole)
 {
 	return whole ? div64_u64(part * 1000, whole) : 0;
+}
+
+/* Refills that went the long way, by how deep they had to go. */
+static void show_latency(struct seq_file *m, struct gca_arena *arena)
+{
+	static const char * const names[GCA_LEVELS] = {
+		[GCA_LEVEL_READY] = "ready",
+		[GCA_LEVEL_CENTRAL] = "central",
+		[GCA_LEVEL_SWEEP] = "sweep",
+		[GCA_LEVEL_FRESH] = "fresh",
+		[GCA_LEVEL_BACK] = "back",
+	};
+	int i;
+
+	for (i = 0; i < GCA_LEVELS; i++)
+		gca_latency_show(m, names[i], &arena->latency[i]);
 }
 
 /* Spans and their bytes by state. */
@@ -169,6 +187,7 @@ static int stats_show(struct seq_file *m, void *unused)
 	show_spans_by_state(m, arena);
 	show_chunks(m, arena);
 	show_residency(m, arena);
+	show_latency(m, arena);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(stats);
@@ -321,6 +340,7 @@ void gca_debugfs_add(struct gca_arena *arena)
 	debugfs_create_file("spans", 0400, arena->debugfs, arena, &gca_spans_fops);
 	debugfs_create_file("span_classes", 0400, arena->debugfs, arena, &gca_span_classes_fops);
 	debugfs_create_file("chunks", 0400, arena->debugfs, arena, &gca_chunks_fops);
+	debugfs_create_file("percpu", 0400, arena->debugfs, arena, &gca_percpu_fops);
 	debugfs_create_file("validate", 0400, arena->debugfs, arena, &validate_fops);
 	set_active_memcg(old);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * The debugfs files of one row a thing: spans, span_classes, chunks.
+ * The debugfs files of one row a thing: spans, span_classes, chunks, percpu.
  *
  * Each is a walk that takes the core lock for one span or chunk at a time, so a
  * long file never holds the arena up, and is of no one moment: rows may not
@@ -319,6 +319,36 @@ static int span_classes_open(struct inode *inode, struct file *file)
 const struct file_operations gca_span_classes_fops = {
 	.owner = THIS_MODULE,
 	.open = span_classes_open,
+	.read = seq_read,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
+
+/* percpu: from slot to slot, which are the CPUs. */
+
+static int percpu_show(struct seq_file *m, void *unused)
+{
+	struct gca_arena *arena = m->private;
+	struct gca_ready_info info = {};
+
+	seq_puts(m, "cpu class spans bytes demand refills\n");
+	for (; !fatal_signal_pending(current) && gca_core_next_ready(arena->core, &info);
+	     info.span_class++) {
+		seq_printf(m, "%u %u %u %llu %u %u\n", info.slot, info.span_class, info.spans,
+			   info.bytes, info.demand, info.refills);
+		cond_resched();
+	}
+	return 0;
+}
+
+static int percpu_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, percpu_show, inode->i_private);
+}
+
+const struct file_operations gca_percpu_fops = {
+	.owner = THIS_MODULE,
+	.open = percpu_open,
 	.read = seq_read,
 	.llseek = seq_lseek,
 	.release = single_release,

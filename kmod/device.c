@@ -13,6 +13,7 @@
  */
 #include <linux/compat.h>
 #include <linux/err.h>
+#include <linux/ktime.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
@@ -27,6 +28,7 @@
 #include <linux/uaccess.h>
 
 #include "arena.h"
+#include "trace.h"
 #include "compat.h"
 
 /* What every structure here is aligned to, on 32 bit as well. */
@@ -169,7 +171,8 @@ static int gca_ioctl_features(struct file *file, const struct gca_call *call, vo
 	*args = (struct gcarena_features) {
 		.features = GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER |
 			    GCARENA_FEATURE_COLLAPSE |
-			    GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE,
+			    GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE |
+			    GCARENA_FEATURE_PERCPU,
 		.heap_size_max = GCARENA_HEAP_SIZE_MAX,
 		.classes_max = GCARENA_CLASSES_MAX,
 		.batch_max = GCARENA_BATCH_MAX,
@@ -322,10 +325,18 @@ static int gca_refill_run(struct gca_arena *arena, const struct gca_call *call,
 			  struct gca_spans *ready)
 {
 	void __user *out = u64_to_user_ptr(args->ready);
+	u64 start = ktime_get_ns();
+	u32 wanted = args->nr_ready;
+	enum gca_level level;
 	u32 filled;
 	int err, fault;
 
-	err = gca_core_refill(arena->core, args, spent->list, ready->list);
+	err = gca_core_refill_slot(arena->core, gca_percpu_slot(), args, spent->list, ready->list,
+				   &level);
+	if (level < GCA_LEVELS) {
+		gca_latency_add(&arena->latency[level], ktime_get_ns() - start);
+		trace_gcarena_refill(arena->id, args, wanted, level, err);
+	}
 	filled = err ? 0 : args->nr_ready;
 	args->nr_ready = filled;
 
@@ -593,6 +604,14 @@ static long gca_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (_IOC_TYPE(cmd) != GCARENA_IOC_MAGIC || _IOC_DIR(cmd) != (_IOC_READ | _IOC_WRITE) ||
 	    nr >= ARRAY_SIZE(gca_ioctls))
 		return -ENOTTY;
+	if (cmd == GCARENA_IOC_REFILL) {
+		struct gca_arena *arena = gca_callers_arena(file);
+
+		/* Errors are the long way's to tell, in its order. */
+		err = IS_ERR(arena) ? -EAGAIN : gca_percpu_refill(arena, call.addr);
+		if (err != -EAGAIN)
+			return err;
+	}
 	ioctl = &gca_ioctls[array_index_nospec(nr, ARRAY_SIZE(gca_ioctls))];
 
 	memset(&args, 0, sizeof(args));

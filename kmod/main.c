@@ -34,6 +34,9 @@ static int __init gcarena_init(void)
 	err = gca_shrinker_init();
 	if (err)
 		goto out_meta;
+	err = gca_percpu_init();
+	if (err)
+		goto out_shrinker;
 	gca_debugfs_init();
 	err = gca_device_init();
 	if (err)
@@ -42,6 +45,8 @@ static int __init gcarena_init(void)
 
 out_debugfs:
 	gca_debugfs_exit();
+	gca_percpu_exit();
+out_shrinker:
 	gca_shrinker_exit();
 out_meta:
 	gca_meta_exit();
@@ -54,6 +59,7 @@ static void __exit gcarena_exit(void)
 {
 	gca_device_exit();
 	gca_debugfs_exit();
+	gca_percpu_exit();
 	gca_shrinker_exit();
 	gca_meta_exit();
 	gca_backing_exit();

@@ -51,6 +51,9 @@
  */
 #define GCA_SHRINK_SEEKS	0
 
+/* In place of a chunk's index: what an arena has ready in its per-CPU caches. */
+#define GCA_IDLE_READY		U32_MAX
+
 /* Entries looked at for one whose arena is not busy. */
 #define GCA_SHRINK_WALK		32
 
@@ -84,11 +87,11 @@ struct gca_told {
 };
 
 /**
- * struct gca_idle - a backed chunk's entry for the shrinker
+ * struct gca_idle - a backed chunk's entry for the shrinker, or the caches'
  * @link: in gca_idle_lru while the chunk is idle; changed under the arena's
  *	core lock, or by who has the chunk in transit
  * @arena: whose chunk
- * @chunk: its index
+ * @chunk: its index, or GCA_IDLE_READY
  * @reserved: it is of the reserve; like @link
  */
 struct gca_idle {
@@ -106,6 +109,51 @@ static struct shrinker *gca_shrinker;
 /* Chunks of the reserve on the lists: with none they need not be looked for. */
 static atomic_long_t gca_reserved;
 DEFINE_STATIC_SRCU(gca_scans);
+
+static struct gca_idle *gca_shrinker_entry(struct gca_arena *arena, u32 chunk, gfp_t gfp)
+{
+	struct gca_idle *idle = kmem_cache_alloc_lru(gca_idle_cache, &gca_idle_lru, gfp);
+
+	if (idle) {
+		idle->arena = arena;
+		idle->chunk = chunk;
+		idle->reserved = false;
+	}
+	return idle;
+}
+
+/**
+ * gca_shrinker_create - make the entry of a new arena's per-CPU caches
+ * @arena: the caller's
+ *
+ * It is on the list while any of them has something.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int gca_shrinker_create(struct gca_arena *arena)
+{
+	arena->ready = gca_shrinker_entry(arena, GCA_IDLE_READY, GCA_GFP_META);
+	return arena->ready ? 0 : -ENOMEM;
+}
+
+/**
+ * gca_shrinker_add_ready - per-CPU caches have something (core lock held)
+ * @arena: the arena
+ */
+void gca_shrinker_add_ready(struct gca_arena *arena)
+{
+	WRITE_ONCE(arena->shrinkable, true);
+	list_lru_add_obj(&gca_idle_lru, &arena->ready->link);
+}
+
+/**
+ * gca_shrinker_del_ready - they have nothing any more (core lock held)
+ * @arena: the arena
+ */
+void gca_shrinker_del_ready(struct gca_arena *arena)
+{
+	list_lru_del_obj(&gca_idle_lru, &arena->ready->link);
+}
 
 /* The id of the caller's cgroup, or of the one it works for. */
 static u64 gca_shrinker_group(void)
@@ -206,11 +254,9 @@ int gca_shrinker_prepare(struct gca_arena *arena, u32 chunk, gfp_t gfp)
 
 	if (WARN_ON_ONCE(*slot))
 		return 0;
-	idle = kmem_cache_alloc_lru(gca_idle_cache, &gca_idle_lru, gfp);
+	idle = gca_shrinker_entry(arena, chunk, gfp);
 	if (!idle)
 		return -ENOMEM;
-	idle->arena = arena;
-	idle->chunk = chunk;
 	*slot = idle;
 	WRITE_ONCE(arena->shrinkable, true);
 	gca_shrinker_anchor(arena, gfp);
@@ -301,11 +347,13 @@ void gca_shrinker_quiesce(struct gca_arena *arena)
  * @reserved: one of the reserve
  * @found: that entry, taken off the list, or NULL
  * @left: entries to look at; list_lru stops at 0
+ * @chunks_only: leave what lies ready in per-CPU caches
  */
 struct gca_walk {
 	bool reserved;
 	struct gca_idle *found;
 	unsigned long left;
+	bool chunks_only;
 };
 
 /* The list's lock is held, which keeps the entry and so its arena. */
@@ -321,23 +369,32 @@ static enum lru_status gca_shrinker_isolate(struct list_head *item, struct list_
 	/* Pairs with gca_shrinker_quiesce(): seen, or waited for. */
 	if (READ_ONCE(arena->dead))
 		return LRU_SKIP;
-	if (!gca_core_shrink_begin(arena->core, idle->chunk))
-		return LRU_ROTATE;
+	if (idle->chunk == GCA_IDLE_READY) {
+		if (walk->chunks_only)
+			return LRU_SKIP;
+	} else {
+		if (!gca_core_shrink_begin(arena->core, idle->chunk))
+			return LRU_ROTATE;
+		atomic_long_dec(&arena->idle_chunks);
+		if (idle->reserved)
+			atomic_long_dec(&gca_reserved);
+	}
 	list_lru_isolate(list, item);
-	atomic_long_dec(&arena->idle_chunks);
-	if (idle->reserved)
-		atomic_long_dec(&gca_reserved);
 	walk->found = idle;
 	walk->left = 0;
 	return LRU_REMOVED;
 }
 
-/* A chunk taken out of reach, of the reserve if the walk meets one; or NULL. */
-static struct gca_idle *gca_shrinker_take(struct shrink_control *sc)
+/*
+ * A chunk taken out of reach, of the reserve if the walk meets one; or, unless
+ * @chunks_only, an arena's entry for its caches; or NULL.
+ */
+static struct gca_idle *gca_shrinker_take(struct shrink_control *sc, bool chunks_only)
 {
 	struct gca_walk walk = {
 		.reserved = atomic_long_read(&gca_reserved),
 		.left = GCA_SHRINK_WALK,
+		.chunks_only = chunks_only,
 	};
 
 	if (walk.reserved)
@@ -366,6 +423,16 @@ static unsigned long gca_shrinker_release(struct gca_idle *idle)
 	trace_gcarena_shrink(arena->id, chunk * GCARENA_CHUNK_PAGES, GCARENA_CHUNK_PAGES, bytes);
 	gca_core_shrink_end(arena->core, chunk, kept, bytes);
 	return bytes >> PAGE_SHIFT;
+}
+
+/*
+ * Have an arena's caches drained, so that chunks come wholly free.  A cache that
+ * was busy stays, and so does the entry; who adds it at the same time does no harm.
+ */
+static void gca_shrinker_drain(struct gca_idle *idle)
+{
+	if (!gca_core_shrink_slots(idle->arena->core))
+		list_lru_add_obj(&gca_idle_lru, &idle->link);
 }
 
 /* The list's lock is held, which keeps the anchor and so its arena. */
@@ -420,11 +487,17 @@ static unsigned long gca_shrinker_scan(struct shrinker *shrinker, struct shrink_
 		return SHRINK_STOP;
 
 	reader = srcu_read_lock(&gca_scans);
-	idle = gca_shrinker_take(sc);
-	if (idle) {
-		freed = gca_shrinker_release(idle);
-		sc->nr_scanned = GCA_CHUNK_BASES;
+	idle = gca_shrinker_take(sc, false);
+	if (idle && idle->chunk == GCA_IDLE_READY) {
+		gca_shrinker_drain(idle);
+		/* Even if no chunk came free: there may be more to do. */
+		freed = 0;
+		idle = gca_shrinker_take(sc, true);
 	}
+	if (idle)
+		freed = gca_shrinker_release(idle);
+	if (freed != SHRINK_STOP)
+		sc->nr_scanned = GCA_CHUNK_BASES;
 	srcu_read_unlock(&gca_scans, reader);
 	return freed;
 }
@@ -437,18 +510,21 @@ static unsigned long gca_shrinker_scan(struct shrinker *shrinker, struct shrink_
 static void __init gca_shrinker_prime(void)
 {
 	wait_queue_head_t transit;
-	gca_lock_t core;
+	gca_lock_t core, slot;
 	int reader;
 
 	if (!IS_ENABLED(CONFIG_LOCKDEP))
 		return;
 	gca_core_lock_init(&core);
+	gca_core_slot_lock_init(&slot);
 	gca_arena_transit_init(&transit);
 
 	fs_reclaim_acquire(GFP_KERNEL);
 	reader = srcu_read_lock(&gca_scans);
 	gca_lock(&core);
+	gca_lock(&slot);
 	wake_up_all(&transit);
+	gca_unlock(&slot);
 	gca_unlock(&core);
 	srcu_read_unlock(&gca_scans, reader);
 	fs_reclaim_release(GFP_KERNEL);

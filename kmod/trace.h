@@ -20,6 +20,7 @@
 #include <linux/gcarena.h>
 #include "core/core.h"
 
+TRACE_DEFINE_ENUM(GCA_LEVEL_READY);
 TRACE_DEFINE_ENUM(GCA_LEVEL_CENTRAL);
 TRACE_DEFINE_ENUM(GCA_LEVEL_SWEEP);
 TRACE_DEFINE_ENUM(GCA_LEVEL_FRESH);
@@ -56,6 +57,7 @@ TRACE_EVENT(gcarena_refill,
 		  __entry->arena, __entry->span_class, __entry->npages, __entry->spent,
 		  __entry->wanted, __entry->ready,
 		  __print_symbolic(__entry->level,
+				   { GCA_LEVEL_READY, "ready" },
 				   { GCA_LEVEL_CENTRAL, "central" },
 				   { GCA_LEVEL_SWEEP, "sweep" },
 				   { GCA_LEVEL_FRESH, "fresh" },

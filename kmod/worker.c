@@ -28,6 +28,8 @@
 #define GCA_REST_FACTOR		19
 /* Rests shorter than this are saved up: a timer's wake-up costs, too. */
 #define GCA_REST_MIN_NS		(2 * NSEC_PER_MSEC)
+/* What per-CPU caches have and nobody refills from them goes after one or two. */
+#define GCA_TICK_NS		(NSEC_PER_SEC / 2)
 /* Attaching to a cgroup takes system-wide locks; the owner chooses when. */
 #define GCA_ATTACH_INTERVAL	HZ
 
@@ -54,6 +56,18 @@ void gca_worker_poke(void *host)
 
 	WRITE_ONCE(arena->worker.work, true);
 	wake_up(&arena->worker.wait);
+}
+
+/**
+ * gca_worker_tick - begin or stop to tick (core lock held)
+ * @arena: the arena
+ * @wanted: whether to
+ */
+void gca_worker_tick(struct gca_arena *arena, bool wanted)
+{
+	WRITE_ONCE(arena->worker.tick, wanted);
+	if (wanted)
+		gca_worker_poke(arena);
 }
 
 /* Tell the core what the thread ran since last time. */
@@ -140,12 +154,14 @@ static void gca_worker_run(struct gca_arena *arena)
 	}
 }
 
-/* Until there is work, or may be. */
+/* Until there is work, or may be; until the next tick is due, if one is wanted. */
 static void gca_worker_sleep(struct gca_arena *arena)
 {
 	struct gca_worker *worker = &arena->worker;
 	u64 ns = gca_core_work_in(arena->core);
 
+	if (READ_ONCE(worker->tick))
+		ns = min_t(u64, ns, GCA_TICK_NS);
 	if (ns == U64_MAX)
 		wait_event_freezable(worker->wait,
 				     kthread_should_stop() || READ_ONCE(worker->work));
@@ -158,11 +174,17 @@ static void gca_worker_sleep(struct gca_arena *arena)
 static int gca_worker_main(void *data)
 {
 	struct gca_arena *arena = data;
+	struct gca_worker *worker = &arena->worker;
+	unsigned long next_tick = jiffies;
 
 	set_freezable();
 	while (!kthread_should_stop()) {
 		gca_worker_sleep(arena);
 		gca_worker_run(arena);
+		if (READ_ONCE(worker->tick) && time_after_eq(jiffies, next_tick)) {
+			gca_core_tick(arena->core);
+			next_tick = jiffies + nsecs_to_jiffies(GCA_TICK_NS);
+		}
 		gca_worker_count(arena);
 	}
 	return 0;

@@ -108,7 +108,7 @@ static int flip_stopped(struct gca_heap *heap, struct cycle *cycle)
 	poison_dead(heap);
 	error = cycle_flip(heap);
 	if (!error) {
-		heap->marking = 0;
+		__atomic_store_n(&heap->marking, 0, __ATOMIC_RELAXED);
 		for (mutator = heap->mutators; mutator; mutator = mutator->next) {
 			/* As in a handshake: the last round found nothing unmarked. */
 			mark_shades_drop(mutator);
@@ -134,7 +134,7 @@ static int flip_beside(struct gca_heap *heap)
 	error = cycle_flip(heap);
 	if (error)
 		return error;
-	heap->marking = 0;
+	__atomic_store_n(&heap->marking, 0, __ATOMIC_RELAXED);
 	gca_stage(heap, GCA_STAGE_FLIPPED);
 	handshake(heap, HANDSHAKE_WHITE);
 	return 0;

@@ -99,7 +99,9 @@ int cycle_flip(struct gca_heap *heap)
 		return error_set(error, "start of the sweep: %s", strerror(-error));
 	}
 	__atomic_store_n(&heap->generation, args.generation, __ATOMIC_RELAXED);
-	__atomic_store_n(&heap->sweep_spans, heap->status->sweep_left, __ATOMIC_RELAXED);
+	__atomic_store_n(&heap->sweep_spans,
+			 __atomic_load_n(&heap->status->sweep_left, __ATOMIC_RELAXED),
+			 __ATOMIC_RELAXED);
 	return 0;
 }
 

@@ -548,7 +548,7 @@ void mark_heap(struct gca_heap *heap, struct mark_result *result);
 
 /* Marks beside the mutators until nothing is grey; all of them are black, scanned. */
 void mark_beside(struct gca_heap *heap, struct mark_result *result);
-/* Any thread, marking on: marks what @words point to, and hands it to the marker. */
+/* World held, marking on: marks what @words point to, and hands it to the workers. */
 void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr);
 /* Owner or claimed: a word for its buffer, and the buffer's end. */
 void mark_shade_flush(struct gca_mutator *mutator);
@@ -843,12 +843,12 @@ static inline void bit_publish(uint64_t *bits, uint64_t index)
 /* The alloc bitmap, and the one that marking fills. */
 static inline uint64_t *alloc_bitmap(const struct gca_heap *heap)
 {
-	return heap->bitmap[heap->generation & 1];
+	return heap->bitmap[__atomic_load_n(&heap->generation, __ATOMIC_RELAXED) & 1];
 }
 
 static inline uint64_t *mark_bitmap(const struct gca_heap *heap)
 {
-	return heap->bitmap[(heap->generation + 1) & 1];
+	return heap->bitmap[(__atomic_load_n(&heap->generation, __ATOMIC_RELAXED) + 1) & 1];
 }
 
 /* Bytes allocated that the last cycle's heap_live does not have. */

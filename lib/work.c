@@ -792,13 +792,11 @@ uint64_t work_assist(struct gca_heap *heap, uint64_t bytes)
 	return scanned;
 }
 
-/**
- * mark_shades - mark what some words point to
- * @heap: the heap, marking on; the calling thread is running in it, or holds world
- * @words: each a pointer into the heap or anything else
- * @nr: how many
+/* @owner's bitmaps, or with world held the heap's: between the flip and its answer a
+ * mutator is black by the bitmaps that it was black by before.
  */
-void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr)
+static void shades(struct gca_heap *heap, const struct gca_mutator *owner, const uintptr_t *words,
+		   size_t nr)
 {
 	struct work *work = &heap->work;
 	uint64_t entries[SHADES_MAX];
@@ -811,6 +809,10 @@ void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr)
 
 		stack = (struct mark_stack){ .entries = entries, .max = SHADES_MAX, .fixed = true };
 		marker_init(&marker, heap, &stack);
+		if (owner) {
+			marker.alloc_bits = owner->abi.alloc_bits;
+			marker.mark_bits = owner->mark_bits;
+		}
 		for (i = 0; i < here; i++)
 			marker_word(&marker, __atomic_load_n(&words[i], __ATOMIC_RELAXED));
 		if (marker.result.objects) {
@@ -828,6 +830,17 @@ void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr)
 }
 
 /**
+ * mark_shades - mark what some words point to
+ * @heap: the heap, marking on, its world held
+ * @words: each a pointer into the heap or anything else
+ * @nr: how many
+ */
+void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr)
+{
+	shades(heap, NULL, words, nr);
+}
+
+/**
  * mark_shade_flush - mark what a mutator has shaded
  * @mutator: the calling thread's, or one claimed
  */
@@ -838,5 +851,5 @@ void mark_shade_flush(struct gca_mutator *mutator)
 	mark_shades_drop(mutator);
 	/* Nobody is black any more once the flip is done: nothing can be grey. */
 	if (mutator->mark_bits)
-		mark_shades(mutator->heap, mutator->shades, nr);
+		shades(mutator->heap, mutator, mutator->shades, nr);
 }

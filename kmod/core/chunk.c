@@ -23,6 +23,8 @@ struct gca_chunk *gca_chunk_at(struct gca_core *core, u32 index)
 
 	if (index >= core->nr_chunks)
 		return NULL;
+	/* It may be a user's. */
+	index = gca_nospec(index, core->nr_chunks);
 	leaf = core->leaves[index >> GCA_LEAF_SHIFT];
 	return leaf ? leaf[index % GCA_LEAF_CHUNKS] : NULL;
 }

@@ -109,6 +109,7 @@ static void core_free(struct gca_core *core)
 
 	if (core->leaves)
 		gca_chunks_free(core);
+	gca_slots_free(core);
 	meta_free(core, core->leaves, leaves_size(core));
 	meta_free(core, core->map_idle, chunk_map_size(core));
 	meta_free(core, core->map_empty, chunk_map_size(core));
@@ -280,12 +281,19 @@ static int give_back_all(struct gca_core *core, const struct gcarena_span *spent
 }
 
 /*
- * Before a refill fails: sweep all there is, or wait for who is sweeping.
+ * Before a refill fails: take what lies ready for others, sweep all there is, or
+ * wait for who is sweeping.
  * 0 to try again.
  */
 static int last_resort(struct gca_core *core) __must_hold(&core->lock)
 {
-	u32 swept = gca_sweep_some(core, U32_MAX);
+	u32 swept;
+
+	if (gca_slots_drain(core)) {
+		core->stock_rest = GCA_STOCK_REST;
+		return 0;
+	}
+	swept = gca_sweep_some(core, U32_MAX);
 
 	core->counters.refill_swept += swept;
 	if (swept)
@@ -299,7 +307,7 @@ static void deepen(enum gca_level *level, enum gca_level to)
 		*level = to;
 }
 
-static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
+static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u32 npages,
 		struct gcarena_span *ready, enum gca_level *level) __must_hold(&core->lock)
 {
 	bool manual = gca_class_manual(&core->classes[args->span_class]);
@@ -308,7 +316,7 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 	bool paced = false;
 	int err = 0;
 
-	args->nr_ready = 0;
+	args->nr_ready = want ? gca_slot_take(core, slot, args->span_class, want, ready) : 0;
 	while (args->nr_ready < want) {
 		struct gcarena_span *span = &ready[args->nr_ready];
 		u32 swept;
@@ -317,6 +325,7 @@ static int fill(struct gca_core *core, struct gcarena_refill *args, u32 npages,
 			u32 page = gca_central_pop_partial(core, args->span_class);
 
 			if (page != GCA_NONE) {
+				deepen(level, GCA_LEVEL_CENTRAL);
 				gca_span_hold(core, page, GCARENA_SPAN_NEEDS_ZERO, span);
 				core->counters.refill_central++;
 				core->counters.refill_spans++;
@@ -385,33 +394,41 @@ static int refill_check(struct gca_core *core, const struct gcarena_refill *args
 }
 
 /**
- * gca_core_refill - exchange spent spans for ready ones
+ * gca_core_refill_slot - exchange spent spans for ready ones
  * @core: the arena
+ * @slot: whose ready spans may be used, and which is stocked; or GCA_SLOT_NONE
  * @args: as in the uapi; nr_spent and nr_ready are set to what was done, also
  *	when an error is returned
  * @spent: args->nr_spent entries
  * @ready: room for args->nr_ready entries
+ * @level: how deep it had to go, or had before an error; GCA_LEVELS for bad
+ *	arguments
  *
  * Return: 0, also for a part of the batch; -EINVAL for bad arguments or a bad
  * spent entry; -EOPNOTSUPP for a node; -ENOMEM for not one span; or another
  * errno of the host.
  */
-int gca_core_refill(struct gca_core *core, struct gcarena_refill *args,
-		    const struct gcarena_span *spent, struct gcarena_span *ready)
+int gca_core_refill_slot(struct gca_core *core, u32 slot, struct gcarena_refill *args,
+			 const struct gcarena_span *spent, struct gcarena_span *ready,
+			 enum gca_level *level)
 {
-	enum gca_level level = GCA_LEVEL_CENTRAL;
-	u32 wanted = args->nr_ready;
 	u32 npages;
 	int err = refill_check(core, args);
+
+	*level = err ? GCA_LEVELS : GCA_LEVEL_READY;
 
 	if (err) {
 		args->nr_spent = 0;
 		args->nr_ready = 0;
 		return err;
 	}
+	args->span_class = gca_nospec(args->span_class, core->nr_classes);
 	npages = core->classes[args->span_class].npages;
-	if (!npages)
+	if (!npages) {
 		npages = args->npages;
+		slot = GCA_SLOT_NONE;
+	}
+	gca_slot_prepare(core, slot);
 
 	gca_lock(&core->lock);
 	core->counters.refill_calls++;
@@ -419,12 +436,29 @@ int gca_core_refill(struct gca_core *core, struct gcarena_refill *args,
 	if (err)
 		args->nr_ready = 0;
 	else
-		err = fill(core, args, npages, ready, &level);
+		err = fill(core, slot, args, npages, ready, level);
+	if (!err && args->nr_ready)
+		gca_slot_stock(core, slot, args->span_class);
 	gca_publish(core);
 	gca_unlock(&core->lock);
-	if (core->ops->refilled)
-		core->ops->refilled(core->host, args, wanted, level, err);
 	return err;
+}
+
+/**
+ * gca_core_refill - gca_core_refill_slot() without a slot
+ * @core: the arena
+ * @args: as there
+ * @spent: as there
+ * @ready: as there
+ *
+ * Return: as there.
+ */
+int gca_core_refill(struct gca_core *core, struct gcarena_refill *args,
+		    const struct gcarena_span *spent, struct gcarena_span *ready)
+{
+	enum gca_level level;
+
+	return gca_core_refill_slot(core, GCA_SLOT_NONE, args, spent, ready, &level);
 }
 
 /**
@@ -495,6 +529,7 @@ void gca_core_get_policy(struct gca_core *core, struct gcarena_policy *policy)
 void gca_core_stats(struct gca_core *core, struct gcarena_stats *stats)
 {
 	gca_lock(&core->lock);
+	gca_slots_fold(core);
 	stats->sequence = core->sequence;
 	stats->generation = core->generation;
 	stats->sweeping = core->sweeping;
@@ -531,7 +566,7 @@ u32 gca_core_transit_sequence(struct gca_core *core)
  * gca_core_work - one bounded piece of the worker's work
  * @core: the arena
  *
- * Sweeps some spans and backs a chunk ahead, if one is lacking: both have
+ * Stocks a slot after a flip, sweeps some spans and backs a chunk ahead, if one is lacking: both have
  * somebody waiting, and neither is to wait for the other's end.  With nothing of
  * that to do it releases one chunk: of what is above the retain goal, or of the
  * reserve.
@@ -545,7 +580,7 @@ enum gca_work gca_core_work(struct gca_core *core)
 
 	gca_lock(&core->lock);
 	backed = gca_reserve_step(core);
-	if (gca_sweep_some(core, GCA_WORK_SPANS) || backed)
+	if (gca_slots_stock_ahead(core) || gca_sweep_some(core, GCA_WORK_SPANS) || backed)
 		work = GCA_WORK_MORE;
 	else if (gca_scavenge_retain(core) || gca_scavenge_reserve(core))
 		work = GCA_WORK_PACED;

@@ -29,10 +29,12 @@ struct gca_chunk;
 
 /* How deep a refill had to go; each says that those before did not suffice. */
 enum gca_level {
-	GCA_LEVEL_CENTRAL,	/* swept spans with room, or nothing asked */
+	GCA_LEVEL_READY,	/* a slot's ready spans, or nothing asked */
+	GCA_LEVEL_CENTRAL,	/* swept spans with room */
 	GCA_LEVEL_SWEEP,	/* swept spans itself */
 	GCA_LEVEL_FRESH,	/* backed pages of the page heap */
-	GCA_LEVEL_BACK		/* backed pages in the caller's context */
+	GCA_LEVEL_BACK,		/* backed pages in the caller's context */
+	GCA_LEVELS
 };
 
 /**
@@ -71,14 +73,16 @@ enum gca_level {
  *	lock held.
  * @sweep_started: A sweep began, the status page says which.  Core lock held.
  *	Optional: may be NULL.
- * @refilled: A refill ended with @err, at @level; what it did is in @args, where
- *	@wanted was the nr_ready asked for.  No core lock.  Optional: may be NULL.
  * @back_ahead: As back() for a whole chunk that nobody waits for: only from what
  *	is at hand, never by reclaim, never so that others run short.  From
  *	gca_core_work() only.  Optional: without it there is no reserve.
  * @now: Nanoseconds of a monotonic clock.  Does not sleep.
  * @pressure: An episode of pressure began, the status page says which.  Core
  *	lock held.  Optional: may be NULL.
+ * @slots_stocked: A slot has ready spans, none had before.  From now on, and
+ *	until @slots_empty, gca_core_tick() wants to be called.  Core lock held.
+ *	Optional, for a host that has slots.
+ * @slots_empty: No slot has any more.  Core lock held.  Likewise.
  */
 struct gca_host_ops {
 	int (*back)(void *host, u32 page, u32 npages);
@@ -95,11 +99,11 @@ struct gca_host_ops {
 	int (*transit_wait)(void *host, u32 sequence);
 	void (*transit_wake)(void *host);
 	void (*sweep_started)(void *host);
-	void (*refilled)(void *host, const struct gcarena_refill *args, u32 wanted,
-			 enum gca_level level, int err);
 	int (*back_ahead)(void *host, u32 page, u32 npages);
 	u64 (*now)(void *host);
 	void (*pressure)(void *host);
+	void (*slots_stocked)(void *host);
+	void (*slots_empty)(void *host);
 };
 
 /*
@@ -124,6 +128,9 @@ int gca_core_check_policy(const struct gcarena_policy *policy);
 
 int gca_core_refill(struct gca_core *core, struct gcarena_refill *args,
 		    const struct gcarena_span *spent, struct gcarena_span *ready);
+int gca_core_refill_slot(struct gca_core *core, u32 slot, struct gcarena_refill *args,
+			 const struct gcarena_span *spent, struct gcarena_span *ready,
+			 enum gca_level *level);
 int gca_core_return(struct gca_core *core, const struct gcarena_span *spent,
 		    u32 nr_spent, u32 *taken);
 int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args);
@@ -133,6 +140,37 @@ int gca_core_set_policy(struct gca_core *core, const struct gcarena_policy *poli
 void gca_core_get_policy(struct gca_core *core, struct gcarena_policy *policy);
 void gca_core_stats(struct gca_core *core, struct gcarena_stats *stats);
 void gca_core_add_worker_time(struct gca_core *core, u64 ns);
+
+/* Slots: caches of ready spans.  ready.c says how they work. */
+#define GCA_SLOT_NONE	U32_MAX
+
+int gca_core_slots(struct gca_core *core, u32 nr, u64 bytes);
+bool gca_core_refill_ready(struct gca_core *core, u32 slot, u16 span_class, u32 nr,
+			   struct gcarena_span *spans);
+void gca_core_drain(struct gca_core *core);
+void gca_core_drain_slot(struct gca_core *core, u32 slot);
+bool gca_core_shrink_slots(struct gca_core *core);
+bool gca_core_tick(struct gca_core *core);
+
+/**
+ * struct gca_ready_info - a class in a slot, as debugfs and tests see it
+ * @slot: index of the slot
+ * @span_class: index in the class table
+ * @spans: that lie ready
+ * @demand: wanted lately, as far as it counts
+ * @refills: since the last tick
+ * @bytes: in @spans
+ */
+struct gca_ready_info {
+	u32 slot;
+	u32 span_class;
+	u32 spans;
+	u32 demand;
+	u32 refills;
+	u64 bytes;
+};
+
+bool gca_core_next_ready(struct gca_core *core, struct gca_ready_info *at);
 
 /* What gca_core_work() did, and so what its caller does next. */
 enum gca_work {
@@ -169,8 +207,9 @@ u32 gca_core_chunk_index(const struct gca_chunk *chunk);
 /* Whether an idle chunk is of the reserve, likewise. */
 bool gca_core_chunk_reserved(const struct gca_chunk *chunk);
 
-/* Where all core locks are made: for the host's lock checker. */
+/* Where all core and slot locks are made: for the host's lock checker. */
 void gca_core_lock_init(gca_lock_t *lock);
+void gca_core_slot_lock_init(gca_lock_t *lock);
 
 /* For the host's transit_wait(); no lock needed. */
 u32 gca_core_transit_sequence(struct gca_core *core);

@@ -46,6 +46,28 @@
 #define GCA_BUCKET_SCAN	16
 
 /*
+ * Refills of a class from a slot, in the time since the tick before the last,
+ * after which the next ones are expected: fewer are not worth a lock saved.
+ */
+#define GCA_STOCK_AFTER	4U
+
+/* Ready spans of one class in a slot at most: the largest usual batch. */
+#define GCA_STOCK_MAX	64U
+
+/* Ready spans of all classes in a slot at most; 56 bytes each. */
+#define GCA_SLOT_SPANS	128U
+
+/* Refills after reclaim had the slots drained, in which none is stocked. */
+#define GCA_STOCK_REST	64U
+
+/*
+ * Ready spans of all slots together: a small share of what is in use, however
+ * many slots there are, but as much as one slot may have in a small heap.
+ */
+#define GCA_READY_SHARE		32
+#define GCA_READY_BYTES_MIN	(1UL << 20)
+
+/*
  * A chunk is broken by "scavenge N bytes" only where at least so many pages
  * go.  Breaking costs as much as giving back a whole chunk and the survivors'
  * refaults as much again, so that less than a quarter is not worth it.
@@ -62,7 +84,8 @@
  *	a span's first, and never UNSWEPT, which is SWEPT of an older generation
  * @full: in a full list, else in a partial list (SWEPT only)
  *
- * The rows that the owner reads are written from it and never read back.
+ * @state goes from READY to HELD under a slot's lock; see ready.c.  The rows that
+ * the owner reads are written from it and never read back.
  */
 struct gca_record {
 	u32 next;
@@ -177,6 +200,66 @@ struct gca_class {
 };
 
 /**
+ * struct gca_ready - a span in a slot
+ * @span: as it will be handed out
+ * @record: the span's
+ * @word1: of its row
+ * @held: what @word1 becomes when it is handed out
+ * @next: entry of the same class, or unused one, or NULL
+ * @fresh: of pages that nobody had since they were taken: no object in it
+ */
+struct gca_ready {
+	struct gcarena_span span;
+	struct gca_record *record;
+	u64 *word1;
+	u64 held;
+	struct gca_ready *next;
+	bool fresh;
+};
+
+/**
+ * struct gca_slot_class - a class in a slot
+ * @head: its ready spans
+ * @nr: how many
+ * @demand: spans wanted lately, at each tick halved
+ * @refills: since the last tick
+ * @refills_before: between the last two
+ */
+struct gca_slot_class {
+	struct gca_ready *head;
+	u32 nr;
+	u32 demand;
+	u32 refills;
+	u32 refills_before;
+};
+
+/**
+ * struct gca_slot - a cache of ready spans
+ * @lock: protects all of it; inside the core lock, or alone
+ * @closed: not to be taken from; changed under both locks
+ * @nr: entries of @ready that have a span
+ * @unused: those that have none
+ * @bytes: in their spans
+ * @taken: spans handed out since the last fold
+ * @taken_bytes: in those
+ * @hits: refills without the core lock since the last fold
+ * @ready: the entries
+ * @classes: by class, as many as the core has
+ */
+struct gca_slot {
+	gca_lock_t lock;
+	bool closed;
+	u32 nr;
+	struct gca_ready *unused;
+	u64 bytes;
+	u64 taken;
+	u64 taken_bytes;
+	u64 hits;
+	struct gca_ready ready[GCA_SLOT_SPANS];
+	struct gca_slot_class classes[];
+};
+
+/**
  * struct gca_core - an arena's spans
  * @ops: the host
  * @host: its argument
@@ -214,6 +297,12 @@ struct gca_class {
  * @next_look: chunk at which looking for some to collapse goes on
  * @sweeping: from the start of a sweep to its completion
  * @worker_awake: woken, and has not said idle since
+ * @slots: caches of ready spans, NULL until used; an entry once set stays
+ * @nr_slots: how many there may be; fixed before the first use
+ * @slot_bytes: of ready spans in one slot at most; likewise
+ * @stock_rest: refills still to come that stock no slot
+ * @stock_next: slot that the worker stocks next
+ * @stocked: the host was told that slots are stocked, and not since that none is
  */
 struct gca_core {
 	const struct gca_host_ops *ops;
@@ -251,6 +340,13 @@ struct gca_core {
 	u32 next_look;
 	bool sweeping;
 	bool worker_awake;
+
+	struct gca_slot **slots;
+	u32 nr_slots;
+	u64 slot_bytes;
+	u32 stock_rest;
+	u32 stock_next;
+	bool stocked;
 };
 
 static inline u32 gca_page_chunk(u32 page)
@@ -300,12 +396,16 @@ void gca_pages_undo(struct gca_core *core, u32 page, u32 npages) __must_hold(&co
 u16 gca_pages_use(struct gca_core *core, u32 page, u32 npages);
 void gca_chunk_backed(struct gca_core *core, struct gca_chunk *chunk, bool small);
 void gca_empty_unclaim(struct gca_core *core, u32 index);
+void gca_pages_unuse(struct gca_core *core, u32 page, u32 npages);
+u32 gca_pages_take_backed(struct gca_core *core, u32 npages);
 void gca_transit_changed(struct gca_core *core);
 int gca_transit_wait(struct gca_core *core) __must_hold(&core->lock);
 
 /* span.c: making, settling and freeing spans */
 int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 		   struct gcarena_span *span) __must_hold(&core->lock);
+void gca_span_make(struct gca_core *core, u32 page, u32 npages, u16 span_class);
+void gca_span_write(struct gca_core *core, u32 page, u32 npages, u16 span_class);
 void gca_span_hold(struct gca_core *core, u32 page, u16 flags, struct gcarena_span *span);
 int gca_span_give_back(struct gca_core *core, const struct gcarena_span *span)
 	__must_hold(&core->lock);
@@ -353,6 +453,16 @@ u32 gca_pressure_level(const struct gca_core *core);
 /* collapse.c */
 void gca_collapse_broken(struct gca_core *core, struct gca_chunk *chunk);
 void gca_collapse_name(struct gca_core *core);
+
+/* ready.c: slots of ready spans */
+void gca_slots_free(struct gca_core *core);
+void gca_slot_prepare(struct gca_core *core, u32 index);
+u32 gca_slot_take(struct gca_core *core, u32 index, u16 span_class, u32 nr,
+		  struct gcarena_span *spans);
+void gca_slot_stock(struct gca_core *core, u32 index, u16 span_class) __must_hold(&core->lock);
+bool gca_slots_stock_ahead(struct gca_core *core) __must_hold(&core->lock);
+u64 gca_slots_drain(struct gca_core *core);
+void gca_slots_fold(struct gca_core *core);
 
 /* core.c */
 void gca_worker_wake(struct gca_core *core);

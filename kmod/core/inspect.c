@@ -45,8 +45,9 @@ static void span_info(struct gca_core *core, u32 page, struct gca_span_info *inf
 	info->npages = record->npages;
 	info->generation = record->generation;
 	info->span_class = record->span_class;
-	info->state = record->state;
-	if (record->state == GCARENA_STATE_SWEPT && record->generation != core->generation)
+	/* A slot may just be handing it out. */
+	info->state = READ_ONCE(record->state);
+	if (info->state == GCARENA_STATE_SWEPT && record->generation != core->generation)
 		info->state = GCARENA_STATE_UNSWEPT;
 	info->objects = gca_lines_count(core, core->generation & 1, page, record->npages,
 					&core->classes[record->span_class]);

@@ -270,6 +270,27 @@ int gca_pages_take(struct gca_core *core, u32 npages, u32 *page)
 }
 
 /**
+ * gca_pages_take_backed - take free pages that cost nothing
+ * @core: the arena, lock held
+ * @npages: how many, less than a chunk
+ *
+ * Return: the first one's index, of pages that are backed, in a chunk that is
+ * partly used; or GCA_NONE.
+ */
+u32 gca_pages_take_backed(struct gca_core *core, u32 npages)
+{
+	struct gca_chunk *chunk = bucket_find(core, npages, GCA_BUCKET_SCAN);
+	u32 from = chunk ? best_run(chunk, npages) : GCA_NONE;
+
+	if (from == GCA_NONE || gca_map_count(chunk->released, from, npages))
+		return GCA_NONE;
+	take_from_chunk(core, chunk, from, npages);
+	core->counters.heap_inuse += gca_page_bytes(npages);
+	core->counters.heap_idle -= gca_page_bytes(npages);
+	return chunk->index * GCARENA_CHUNK_PAGES + from;
+}
+
+/**
  * gca_chunk_backed - a chunk in transit got all of its backing
  * @core: the arena, lock held
  * @chunk: that had none
@@ -441,4 +462,17 @@ u16 gca_pages_use(struct gca_core *core, u32 page, u32 npages)
 		done += n;
 	}
 	return flags;
+}
+
+/**
+ * gca_pages_unuse - pages were not handed out after all, and not written to
+ * @core: the arena, lock held
+ * @page: the first one, in one chunk with the others
+ * @npages: how many, none of which needed zeroing
+ */
+void gca_pages_unuse(struct gca_core *core, u32 page, u32 npages)
+{
+	struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(page));
+
+	gca_map_clear(chunk->dirty, gca_page_in_chunk(page), npages);
 }

@@ -141,6 +141,7 @@ int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
 	if (args->flags & ~GCARENA_SCAVENGE_ALL || (all && args->bytes))
 		return -EINVAL;
 	gca_lock(&core->lock);
+	gca_slots_drain(core);
 	while (released < bytes) {
 		index = gca_idle_highest(core, index);
 		if (index == GCA_NONE)

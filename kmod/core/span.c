@@ -57,6 +57,41 @@ void gca_span_hold(struct gca_core *core, u32 page, u16 flags, struct gcarena_sp
 }
 
 /**
+ * gca_span_make - pages become a span, in transit
+ * @core: the arena, lock held
+ * @page: the first one, just taken
+ * @npages: as taken
+ * @span_class: its class
+ */
+void gca_span_make(struct gca_core *core, u32 page, u32 npages, u16 span_class)
+{
+	struct gca_record *record = gca_record_at(core, page);
+
+	GCA_ASSERT(record->state == GCARENA_STATE_FREE);
+	record->next = GCA_NONE;
+	record->npages = npages;
+	record->generation = core->generation;
+	record->span_class = span_class;
+	record->full = false;
+	record->state = GCARENA_STATE_TRANSIT;
+	core->counters.spans_inuse++;
+}
+
+/**
+ * gca_span_write - rows and lines of a new span
+ * @core: the arena
+ * @page: its first page; in transit, the caller's
+ * @npages: its length
+ * @span_class: its class
+ */
+void gca_span_write(struct gca_core *core, u32 page, u32 npages, u16 span_class)
+{
+	gca_lines_clear(core, 0, page, npages);
+	gca_lines_clear(core, 1, page, npages);
+	gca_rows_write(core, page, npages, span_class);
+}
+
+/**
  * gca_span_fresh - make a span of fresh pages and hand it out
  * @core: the arena, lock held; dropped meanwhile
  * @span_class: its class
@@ -71,7 +106,6 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 {
 	u64 limit = core->policy.limit_bytes;
 	u64 bytes = gca_page_bytes(npages);
-	struct gca_record *record;
 	int err, backed;
 	u32 page;
 
@@ -84,27 +118,16 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 	if (err)
 		return err;
 
-	record = gca_record_at(core, page);
-	GCA_ASSERT(record->state == GCARENA_STATE_FREE);
-	record->next = GCA_NONE;
-	record->npages = npages;
-	record->generation = core->generation;
-	record->span_class = span_class;
-	record->full = false;
-	record->state = GCARENA_STATE_TRANSIT;
-	core->counters.spans_inuse++;
-
+	gca_span_make(core, page, npages, span_class);
 	backed = gca_pages_back(core, page, npages);
 	if (backed < 0) {
-		record->state = GCARENA_STATE_FREE;
+		gca_record_at(core, page)->state = GCARENA_STATE_FREE;
 		core->counters.spans_inuse--;
 		gca_pages_undo(core, page, npages);
 		return backed;
 	}
 	gca_unlock(&core->lock);
-	gca_lines_clear(core, 0, page, npages);
-	gca_lines_clear(core, 1, page, npages);
-	gca_rows_write(core, page, npages, span_class);
+	gca_span_write(core, page, npages, span_class);
 	gca_lock(&core->lock);
 	gca_span_hold(core, page, 0, span);
 	return backed;
@@ -197,11 +220,13 @@ int gca_span_give_back(struct gca_core *core, const struct gcarena_span *span)
 {
 	struct gca_record *record = gca_record_at(core, span->page);
 	bool keep = span->flags & GCARENA_SPAN_KEEP;
+	u8 state;
 
 	if (!record || span->flags & ~SPAN_FLAGS)
 		return -EINVAL;
-	if (record->state != GCARENA_STATE_HELD &&
-	    (record->state != GCARENA_STATE_MANUAL || keep))
+	/* A slot may just be handing it out; pairs with the release there. */
+	state = smp_load_acquire(&record->state);
+	if (state != GCARENA_STATE_HELD && (state != GCARENA_STATE_MANUAL || keep))
 		return -EINVAL;
 	if (record->npages != span->npages || record->span_class != span->span_class ||
 	    record->generation != span->generation)
@@ -224,6 +249,9 @@ int gca_span_give_back(struct gca_core *core, const struct gcarena_span *span)
 		gca_span_settle(core, span->page, false);
 		return 0;
 	}
+	/* Slots may have handed out some that are not counted yet. */
+	if (!core->counters.spans_held)
+		gca_slots_fold(core);
 	core->counters.spans_held--;
 	core->nr_returning++;
 	record->state = GCARENA_STATE_SWEEPING;

@@ -97,6 +97,9 @@ int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args)
 		goto out;
 	}
 	GCA_ASSERT(gca_central_unswept_class(core, 0) == GCA_NONE);
+	/* What lies ready is of the generation that ends, and to be swept. */
+	gca_slots_drain(core);
+	core->stock_next = 0;
 	core->generation++;
 	core->counters.cycles++;
 	core->sweep_left = core->nr_listed + core->counters.spans_held + core->nr_returning;

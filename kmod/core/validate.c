@@ -90,6 +90,13 @@ static void count_state(struct check *check, u32 page, const struct gca_record *
 	bool old = record->generation != core->generation;
 
 	switch (record->state) {
+	case GCARENA_STATE_READY:
+		check->seen.spans_ready++;
+		check->seen.heap_ready += gca_page_bytes(record->npages);
+		CHECK(check, !old && core->classes[record->span_class].npages,
+		      "span %u: ready, of class %u at %u", page, record->span_class,
+		      record->generation);
+		break;
 	case GCARENA_STATE_HELD:
 		check->seen.spans_held++;
 		check->old += old;
@@ -388,6 +395,86 @@ static void check_central(struct check *check)
 	      core->sweeping, core->sweep_left);
 }
 
+/* The entries of one class in a slot. */
+static u32 check_slot_class(struct check *check, const struct gca_slot *slot, u32 span_class)
+{
+	const struct gca_slot_class *cls = &slot->classes[span_class];
+	const struct gca_ready *ready;
+	struct gca_core *core = check->core;
+	u32 found = 0;
+
+	for (ready = cls->head; ready && found < cls->nr; ready = ready->next, found++) {
+		const struct gca_record *record = gca_record_at(core, ready->span.page);
+		u64 word1;
+
+		CHECK(check, record && record == ready->record &&
+		      record->state == GCARENA_STATE_READY && record->span_class == span_class &&
+		      ready->span.span_class == span_class &&
+		      record->npages == ready->span.npages &&
+		      ready->span.generation == core->generation,
+		      "class %u: page %u of %u at %u lies ready", span_class, ready->span.page,
+		      ready->span.span_class, ready->span.generation);
+		if (!record)
+			continue;
+		word1 = READ_ONCE(gca_host_row(core->host, ready->span.page)->word1);
+		CHECK(check, (ready->held & ~(u64)GCARENA_ROW_STATE_MASK) ==
+		      (word1 & ~(u64)GCARENA_ROW_STATE_MASK) &&
+		      (ready->held & GCARENA_ROW_STATE_MASK) == GCARENA_STATE_HELD,
+		      "span %u: would become %llx from %llx", ready->span.page, ready->held,
+		      word1);
+	}
+	CHECK(check, !ready && found == cls->nr, "class %u: %u ready, counted %u",
+	      span_class, found, cls->nr);
+	return found;
+}
+
+/* Every ready span is in exactly one slot.  The slots are closed. */
+static void check_slots(struct check *check)
+{
+	struct gca_core *core = check->core;
+	u64 found = 0;
+	u64 bytes = 0;
+	u32 i, k;
+
+	for (i = 0; i < core->nr_slots; i++) {
+		const struct gca_slot *slot = core->slots[i];
+		u32 unused = 0;
+		u32 nr = 0;
+		const struct gca_ready *at;
+
+		if (!slot)
+			continue;
+		for (k = 0; k < core->nr_classes; k++)
+			nr += check_slot_class(check, slot, k);
+		for (at = slot->unused; at && unused <= GCA_SLOT_SPANS; unused++)
+			at = at->next;
+		CHECK(check, slot->nr == nr && nr + unused == GCA_SLOT_SPANS,
+		      "slot %u: %u ready, counted %u, %u unused", i, nr, slot->nr, unused);
+		found += nr;
+		bytes += slot->bytes;
+	}
+	CHECK(check, found == check->seen.spans_ready && bytes == check->seen.heap_ready,
+	      "%llu spans in slots, in state ready %llu; bytes %llu, %llu", found,
+	      check->seen.spans_ready, bytes, check->seen.heap_ready);
+	CHECK(check, core->stocked || !found, "%llu spans in slots that nobody ticks", found);
+}
+
+/* Nothing is handed out of slots while they are closed. */
+static void close_slots(struct gca_core *core, bool closed)
+{
+	u32 i;
+
+	for (i = 0; i < core->nr_slots; i++) {
+		struct gca_slot *slot = core->slots[i];
+
+		if (!slot)
+			continue;
+		gca_lock(&slot->lock);
+		slot->closed = closed;
+		gca_unlock(&slot->lock);
+	}
+}
+
 /* The counters that follow from the structures. */
 #define COUNTER(name)	{ #name, offsetof(struct gcarena_counters, name) }
 
@@ -405,6 +492,8 @@ static const struct {
 	COUNTER(chunks_backed),
 	COUNTER(chunks_small),
 	COUNTER(chunks_idle),
+	COUNTER(heap_ready),
+	COUNTER(spans_ready),
 };
 
 static u64 counter_at(const struct gcarena_counters *counters, size_t offset)
@@ -428,9 +517,10 @@ static void check_counters(struct check *check)
 	CHECK(check, have->heap_sys == have->heap_inuse + have->heap_idle,
 	      "heap_sys %llu != heap_inuse %llu + heap_idle %llu", have->heap_sys,
 	      have->heap_inuse, have->heap_idle);
-	CHECK(check, have->refill_spans == have->refill_central + have->refill_fresh,
-	      "refill_spans %llu != refill_central %llu + refill_fresh %llu",
-	      have->refill_spans, have->refill_central, have->refill_fresh);
+	CHECK(check, have->refill_spans ==
+	      have->refill_central + have->refill_fresh + have->refill_ready,
+	      "refill_spans %llu != refill_central %llu + refill_fresh %llu + refill_ready %llu",
+	      have->refill_spans, have->refill_central, have->refill_fresh, have->refill_ready);
 	CHECK(check, core->nr_sweeping == check->sweeping && core->nr_returning <= check->sweeping,
 	      "%u spans being swept, counted %u", check->sweeping, core->nr_sweeping);
 	CHECK(check, core->nr_transit >= check->transit, "%u chunks in transit, counted %u",
@@ -448,11 +538,15 @@ int gca_core_validate(struct gca_core *core)
 	struct check check = { .core = core };
 
 	gca_lock(&core->lock);
+	close_slots(core, true);
+	gca_slots_fold(core);
 	check_chunks(&check);
 	check_buckets(&check);
 	check_central(&check);
 	check_reserve(&check);
+	check_slots(&check);
 	check_counters(&check);
+	close_slots(core, false);
 	gca_unlock(&core->lock);
 	return check.wrong ? -EUCLEAN : 0;
 }

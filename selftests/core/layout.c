@@ -172,6 +172,11 @@
 	FIELD(gcarena_counters, reserve_failed) \
 	FIELD(gcarena_counters, reserve_backoffs) \
 	FIELD(gcarena_counters, pressure_events) \
+	FIELD(gcarena_counters, heap_ready) \
+	FIELD(gcarena_counters, spans_ready) \
+	FIELD(gcarena_counters, refill_ready) \
+	FIELD(gcarena_counters, refill_hits) \
+	FIELD(gcarena_counters, ready_drained) \
 	STRUCT(gcarena_stats) \
 	FIELD(gcarena_stats, size) \
 	FIELD(gcarena_stats, flags) \

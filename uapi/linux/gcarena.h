@@ -310,6 +310,11 @@ struct gcarena_counters {
 	__u64 reserve_failed;	/* attempts: no room, or no huge page at hand */
 	__u64 reserve_backoffs;	/* times it stopped trying for a while */
 	__u64 pressure_events;	/* of beginning episodes */
+	__u64 heap_ready;	/* of heap_inuse: ready in per-CPU caches */
+	__u64 spans_ready;	/* spans there */
+	__u64 refill_ready;	/* spans handed out from there, since set-up */
+	__u64 refill_hits;	/* refills that needed nothing else */
+	__u64 ready_drained;	/* spans that left unused */
 };
 
 struct gcarena_stats {
