@@ -563,10 +563,13 @@ static void test_moving(void)
 		g_refill(&a, C_64, 0, &s, 1);
 		g_return(&a, &s, 1);
 	}
-	/* Once more, so that it is elsewhere, and long enough after. */
-	g_write_file(moves++ & 1 ? "/sys/fs/cgroup/cgroup.procs" : GROUP "/cgroup.procs", "0");
-	g_msleep(1200);
-	g_refill(&a, C_64, 0, &s, 1);
+	/* Both ways, long enough after: one of them is where the thread is not. */
+	for (int way = 0; way < 2; way++) {
+		g_write_file(way ? "/sys/fs/cgroup/cgroup.procs" : GROUP "/cgroup.procs", "0");
+		g_msleep(1200);
+		if (g_refill(&a, C_64, 0, &s, 1) == 1)
+			g_return(&a, &s, 1);
+	}
 	seconds = (g_now_ns() - start) / 1000000000;
 	g_write_file(EVENT "enable", "0");
 	n = attached(comm);

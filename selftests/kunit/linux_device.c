@@ -39,6 +39,8 @@ static const struct device_call {
 	  sizeof(struct gcarena_residency) },
 	{ "stats", GCARENA_IOC_STATS, GCARENA_STATS_SIZE_VER0,
 	  sizeof(struct gcarena_stats) },
+	{ "collapse", GCARENA_IOC_COLLAPSE, GCARENA_COLLAPSE_SIZE_VER0,
+	  sizeof(struct gcarena_collapse) },
 };
 
 static void device_describe(const struct device_call *call, char *text)
