@@ -566,10 +566,10 @@ u32 gca_core_transit_sequence(struct gca_core *core)
  * gca_core_work - one bounded piece of the worker's work
  * @core: the arena
  *
- * Stocks a slot after a flip, sweeps some spans and backs a chunk ahead, if one is lacking: both have
- * somebody waiting, and neither is to wait for the other's end.  With nothing of
- * that to do it releases one chunk: of what is above the retain goal, or of the
- * reserve.
+ * Stocks a slot after a flip, sweeps some spans and backs a chunk ahead, if one is
+ * lacking: each has somebody waiting, and none is to wait for another's end.  With
+ * nothing of that to do it releases one chunk: of what is above the retain goal, or
+ * of the reserve.
  *
  * Return: what the caller should do next.
  */

@@ -305,7 +305,8 @@ int main(void)
 		fflush(stdout);
 		pid = fork();
 		if (!pid) {
-			if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
+			if (!freopen("/dev/null", "w", stdout) ||
+			    !freopen("/dev/null", "w", stderr))
 				_exit(2);
 			mistake = m;
 			memset(owned, 0, sizeof(owned));

@@ -55,7 +55,7 @@ static unsigned int in_state(struct arena *a, unsigned int state)
 }
 
 /* Have so many refills of @cls, of @nr spans each, that what follows are hits. */
-static unsigned int warm(struct arena *a, unsigned int cls, unsigned int nr, unsigned int at)
+static unsigned int warm_slot(struct arena *a, unsigned int cls, unsigned int nr, unsigned int at)
 {
 	for (int i = 0; i < WARM; i++, at += nr)
 		if (g_refill(a, cls, 0, &spans[at], nr) != (int)nr)
@@ -80,7 +80,7 @@ static void test_hit(struct arena *a)
 
 	eq(g_refill(a, C_64, 0, spans, 1), 1, "a first refill");
 	eq(counters(a).spans_ready, 0, "stocks nothing");
-	n = warm(a, C_64, 4, 1);
+	n = warm_slot(a, C_64, 4, 1);
 	before = counters(a);
 	ok(before.spans_ready >= 4, "some refills stock the cache (%llu)",
 	   (unsigned long long)before.spans_ready);
@@ -118,7 +118,7 @@ static void test_hit(struct arena *a)
 /* What differs between the short way and the long one must be its cost alone. */
 static void test_errors(struct arena *a)
 {
-	unsigned int n = warm(a, C_64, 4, 0);
+	unsigned int n = warm_slot(a, C_64, 4, 0);
 	struct gcarena_refill args = {
 		.size = sizeof(args), .ready = (uintptr_t)&spans[n], .nr_ready = 2,
 		.span_class = C_64,
@@ -173,7 +173,7 @@ static void test_flip(struct arena *a)
 	unsigned int now = generation & 1;
 	int got;
 
-	n = warm(a, C_64, 8, 0);
+	n = warm_slot(a, C_64, 8, 0);
 	/* An object in each: then they come back from the central list. */
 	for (i = 0; i < n; i++)
 		g_set_bit(a, now, spans[i].page, 0);
@@ -227,7 +227,7 @@ static void test_flip(struct arena *a)
 
 static void test_idle(struct arena *a)
 {
-	unsigned int n = warm(a, C_64, 8, 0);
+	unsigned int n = warm_slot(a, C_64, 8, 0);
 
 	ok(counters(a).spans_ready > 0, "idle: something lies ready");
 	give_all(a, n);
@@ -245,7 +245,7 @@ static void test_reclaim(struct arena *a)
 	unsigned int n;
 
 	g_scavenge(a, GCARENA_SCAVENGE_ALL, 0);
-	n = warm(a, C_64, 8, 0);
+	n = warm_slot(a, C_64, 8, 0);
 	give_all(a, n);
 	before = counters(a);
 	eq(before.heap_inuse, before.heap_ready, "reclaim: all that is in use lies ready");
@@ -261,7 +261,7 @@ static void test_reclaim(struct arena *a)
 
 static void test_scavenge(struct arena *a)
 {
-	unsigned int n = warm(a, C_64, 8, 0);
+	unsigned int n = warm_slot(a, C_64, 8, 0);
 
 	give_all(a, n);
 	/* Reclaim has caches rest; until then they may not have been stocked. */
@@ -281,7 +281,7 @@ static void test_limit(struct arena *a)
 	unsigned int n = 0, got;
 
 	for (int i = 0; i < 40 && !counters(a).spans_ready; i++)
-		n = warm(a, C_64, 8, n);
+		n = warm_slot(a, C_64, 8, n);
 	before = counters(a);
 	ok(before.spans_ready > 0, "limit: something lies ready");
 	policy.limit_bytes = before.heap_inuse;
@@ -308,7 +308,7 @@ static void test_debugfs(struct arena *a)
 	FILE *f;
 
 	for (int i = 0; i < 40 && !counters(a).spans_ready; i++)
-		give_all(a, warm(a, C_1K, 4, 0));
+		give_all(a, warm_slot(a, C_1K, 4, 0));
 	snprintf(path, sizeof(path), DEBUGFS "/%u/percpu", a->setup.id);
 	f = fopen(path, "r");
 	ok(f && fgets(line, sizeof(line), f) &&
@@ -445,7 +445,7 @@ static void test_hotplug(struct arena *a)
 	g_scavenge(a, GCARENA_SCAVENGE_ALL, 0);
 	n = 0;
 	for (int i = 0; i < 40 && !counters(a).spans_ready; i++)
-		n = warm(a, C_64, 4, n);
+		n = warm_slot(a, C_64, 4, n);
 	before = counters(a);
 	ok(before.spans_ready > 0, "hotplug: something lies ready on CPU 1");
 	pin(0);
@@ -481,8 +481,8 @@ static void test_off(void)
 	eq(g_write_file(BYTES, "0"), 0, "off: no bytes for caches");
 	g_open(&a, SIZE);
 	eq(g_write_file(BYTES, kept), 0, "off: for this arena only");
-	warm(&a, C_64, 8, 0);
-	warm(&a, C_64, 8, 0);
+	warm_slot(&a, C_64, 8, 0);
+	warm_slot(&a, C_64, 8, 0);
 	c = counters(&a);
 	ok(!c.spans_ready && !c.refill_ready, "off: nothing lies ready");
 	g_close(&a);
@@ -492,7 +492,7 @@ static void test_off(void)
 	g_write_file(BYTES, kept);
 	pin(0);
 	for (int i = 0; i < 4; i++)
-		warm(&a, C_64, 20, 0);
+		warm_slot(&a, C_64, 20, 0);
 	c = counters(&a);
 	ok(c.spans_ready > 0 && c.heap_ready <= 65536, "cap: is kept (%llu)",
 	   (unsigned long long)c.heap_ready);
@@ -507,7 +507,7 @@ static void test_close(void)
 	struct arena a;
 
 	g_open(&a, SIZE);
-	warm(&a, C_64, 8, 0);
+	warm_slot(&a, C_64, 8, 0);
 	g_stats(&a, &stats);
 	ok(stats.counters.spans_ready > 0, "close: something lies ready");
 	g_close(&a);

@@ -348,7 +348,8 @@ static void test_small(void)
 	take(&a);
 	g_msleep(50);
 	eq(counters(&a).reserve_failed, 1, "C1 small: with the next refill");
-	ok(g_wait_for(!of_scavenger(&a, "reserve_backoff_ns"), 3000), "C1 small: for a second or so");
+	ok(g_wait_for(!of_scavenger(&a, "reserve_backoff_ns"), 3000),
+	   "C1 small: for a second or so");
 	take(&a);
 	ok(g_wait_for(counters(&a).reserve_failed == 2, 2000), "C1 small: then it is");
 	ok(of_scavenger(&a, "reserve_backoff_ns") > 1000000000, "C1 small: and waits longer");
