@@ -65,7 +65,7 @@
  * many slots there are, but as much as one slot may have in a small heap.
  */
 #define GCA_READY_SHARE		32
-#define GCA_READY_BYTES_MIN	(1UL << 20)
+#define GCA_READY_BYTES_MIN	0x100000UL
 
 /*
  * A chunk is broken by "scavenge N bytes" only where at least so many pages
