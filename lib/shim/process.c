@@ -491,7 +491,7 @@ int gca_process_open(const struct gcarena_setup *setup, struct gca_process **out
 	struct process *p;
 	int err;
 
-#if defined(__x86_64__) && !defined(__POPCNT__)
+#if defined(__x86_64__) && !defined(__POPCNT__) && !defined(__CHECKER__)
 	__atomic_store_n(&gca_have_popcnt, !!__builtin_cpu_supports("popcnt"), __ATOMIC_RELAXED);
 #endif
 	err = process_take_in(&args, sizeof(args), GCARENA_SETUP_SIZE_VER0, setup);

@@ -18,8 +18,6 @@
 /* Steps of one input: enough to fill six chunks, few enough for a fast search. */
 #define FUZZ_OPERATIONS	400u
 
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
 	if (size < 2)

@@ -62,6 +62,7 @@ static u32 take_and_free(struct gca_core *core, u32 npages)
 #define gca_pages_take_backed take_and_free
 #pragma push_macro("smp_store_release")
 #undef smp_store_release
+/* The barrier of ready.c, but for the mistake. */
 #define smp_store_release(p, v) do { \
 	if (mistake != FLAG_LOST || (uintptr_t)(v) != GCARENA_STATE_HELD) \
 		__atomic_store_n((p), (v), __ATOMIC_RELEASE); \

@@ -402,4 +402,7 @@ static void host_exit(struct test_host *host)
 	free(host->idle);
 }
 
+/* What libFuzzer calls, and fuzz.c by itself. */
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
+
 #endif /* TESTHOST_H */
