@@ -20,7 +20,7 @@ GCA_STRUCT(point, POINT_FIELDS);
 	F(TAIL, struct point, column)
 GCA_STRUCT(row, ROW_FIELDS);
 
-static void check(int true_, const char *what)
+static void check(bool true_, const char *what)
 {
 	printf("%s: %s\n", true_ ? "ok" : "NOT OK", what);
 	if (!true_)

@@ -16,7 +16,7 @@ GCA_STRUCT(item, ITEM_FIELDS);
 
 static GCA_REF(struct item) top;	/* a root: a stack that threads may share */
 
-static void check(int true_, const char *what)
+static void check(bool true_, const char *what)
 {
 	printf("%s: %s\n", true_ ? "ok" : "NOT OK", what);
 	if (!true_)
