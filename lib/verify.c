@@ -597,6 +597,31 @@ static uint32_t check_rows(struct verify *verify, uint32_t page)
 	return npages;
 }
 
+/* A refill that a blocked thread began may end, and the worker stock a CPU's cache or
+ * empty it, while the table is read.
+ */
+static bool stood_still(const struct gcarena_counters *before,
+			const struct gcarena_counters *after)
+{
+	return before->refill_calls == after->refill_calls &&
+	       before->returned_spans == after->returned_spans &&
+	       before->heap_inuse == after->heap_inuse &&
+	       before->spans_inuse == after->spans_inuse &&
+	       before->spans_ready == after->spans_ready &&
+	       before->ready_drained == after->ready_drained;
+}
+
+/* Behind the last page that may be in use: spans that lie ready in the kernel's caches
+ * may be above any that the heap ever held.
+ */
+static uint32_t pages_taken(const struct gca_heap *heap, const struct gcarena_counters *counters)
+{
+	uint64_t taken = counters->heap_sys >> GCARENA_PAGE_SHIFT;
+	uint32_t used = heap_pages_used(heap);
+
+	return taken > used ? (uint32_t)taken : used;
+}
+
 /**
  * verify_table - is the span table consistent?
  * @heap: the heap, stopped, its sweep complete, marking not begun
@@ -620,7 +645,7 @@ void verify_table(struct gca_heap *heap)
 			return;
 		pages = 0;
 		spans = 0;
-		end = heap_pages_used(heap);
+		end = pages_taken(heap, &before.counters);
 		for (page = 0; page < end;) {
 			uint32_t npages = 0;
 
@@ -632,12 +657,10 @@ void verify_table(struct gca_heap *heap)
 		}
 		if (heap->ops->stats(heap, &after))
 			return;
-		/* A refill that a blocked thread began may end meanwhile. */
-		if (before.counters.refill_calls == after.counters.refill_calls &&
-		    before.counters.returned_spans == after.counters.returned_spans)
+		if (stood_still(&before.counters, &after.counters))
 			break;
 	}
-	if (!verify->reports && before.counters.refill_calls == after.counters.refill_calls) {
+	if (!verify->reports && stood_still(&before.counters, &after.counters)) {
 		if (pages << GCARENA_PAGE_SHIFT != after.counters.heap_inuse)
 			report(verify, "verify: %zu bytes in use by the rows, %zu by the backend",
 			       (size_t)pages << GCARENA_PAGE_SHIFT,

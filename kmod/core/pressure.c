@@ -5,8 +5,8 @@
  * Three causes, each with episodes of its own: somebody reclaims memory, bytes
  * in use reached watermark_high, or watermark_max.  An episode begins with one
  * event, which is a step of the arena's sequence; the level is that of the worst
- * cause going on.  Episodes of watermarks end when in use is back at
- * watermark_low, that of reclaim when the host says so.
+ * cause going on.  Episodes of watermarks end when in use, less what lies ready in
+ * the per-CPU caches, is back at watermark_low, that of reclaim when the host says so.
  *
  * Setting a policy is no event, whatever it is set to: an arena that is past a
  * watermark then is in its episode, without having been told.
@@ -30,7 +30,8 @@ static u32 watermark_causes(const struct gca_core *core, u32 before)
 	u64 inuse = core->counters.heap_inuse;
 	u32 causes = before & WATERMARKS;
 
-	if (!core->policy.limit_bytes || inuse <= pressure->low)
+	/* What lies ready on CPUs is nobody's yet: it keeps no episode going. */
+	if (!core->policy.limit_bytes || inuse - core->counters.heap_ready <= pressure->low)
 		return 0;
 	if (inuse >= pressure->high)
 		causes |= GCARENA_PRESSURE_HIGH;
