@@ -141,6 +141,10 @@ int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
 	if (args->flags & ~GCARENA_SCAVENGE_ALL || (all && args->bytes))
 		return -EINVAL;
 	gca_lock(&core->lock);
+	/* Asked to give back: not to be filled again before there is demand, nor by a
+	 * worker that is at it while the lock is dropped.
+	 */
+	core->reserve.goal = 0;
 	gca_slots_drain(core);
 	while (released < bytes) {
 		index = gca_idle_highest(core, index);
@@ -151,8 +155,6 @@ int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
 	}
 	if (released < bytes)
 		released += release_inside(core, bytes - released, all ? 1 : GCA_BREAK_PAGES);
-	/* Asked to give back: not to be filled again before there is demand. */
-	core->reserve.goal = 0;
 	args->bytes = released;
 	gca_publish(core);
 	gca_unlock(&core->lock);
