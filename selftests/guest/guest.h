@@ -376,6 +376,25 @@ static int g_write_file(const char *path, const char *text)
 	return err;
 }
 
+/*
+ * An arena whose figures can be told to the page: without per-CPU caches, whose
+ * ready spans are in use until they are asked for.
+ */
+__attribute__((unused))
+static void g_open_uncached(struct arena *a, uint64_t size)
+{
+	/* Read when an arena is set up. */
+	static const char path[] = "/sys/module/gcarena/parameters/cpu_cache_bytes";
+	char before[32];
+
+	snprintf(before, sizeof(before), "%ld", g_file_number(path));
+	if (g_write_file(path, "0"))
+		bail("%s", path);
+	g_open(a, size);
+	if (g_write_file(path, before))
+		bail("%s", path);
+}
+
 /* The choice in brackets of a "one [two] three" file. */
 __attribute__((unused))
 static void g_read_choice(const char *path, char *choice, size_t size)

@@ -20,8 +20,6 @@
 #define SIZE		(64 * MIB)
 #define LIMIT		(16 * MIB)
 #define LIMIT_PAGES	(LIMIT / PAGE)
-/* Read when an arena is set up. */
-#define CACHE_BYTES	"/sys/module/gcarena/parameters/cpu_cache_bytes"
 
 static struct gcarena_span spans[LIMIT_PAGES];
 static unsigned long held;
@@ -146,15 +144,11 @@ static void test_watermarks(void)
 }
 
 /* What the policy does to an episode: nothing that anybody is told. */
-/* To the page: without spans that lie ready, which are in use until they are asked for. */
 static void test_arming(void)
 {
 	struct arena a;
 
-	if (g_write_file(CACHE_BYTES, "0"))
-		bail("%s", CACHE_BYTES);
-	g_open(&a, SIZE);
-	g_write_file(CACHE_BYTES, "1048576");
+	g_open_uncached(&a, SIZE);
 	use(&a, percent(90));
 	eq(set_policy(&a, LIMIT / 2, 0, 0, 0), 0, "C7 arming: a limit below what is in use");
 	ok(!priority(&a) && !events(&a), "C7 arming: is no event");

@@ -242,7 +242,7 @@ int main(void)
 
 	if (!g_exists(EVENTS))
 		skip_all("no " EVENTS);
-	g_open(&a, SIZE);
+	g_open_uncached(&a, SIZE);
 	snprintf(filter, sizeof(filter), "arena == %u", a.setup.id);
 	eq(g_write_file(EVENTS "/filter", filter), 0, "events of this arena only");
 	eq(g_write_file(EVENTS "/enable", "1"), 0, "events on");
