@@ -213,16 +213,25 @@ static void test_flip(struct arena *a)
 		got++;
 	}
 	eq(g_validate(a->setup.id), 0, "flip: and after refills");
-	for (i = 0; i < 64; i++) {
-		memset(a->bits[0] + again[i].page * GCARENA_LINE_WORDS, 0, GCARENA_LINE_SIZE);
-		memset(a->bits[1] + again[i].page * GCARENA_LINE_WORDS, 0, GCARENA_LINE_SIZE);
-	}
-	eq(g_return(a, again, 64), 0, "flip: returned");
-	for (i = 0; i < 4; i++) {
-		memset(a->bits[!now] + spans[i].page * GCARENA_LINE_WORDS, 0, GCARENA_LINE_SIZE);
+	eq(got, 64, "flip: many of them");
+	eq(g_return(a, again, got), 0, "flip: returned");
+	for (i = 0; i < 4; i++)
 		spans[i].generation = generation + 1;
-	}
 	eq(g_return(a, spans, 4), 0, "flip: so are those that were kept");
+
+	/*
+	 * Without a mark all of it dies, also what no refill came by: which of the
+	 * kept ones did is the worker's timing.
+	 */
+	memset(a->bits[now], 0, a->size / PAGE * GCARENA_LINE_SIZE);
+	eq(g_start_sweep(a, generation + 1), 0, "flip: a sweep of nothing marked");
+	g_assist(a);
+	ok(g_wait_for(!a->status->sweeping, 5000), "flip: it ends, too");
+	eq(in_state(a, GCARENA_STATE_SWEPT), 0, "flip: no span has an object left");
+	after = counters(a);
+	eq(after.spans_inuse, after.spans_ready, "flip: what is in use lies ready");
+	memset(a->bits[!now], 0, a->size / PAGE * GCARENA_LINE_SIZE);
+	eq(g_validate(a->setup.id), 0, "flip: and valid");
 }
 
 static void test_idle(struct arena *a)
