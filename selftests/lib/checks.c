@@ -39,35 +39,6 @@ static void trace_traced(const void *object, size_t size, struct gca_visitor *vi
 
 GCA_TRACED(traced, trace_traced);
 
-struct reports {
-	unsigned int count;
-	char text[8192];	/* all of them, a line each */
-};
-
-static void on_report(struct gca_heap *heap, const char *text, void *arg)
-{
-	struct reports *reports = arg;
-
-	size_t used = strlen(reports->text);
-
-	reports->count++;
-	snprintf(reports->text + used, sizeof(reports->text) - used, "%s\n", text);
-}
-
-static struct reports reports;
-
-static struct gca_heap *open_checked(const char *debug, enum gca_mode mode)
-{
-	struct gca_heap *heap;
-
-	setenv("GCARENA_DEBUG", debug, 1);
-	heap = open_quiet(mode);
-	unsetenv("GCARENA_DEBUG");
-	memset(&reports, 0, sizeof(reports));
-	gca_set_report_handler(heap, on_report, &reports);
-	return heap;
-}
-
 static struct node *tree(struct gca_mutator *m, unsigned int depth)
 {
 	GCA_FRAME(m, f, struct node *node);
@@ -88,7 +59,7 @@ static size_t tree_size(struct node *node)
 /* Every switch on, on every sort of thing the library does. */
 static void test_silent(const char *debug, enum gca_mode mode)
 {
-	struct gca_heap *heap = open_checked(debug, mode);
+	struct gca_heap *heap = open_debug(debug, mode, GCA_PERCENT_OFF);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
 	size_t size = 0;
 
@@ -136,7 +107,7 @@ static void check_report(const char *what, const char *pattern)
 /* One fault in one collection of a tree; the heap is then of no more use. */
 static void test_fault(enum gca_fault fault, uint64_t nth, const char *what, const char *pattern)
 {
-	struct gca_heap *heap = open_checked("verify=1", GCA_MODE_CONCURRENT);
+	struct gca_heap *heap = open_debug("verify=1", GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
 
 	{
@@ -200,7 +171,7 @@ static int child(void (*fn)(void), char *output, size_t room)
 
 static void fail_loudly(void)
 {
-	struct gca_heap *heap = open_checked("verify=1", GCA_MODE_CONCURRENT);
+	struct gca_heap *heap = open_debug("verify=1", GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
 
 	gca_set_report_handler(heap, NULL, NULL);
@@ -221,7 +192,7 @@ static void test_default_report(void)
 
 static void test_shadow(void)
 {
-	struct gca_heap *heap = open_checked("shadow=1", GCA_MODE_CONCURRENT);
+	struct gca_heap *heap = open_debug("shadow=1", GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
 
 	static GCA_REF(struct node) range[4];
@@ -286,7 +257,7 @@ static void test_shadow(void)
 	eq(gca_close(heap), 0, "close");
 
 	/* Where plain stores are right, nothing is said. */
-	heap = open_checked("shadow=1,verify=1", GCA_MODE_STOP_THE_WORLD);
+	heap = open_debug("shadow=1,verify=1", GCA_MODE_STOP_THE_WORLD, GCA_PERCENT_OFF);
 	m = attach(heap, GCA_STACK_PRECISE);
 	{
 		GCA_FRAME(m, f, struct node *a);
@@ -304,7 +275,7 @@ static void test_shadow(void)
 /* What a report says of a kind with pointer bits is the kind's name. */
 static void test_names(void)
 {
-	struct gca_heap *heap = open_checked("shadow=1", GCA_MODE_CONCURRENT);
+	struct gca_heap *heap = open_debug("shadow=1", GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
 
 	{
@@ -322,7 +293,7 @@ static void test_names(void)
 /* A mark stack that cannot grow costs time and no object. */
 static void test_mark_stack(void)
 {
-	struct gca_heap *heap = open_checked("verify=0", GCA_MODE_CONCURRENT);
+	struct gca_heap *heap = open_debug("verify=0", GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
 	size_t count = scaled(40000);
 
@@ -379,7 +350,7 @@ static void test_open_without_memory(void)
 
 static void test_bad_pointers(void)
 {
-	struct gca_heap *heap = open_checked("verify=1", GCA_MODE_STOP_THE_WORLD);
+	struct gca_heap *heap = open_debug("verify=1", GCA_MODE_STOP_THE_WORLD, GCA_PERCENT_OFF);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
 	int outside;
 
@@ -424,7 +395,7 @@ static void test_poison(void)
 		skip(3, "ASan poisons in its own way");
 		return;
 	}
-	heap = open_checked("poison=1,verify=1", GCA_MODE_CONCURRENT);
+	heap = open_debug("poison=1,verify=1", GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
 	m = attach(heap, GCA_STACK_PRECISE);
 	{
 		GCA_FRAME(m, f, unsigned char *live);
@@ -530,7 +501,7 @@ static void test_gctrace(void)
 static void test_shadow_reuse(void)
 {
 	enum { LONG = 7 * 1024 - 1, SHORT = 6 * 1024, ARRAYS = 64 };
-	struct gca_heap *heap = open_checked("shadow=1", GCA_MODE_CONCURRENT);
+	struct gca_heap *heap = open_debug("shadow=1", GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
 
 	{

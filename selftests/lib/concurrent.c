@@ -20,36 +20,6 @@ struct node;
 	F(VAL, uint64_t, key)
 GCA_STRUCT(node, NODE_FIELDS);
 
-/* --------------------------------------------------------------- reports */
-
-static struct {
-	unsigned int count;
-	char first[512];
-} reports;
-
-static void on_report(struct gca_heap *heap, const char *text, void *arg)
-{
-	if (!reports.count++)
-		snprintf(reports.first, sizeof(reports.first), "%s", text);
-}
-
-static struct gca_heap *open_debug(const char *debug, enum gca_mode mode, int percent)
-{
-	struct gca_config config;
-	struct gca_heap *heap;
-
-	gca_config_init(&config);
-	config.mode = mode;
-	config.percent = percent;
-	if (debug)
-		setenv("GCARENA_DEBUG", debug, 1);
-	heap = open_with(&config);
-	unsetenv("GCARENA_DEBUG");
-	memset(&reports, 0, sizeof(reports));
-	gca_set_report_handler(heap, on_report, NULL);
-	return heap;
-}
-
 /* ---------------------------------------------------------------- stages */
 
 /* The collector waits at this stage of the next cycle until it is let go. */
@@ -172,9 +142,9 @@ static void test_cut(enum gca_fault fault, bool armed, cut_fn action, const char
 		cycle_on(m, cycle);
 		if (armed) {
 			ok(gca_fault_fired(fault), "%s: the mistake was made", what);
-			ok(reports.count && strstr(reports.first, "is not marked"),
+			ok(reports.count && strstr(reports.text, "is not marked"),
 			   "and is caught");
-			diag("%s", reports.first);
+			diag("%s", reports.text);
 		} else {
 			eq(reports.count, 0, "%s: silent without a mistake", what);
 			eq(f.held->key, 2, "the object is there");
@@ -226,9 +196,9 @@ static void test_insertion(bool armed, unsigned int how, const char *what)
 		cycle_on(m, cycle);
 		if (armed) {
 			ok(gca_fault_fired(GCA_FAULT_NO_INSERTION), "%s: not inserted", what);
-			ok(reports.count && strstr(reports.first, "is not marked"),
+			ok(reports.count && strstr(reports.text, "is not marked"),
 			   "and is caught");
-			diag("%s", reports.first);
+			diag("%s", reports.text);
 		} else {
 			eq(reports.count, 0, "%s: what it writes is kept", what);
 			eq(gca_load(&gca_load(&roots[0])->left)->key, 2, "and is there");
@@ -313,8 +283,8 @@ static void test_one_handshake(bool armed)
 		gca_blocking_end(m);
 		if (armed) {
 			ok(gca_fault_fired(GCA_FAULT_ONE_HANDSHAKE), "one handshake for two");
-			ok(reports.count && strstr(reports.first, "is not marked"), "is caught");
-			diag("%s", reports.first);
+			ok(reports.count && strstr(reports.text, "is not marked"), "is caught");
+			diag("%s", reports.text);
 		} else {
 			eq(reports.count, 0, "two handshakes: silent");
 			eq(f.taken->key, 3, "what was passed is there");
@@ -519,7 +489,7 @@ static void test_stage(enum gca_stage stage, const char *name, const char *debug
 		eq(asleep[0].told + asleep[1].told, 6, "to their own objects");
 		eq(reports.count, 0, "silent");
 		if (reports.count)
-			diag("%s", reports.first);
+			diag("%s", reports.text);
 	}
 	gca_root_remove(heap, roots);
 	gca_detach(m);
@@ -808,7 +778,7 @@ static uint64_t run_graphs(const char *debug, enum gca_mode mode, int percent, u
 	eq(reports.count, 0, "silent over %llu cycles",
 	   (unsigned long long)stats_of(heap).num_gc);
 	if (reports.count)
-		diag("%s", reports.first);
+		diag("%s", reports.text);
 	gca_root_remove(heap, graph_roots);
 	gca_root_remove(heap, swaps);
 	gca_detach(m);

@@ -18,30 +18,6 @@ GCA_STRUCT(wide, WIDE_FIELDS);
 
 #define COUNT_OF(a)	(sizeof(a) / sizeof((a)[0]))
 
-static unsigned int reports;
-
-static void on_report(struct gca_heap *heap, const char *text, void *arg)
-{
-	if (!reports++)
-		diag("%s", text);
-}
-
-static struct gca_heap *open_verified(enum gca_mode mode, int percent)
-{
-	struct gca_config config;
-	struct gca_heap *heap;
-
-	gca_config_init(&config);
-	config.mode = mode;
-	config.percent = percent;
-	setenv("GCARENA_DEBUG", "verify=1", 1);
-	heap = open_with(&config);
-	unsetenv("GCARENA_DEBUG");
-	reports = 0;
-	gca_set_report_handler(heap, on_report, NULL);
-	return heap;
-}
-
 static struct node *node_new(struct gca_mutator *m, uint64_t key)
 {
 	struct node *node = must(gca_new(m, node));
@@ -189,7 +165,7 @@ static void *use_pool(void *arg)
 
 static void test_pool_threads(enum gca_mode mode)
 {
-	struct gca_heap *heap = open_verified(mode, 50);
+	struct gca_heap *heap = open_debug("verify=1", mode, 50);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
 	uint64_t until = clock_ns() + (uint64_t)scaled(800) * 1000000;
 	struct gca_pool *pool = gca_pool_new(heap);
@@ -215,7 +191,9 @@ static void test_pool_threads(enum gca_mode mode)
 	gca_blocking_end(m);
 	eq(wrong, 0, "what threads take from a pool is whole");
 	ok(reused, "and they do: %llu times", (unsigned long long)reused);
-	eq(reports, 0, "verify has nothing to say");
+	eq(reports.count, 0, "verify has nothing to say");
+	if (reports.count)
+		diag("%s", reports.text);
 	gca_detach(m);
 	eq(gca_close(heap), 0, "close, with a pool");
 }
@@ -347,7 +325,7 @@ static void test_walk(struct gca_mutator *m)
 
 static void test_mode(enum gca_mode mode)
 {
-	struct gca_heap *heap = open_verified(mode, GCA_PERCENT_OFF);
+	struct gca_heap *heap = open_debug("verify=1", mode, GCA_PERCENT_OFF);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
 
 	diag("%s", mode == GCA_MODE_CONCURRENT ? "concurrent" : "stop-the-world");
@@ -357,7 +335,9 @@ static void test_mode(enum gca_mode mode)
 	test_manual(m);
 	test_words(m);
 	test_walk(m);
-	eq(reports, 0, "verify has nothing to say");
+	eq(reports.count, 0, "verify has nothing to say");
+	if (reports.count)
+		diag("%s", reports.text);
 	gca_detach(m);
 	eq(gca_close(heap), 0, "close");
 	test_pool_threads(mode);

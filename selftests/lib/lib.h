@@ -99,6 +99,38 @@ static UNUSED struct gca_heap *open_quiet(enum gca_mode mode)
 	return open_with(&config);
 }
 
+/* What the checks have reported since the last open_debug(). */
+static UNUSED struct {
+	unsigned int count;
+	char text[8192];	/* all of them, a line each */
+} reports;
+
+static UNUSED void count_report(struct gca_heap *heap, const char *text, void *arg)
+{
+	size_t used = strlen(reports.text);
+
+	reports.count++;
+	snprintf(reports.text + used, sizeof(reports.text) - used, "%s\n", text);
+}
+
+/* A heap with GCARENA_DEBUG=@debug, unless NULL, whose reports are counted. */
+static UNUSED struct gca_heap *open_debug(const char *debug, enum gca_mode mode, int percent)
+{
+	struct gca_config config;
+	struct gca_heap *heap;
+
+	gca_config_init(&config);
+	config.mode = mode;
+	config.percent = percent;
+	if (debug)
+		setenv("GCARENA_DEBUG", debug, 1);
+	heap = open_with(&config);
+	unsetenv("GCARENA_DEBUG");
+	memset(&reports, 0, sizeof(reports));
+	gca_set_report_handler(heap, count_report, NULL);
+	return heap;
+}
+
 static UNUSED struct gca_mutator *attach(struct gca_heap *heap, unsigned int flags)
 {
 	struct gca_mutator *m = NULL;

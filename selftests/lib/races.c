@@ -49,28 +49,9 @@ static void answer(struct gca_mutator *m, enum handshake what)
 	gca_safepoint(m);
 }
 
-static unsigned int reported;
-
-static void on_report(struct gca_heap *heap, const char *text, void *arg)
-{
-	reported++;
-}
-
 static struct gca_heap *open_concurrent(const char *debug)
 {
-	struct gca_config config;
-	struct gca_heap *heap;
-
-	gca_config_init(&config);
-	config.mode = GCA_MODE_CONCURRENT;
-	config.percent = GCA_PERCENT_OFF;
-	if (debug)
-		setenv("GCARENA_DEBUG", debug, 1);
-	heap = open_with(&config);
-	unsetenv("GCARENA_DEBUG");
-	reported = 0;
-	gca_set_report_handler(heap, on_report, NULL);
-	return heap;
+	return open_debug(debug, GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
 }
 
 static void join(struct gca_mutator *m, pthread_t thread)
@@ -148,9 +129,9 @@ static void test_store(bool armed)
 		if (armed) {
 			ok(gca_fault_fired(GCA_FAULT_UNSETTLED),
 			   "the scan is asked for while a store is on");
-			ok(reported, "and an object is lost, which is noticed");
+			ok(reports.count, "and an object is lost, which is noticed");
 		} else {
-			eq(reported, 0, "a store that races with one without barrier: silent");
+			eq(reports.count, 0, "a store that races with one without barrier: silent");
 			eq(f.taken->key, 7, "and what it overwrote is there");
 		}
 	}

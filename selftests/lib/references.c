@@ -22,28 +22,10 @@ GCA_STRUCT(node, NODE_FIELDS);
 static GCA_REF(struct node) roots[4];
 static GCA_REF(struct gca_weak) weaks[4];
 
-static unsigned int reports;
-static char first_report[300];
-
-static void on_report(struct gca_heap *heap, const char *text, void *arg)
-{
-	if (!reports++)
-		snprintf(first_report, sizeof(first_report), "%s", text);
-}
-
 static struct gca_heap *open_verified(enum gca_mode mode, int percent)
 {
-	struct gca_config config;
-	struct gca_heap *heap;
+	struct gca_heap *heap = open_debug("verify=1", mode, percent);
 
-	gca_config_init(&config);
-	config.mode = mode;
-	config.percent = percent;
-	setenv("GCARENA_DEBUG", "verify=1", 1);
-	heap = open_with(&config);
-	unsetenv("GCARENA_DEBUG");
-	reports = 0;
-	gca_set_report_handler(heap, on_report, NULL);
 	if (gca_root_add(heap, roots, sizeof(roots)) || gca_root_add(heap, weaks, sizeof(weaks)))
 		bail("roots: %s", gca_error());
 	return heap;
@@ -51,9 +33,9 @@ static struct gca_heap *open_verified(enum gca_mode mode, int percent)
 
 static void close_verified(struct gca_heap *heap, struct gca_mutator *m, const char *what)
 {
-	eq(reports, 0, "%s: verify has nothing to say", what);
-	if (reports)
-		diag("%s", first_report);
+	eq(reports.count, 0, "%s: verify has nothing to say", what);
+	if (reports.count)
+		diag("%s", reports.text);
 	gca_detach(m);
 	eq(gca_close(heap), 0, "%s: close", what);
 }
@@ -463,9 +445,9 @@ static void test_gate(bool fault)
 	__atomic_store_n(&gca_stage_hook, NULL, __ATOMIC_RELEASE);
 	if (fault) {
 		collect(m);
-		ok(gate.result == 2 && reports, "without the gate it gets what dies: caught");
+		ok(gate.result == 2 && reports.count, "without the gate it gets what dies: caught");
 		gca_fault_arm(GCA_FAULT_OPEN_GATE, 0);
-		reports = 0;
+		reports.count = 0;
 	} else {
 		eq(gate.result, 1, "and gets NULL");
 		ok(stats_of(heap).gate_wait_ns, "the wait is counted");
@@ -487,7 +469,7 @@ static void end_cycle(struct gca_mutator *m, void *object, void *arg)
 	__atomic_store_n(&gate.go, 1, __ATOMIC_RELEASE);
 	concurrent_wait(m, *(uint64_t *)arg, UINT64_MAX);
 	/* Where it was lost it is not to be looked at. */
-	gate.result = !reports && node->key == 5 && gca_load(&node->next)->key == 6;
+	gate.result = !reports.count && node->key == 5 && gca_load(&node->next)->key == 6;
 }
 
 static NOINLINE void finalized_pair(struct gca_mutator *m, uint64_t *cycle)
@@ -521,9 +503,10 @@ static void test_queue(bool fault)
 	eq(gca_finalizers_run(m, 0), 1, "a finalizer is called while marking is on");
 	__atomic_store_n(&gca_stage_hook, NULL, __ATOMIC_RELEASE);
 	if (fault) {
-		ok(reports, "taken from the queue without a barrier, its object is lost: caught");
+		ok(reports.count,
+		   "taken from the queue without a barrier, its object is lost: caught");
 		gca_fault_arm(GCA_FAULT_NO_UNQUEUE, 0);
-		reports = 0;
+		reports.count = 0;
 	} else {
 		ok(gate.result, "its object is whole when the cycle is over");
 	}
