@@ -32,6 +32,7 @@ result $? "make install with DESTDIR and PREFIX"
 
 (cd "$to" && find . ! -type d ! -path './opt/gca/share/man/*' | sort) > "$tmp/log"
 diff - "$tmp/log" > /dev/null <<-'EOT'
+	./opt/gca/bin/gcarena
 	./opt/gca/include/gcarena.h
 	./opt/gca/include/linux/gcarena.h
 	./opt/gca/lib/libgcarena.a

@@ -45,7 +45,7 @@ says()
 }
 
 # shellcheck disable=SC2086
-"${CC:-cc}" $flags -o "$tmp/debuggee" selftests/lib/gdb/debuggee.c "$build/libgcarena.a" -pthread > "$tmp/log" 2>&1
+"${CC:-cc}" $flags -o "$tmp/debuggee" selftests/tools/gdb/debuggee.c "$build/libgcarena.a" -pthread > "$tmp/log" 2>&1
 result $? "the program builds" "$tmp/log"
 
 cat > "$tmp/questions" <<'EOT'
@@ -163,7 +163,7 @@ says gca-heap 'has no heap open'
 where="no debug info"
 strip -g -o "$tmp/library.a" "$build/libgcarena.a"
 # shellcheck disable=SC2086
-"${CC:-cc}" $flags -o "$tmp/stripped" selftests/lib/gdb/debuggee.c "$tmp/library.a" -pthread
+"${CC:-cc}" $flags -o "$tmp/stripped" selftests/tools/gdb/debuggee.c "$tmp/library.a" -pthread
 debug "$tmp/stripped" <<'EOT'
 break stop_here
 run
@@ -184,7 +184,7 @@ mkdir -p "$tmp/auto$at/lib"
 sed "s|/opt/gca/share|$at/share|" "$at/share/gdb/auto-load/opt/gca/lib/libgcarena.so.0-gdb.py" \
 	> "$tmp/auto$at/lib/libgcarena.so.0-gdb.py"
 # shellcheck disable=SC2086
-"${CC:-cc}" $flags -o "$tmp/shared" selftests/lib/gdb/debuggee.c -L"$at/lib" -Wl,-rpath,"$at/lib" -lgcarena -pthread
+"${CC:-cc}" $flags -o "$tmp/shared" selftests/tools/gdb/debuggee.c -L"$at/lib" -Wl,-rpath,"$at/lib" -lgcarena -pthread
 timeout 60 "$gdb" -nx -batch -iex "set auto-load safe-path $tmp/auto" -iex "set auto-load scripts-directory $tmp/auto" \
 	-ex 'break stop_here' -ex run -ex 'echo == gca-roots ~third\n' -ex 'gca-roots ~third' "$tmp/shared" > "$tmp/out" 2>&1
 says 'gca-roots ~third' '^root range at table' '.next -> .*node'
