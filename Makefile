@@ -24,6 +24,9 @@ LIBDIR		?= $(PREFIX)/lib
 INCLUDEDIR	?= $(PREFIX)/include
 BINDIR		?= $(PREFIX)/bin
 MANDIR		?= $(PREFIX)/share/man
+GDBDATADIR	?= $(PREFIX)/share/gcarena/gdb
+# Where gdb looks for what belongs to a library: Debian's looks nowhere else.
+GDBAUTODIR	?= $(if $(filter /usr /usr/local,$(PREFIX)),/usr,$(PREFIX))/share/gdb/auto-load
 
 B		:= build
 CC		?= cc
@@ -172,6 +175,8 @@ $(B)/gcarena.pc: lib/gcarena.pc.in FORCE
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
+GDB_PY		:= $(wildcard tools/gdb/gcarena_gdb/*.py)
+
 .PHONY: FORCE man install uninstall
 FORCE:
 
@@ -187,6 +192,11 @@ install: lib man tools
 	$(INSTALL) -m 644 $(B)/gcarena.pc $(DESTDIR)$(LIBDIR)/pkgconfig/gcarena.pc
 	$(INSTALL) -m 644 lib/include/gcarena.h $(DESTDIR)$(INCLUDEDIR)/gcarena.h
 	$(INSTALL) -m 644 uapi/linux/gcarena.h $(DESTDIR)$(INCLUDEDIR)/linux/gcarena.h
+	$(INSTALL) -d $(DESTDIR)$(GDBDATADIR)/gcarena_gdb $(DESTDIR)$(GDBAUTODIR)$(LIBDIR)
+	$(INSTALL) -m 644 $(GDB_PY) $(DESTDIR)$(GDBDATADIR)/gcarena_gdb
+	sed 's|@GDBDATA@|$(GDBDATADIR)|' tools/gdb/gcarena-gdb.py > $(DESTDIR)$(GDBDATADIR)/gcarena-gdb.py
+	$(INSTALL) -m 644 $(DESTDIR)$(GDBDATADIR)/gcarena-gdb.py \
+		$(DESTDIR)$(GDBAUTODIR)$(LIBDIR)/$(SONAME)-gdb.py
 	$(INSTALL) -m 755 $(TOOL) $(DESTDIR)$(BINDIR)/gcarena
 	for s in 1 3 4 7; do \
 		$(INSTALL) -d $(DESTDIR)$(MANDIR)/man$$s && \
@@ -197,6 +207,7 @@ uninstall: man
 	cd $(B)/man && for f in *.[1347]; do rm -f $(DESTDIR)$(MANDIR)/man$${f##*.}/$$f; done
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libgcarena.a libgcarena.so $(SONAME) pkgconfig/gcarena.pc)
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,gcarena.h linux/gcarena.h) $(DESTDIR)$(BINDIR)/gcarena
+	rm -rf $(DESTDIR)$(GDBDATADIR) $(DESTDIR)$(GDBAUTODIR)$(LIBDIR)/$(SONAME)-gdb.py
 
 # ---------------------------------------------------------------- samples
 
