@@ -418,6 +418,11 @@ void alloc_before_block(struct gca_mutator *mutator);
 /* Returns @mutator's spent spans. */
 void alloc_return_spent(struct gca_mutator *mutator);
 
+/* --------------------------------------------------------------- array.c */
+
+/* Room for one more of @size bytes in @array of @max: false, array unharmed. */
+bool array_room(void **array, size_t nr, size_t *max, size_t size);
+
 /* ---------------------------------------------------------------- root.c */
 
 struct root_range {
