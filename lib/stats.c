@@ -140,6 +140,7 @@ static void sum_mutators(struct gca_heap *heap, struct gca_stats *stats)
  */
 int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 {
+	RUNTIME();
 	struct gca_stats stats = { .size = out->size };
 	struct gcarena_stats arena = { 0 };
 	int error = heap_usable(heap);
