@@ -56,6 +56,7 @@ void assertion_failed(const char *condition, const char *file, int line)
  */
 #define RUNTIME_TLS	__attribute__((tls_model("initial-exec")))
 extern __thread unsigned int runtime_depth RUNTIME_TLS;
+
 static inline void runtime_leave(const bool *unused)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);

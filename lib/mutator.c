@@ -219,6 +219,8 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
 	world_unlock(heap);
 
 	mutator->next_mine = mine;
+	/* A signal may come here, and walk the list. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	mine = mutator;
 	*out = mutator;
 	return 0;

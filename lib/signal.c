@@ -173,18 +173,13 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	struct gca_mutator *mutator;
 	int saved = errno;
 
-	/* The list of mutators is changed inside the library only. */
-	if (!runtime_depth) {
-		for (mutator = mutators_mine(); mutator; mutator = mutator->next_mine) {
-			if (!mutator->stack_copy || mutator->state != MUTATOR_RUNNING)
-				continue;
-			if (alloc_settled(mutator))
-				park(mutator, context);
-		}
-	}
-	/* Only now: another signal was no use before. */
-	for (mutator = runtime_depth ? NULL : mutators_mine(); mutator; mutator = mutator->next_mine)
+	/* The list is changed by one store at a time. */
+	for (mutator = mutators_mine(); mutator; mutator = mutator->next_mine) {
+		if (!runtime_depth && mutator->stack_copy && mutator->state == MUTATOR_RUNNING &&
+		    alloc_settled(mutator))
+			park(mutator, context);
 		__atomic_store_n(&mutator->signalled, 0, __ATOMIC_RELEASE);
+	}
 	errno = saved;
 }
 
