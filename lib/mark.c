@@ -106,6 +106,7 @@ static void mark_object(struct marker *marker, const struct object *object)
 		return;
 	marker->result.bytes += object->size;
 	marker->result.objects++;
+	marker->marked[object->span_class]++;
 	if (unlikely(marker->watch))
 		marker->watch(marker->watch_arg, object->base);
 	if (span_classes[object->span_class].flavour != GCA_FLAVOUR_NOSCAN)
@@ -428,8 +429,10 @@ static bool never(struct marker *marker)
  * @marker: to fill
  * @heap: the heap, marking on, or stopped
  * @stack: its stack, the calling thread's
+ * @marked: where it counts objects by span class, the same thread's
  */
-void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack *stack)
+void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack *stack,
+		 uint32_t *marked)
 {
 	*marker = (struct marker){
 		.visitor = {
@@ -446,6 +449,7 @@ void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack
 		.alloc_bits = alloc_bitmap(heap),
 		.mark_bits = mark_bitmap(heap),
 		.stack = stack,
+		.marked = marked,
 		.tick = never,
 		.left = INT64_MAX,
 	};

@@ -164,7 +164,8 @@ static void park(struct gca_mutator *mutator, const ucontext_t *context)
 	before = account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
 	stopwatch_start(&watch);
 	stand(mutator);
-	stop_note(mutator->heap, stopwatch_stop(&watch, &mutator->heap->stop_unscheduled_ns));
+	stop_note(mutator->heap, GCA_STOP_SIGNAL,
+		  stopwatch_stop(&watch, &mutator->heap->stop_unscheduled_ns));
 	account_switch(&mutator->account, before);
 }
 

@@ -90,9 +90,9 @@ int debugfs_read_or_fail(uint32_t id, const char *name, struct text *text)
 		return TOOL_OK;
 	case -ENOENT:
 		if (access(debugfs_root, F_OK))
-			return tool_fail("there is no %s: is the module loaded, and debugfs mounted?",
+			return tool_fail("no %s: is the module loaded, and debugfs mounted?",
 					 debugfs_root);
-		return tool_fail("there is no arena %u; gcarena top lists those that there are", id);
+		return tool_fail("there is no arena %u; gcarena top lists them", id);
 	case -EACCES:
 	case -EPERM:
 		return tool_fail("%s is root's: permission denied", debugfs_root);

@@ -221,14 +221,14 @@ void text_free(struct text *text)
 	memset(text, 0, sizeof(*text));
 }
 
-static int help(void)
+static int show_commands(void)
 {
 	size_t i;
 
 	printf("usage: gcarena [--debugfs DIR] COMMAND [ARGUMENT]...\n\n");
 	for (i = 0; i < NR_COMMANDS; i++)
 		printf("  %-8s %s\n", commands[i].name, commands[i].summary);
-	printf("\n--debugfs DIR: the module's directory, else /sys/kernel/debug/gcarena\n");
+	printf("\n--debugfs=DIR: the module's directory, else /sys/kernel/debug/gcarena\n");
 	printf("gcarena COMMAND --help says what a command takes; gcarena(1) has it all.\n");
 	return tool_flush(TOOL_OK);
 }
@@ -265,7 +265,7 @@ int main(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "+hv", options, NULL)) != -1) {
 		switch (c) {
 		case 'h':
-			return help();
+			return show_commands();
 		case 'v':
 			printf("gcarena %s\n", tool_version);
 			return tool_flush(TOOL_OK);

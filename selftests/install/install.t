@@ -39,6 +39,13 @@ diff - "$tmp/log" > /dev/null <<-'EOT'
 	./opt/gca/lib/libgcarena.so
 	./opt/gca/lib/libgcarena.so.0
 	./opt/gca/lib/pkgconfig/gcarena.pc
+	./opt/gca/share/gcarena/gdb/gcarena-gdb.py
+	./opt/gca/share/gcarena/gdb/gcarena_gdb/__init__.py
+	./opt/gca/share/gcarena/gdb/gcarena_gdb/commands.py
+	./opt/gca/share/gcarena/gdb/gcarena_gdb/heap.py
+	./opt/gca/share/gcarena/gdb/gcarena_gdb/printers.py
+	./opt/gca/share/gcarena/gdb/gcarena_gdb/roots.py
+	./opt/gca/share/gdb/auto-load/opt/gca/lib/libgcarena.so.0-gdb.py
 EOT
 result $? "installs these files and no others"
 
