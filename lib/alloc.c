@@ -56,6 +56,8 @@ static void count_allocated(struct gca_mutator *mutator, uint64_t bytes, uint64_
 	struct gca_heap *heap = mutator->heap;
 
 	__atomic_add_fetch(&heap->allocated[mutator->epoch], bytes, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->total_alloc, bytes, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->mallocs, objects, __ATOMIC_RELAXED);
 	if (mutator->mark_bits)
 		__atomic_add_fetch(&heap->black_objects, objects, __ATOMIC_RELAXED);
 }
@@ -70,6 +72,7 @@ static void count_run(struct gca_mutator *mutator, unsigned int class)
 		return;
 	mutator->uncounted += bytes;
 	mutator->uncounted_objects += bytes / cache->elem;
+	holding->uncounted += (uint32_t)(bytes / cache->elem);
 	holding->run = cache->cur;
 }
 
@@ -84,8 +87,7 @@ static void count_out(struct gca_mutator *mutator)
 		return;
 	mutator->uncounted = 0;
 	mutator->uncounted_objects = 0;
-	__atomic_store_n(&mutator->total_alloc, mutator->total_alloc + bytes, __ATOMIC_RELAXED);
-	__atomic_store_n(&mutator->mallocs, mutator->mallocs + objects, __ATOMIC_RELAXED);
+	mutator->total_alloc += bytes;
 	count_allocated(mutator, bytes, objects);
 }
 
@@ -97,8 +99,10 @@ void alloc_count(struct gca_mutator *mutator)
 {
 	unsigned int class;
 
-	for (class = CLASS_SMALL; class < nr_span_classes; class++)
+	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
 		count_run(mutator, class);
+		class_count_out(mutator, class);
+	}
 	count_out(mutator);
 }
 
@@ -168,6 +172,7 @@ static void flush_class(struct gca_mutator *mutator, unsigned int class)
 	uint32_t i;
 
 	count_run(mutator, class);
+	class_count_out(mutator, class);
 	if (mutator->mark_bits)
 		color_slots(mutator, cache->cur, cache->end, cache->elem, false);
 	cache->cur = 0;
@@ -250,6 +255,7 @@ void alloc_turn_black(struct gca_mutator *mutator)
  */
 void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation)
 {
+	class_marked_out(mutator);
 	if (mutator->generation == generation && !mutator->mark_bits)
 		return;
 	alloc_flush(mutator);
@@ -367,6 +373,7 @@ static bool next_span(struct gca_mutator *mutator, unsigned int class)
 	uintptr_t base;
 
 	pace_assist(mutator);
+	class_count_out(mutator, class);
 	for (;;) {
 		if (holding->span.npages) {
 			spend(mutator, &holding->span);
@@ -418,7 +425,7 @@ static void refill_flipped(struct gca_mutator *mutator, struct gcarena_span *rea
 	}
 	*nr = kept;
 	alloc_return_spent(mutator);
-	stop_note(mutator->heap, now_ns() - begin);
+	stop_note(mutator->heap, GCA_STOP_WHITE, now_ns() - begin);
 }
 
 /* One refill: 0 when at least one span came into @ready. */
@@ -709,6 +716,7 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
 	mutator->uncounted += bytes;
 	mutator->uncounted_objects++;
+	class_count_large(mutator, class);
 	count_out(mutator);
 	spend(mutator, &span);
 	return (void *)slot;

@@ -25,7 +25,7 @@
 
 static bool room(struct finalizer_list *list)
 {
-	return special_room((void **)&list->entries, list->nr, &list->max, sizeof(*list->entries));
+	return array_room((void **)&list->entries, list->nr, &list->max, sizeof(*list->entries));
 }
 
 /* Lock held, by the cycle.  The last entry takes its place. */

@@ -122,6 +122,20 @@ static void answer(struct gca_mutator *mutator, enum handshake what)
 	__atomic_store_n(&mutator->request, HANDSHAKE_NONE, __ATOMIC_SEQ_CST);
 }
 
+static enum gca_stop cause_of(enum handshake what)
+{
+	static const enum gca_stop causes[] = {
+		[HANDSHAKE_BLACK] = GCA_STOP_BLACK,
+		[HANDSHAKE_SETTLE] = GCA_STOP_SETTLE,
+		[HANDSHAKE_SCAN] = GCA_STOP_SCAN,
+		[HANDSHAKE_FLUSH] = GCA_STOP_FLUSH,
+		[HANDSHAKE_WHITE] = GCA_STOP_WHITE,
+		[HANDSHAKE_ONE_FOR_TWO] = GCA_STOP_SCAN,
+	};
+
+	return causes[what];
+}
+
 /**
  * handshake_answer - do what a handshake asks for
  * @mutator: the calling thread's, running, its request not none
@@ -139,7 +153,7 @@ void handshake_answer(struct gca_mutator *mutator)
 		stack_publish(mutator);
 	mutator->quiet_since = UINT64_MAX;
 	answer(mutator, what);
-	stop_note(heap, stopwatch_stop(&watch, &heap->stop_unscheduled_ns));
+	stop_note(heap, cause_of(what), stopwatch_stop(&watch, &heap->stop_unscheduled_ns));
 	stop_acknowledge(heap);
 	account_switch(&mutator->account, before);
 }
@@ -163,7 +177,8 @@ static bool answered(struct gca_mutator *mutator, enum handshake what)
 		answer(mutator, what);
 	}
 	mutator_unclaim(mutator);
-	stop_note(mutator->heap, stopwatch_stop(&watch, &mutator->heap->stop_unscheduled_ns));
+	stop_note(mutator->heap, GCA_STOP_PROXY,
+		  stopwatch_stop(&watch, &mutator->heap->stop_unscheduled_ns));
 	return true;
 }
 

@@ -253,7 +253,6 @@ static void heap_free(struct gca_heap *heap)
 	free(heap->roots.callbacks);
 	special_close(heap);
 	pthread_mutex_destroy(&heap->world);
-	pthread_mutex_destroy(&heap->stats_lock);
 	pthread_mutex_destroy(&heap->work.lock);
 	pthread_mutex_destroy(&heap->gc_lock);
 	free(heap);
@@ -280,7 +279,6 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 	if (!heap)
 		return error_set(-ENOMEM, "no memory for a heap");
 	pthread_mutex_init(&heap->world, NULL);
-	pthread_mutex_init(&heap->stats_lock, NULL);
 	special_open(heap);
 	concurrent_open(heap);
 	error = env_read(&taken, heap);

@@ -60,8 +60,8 @@ static bool keep_cached(struct manual_cache *cache, const struct gcarena_span *s
 	size_t bytes = (size_t)span->npages << GCARENA_PAGE_SHIFT;
 
 	if (span->npages > MANUAL_CACHED_PAGES || cache->bytes + bytes > CACHE_BYTES ||
-	    !special_room((void **)&cache->free[size], cache->nr[size], &cache->max[size],
-			  sizeof(*span)))
+	    !array_room((void **)&cache->free[size], cache->nr[size], &cache->max[size],
+			sizeof(*span)))
 		return false;
 	cache->free[size][cache->nr[size]++] = *span;
 	cache->bytes += bytes;

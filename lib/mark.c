@@ -112,6 +112,7 @@ static inline void marked(struct marker *marker, uint64_t word, uint64_t mask,
 
 	marker->result.bytes += count * size;
 	marker->result.objects += count;
+	marker->marked[span_class] += count;
 	if (likely(!marker->watch) && !scans)
 		return;
 	for (; mask; mask &= mask - 1) {
@@ -503,8 +504,10 @@ static bool never(struct marker *marker)
  * @marker: to fill
  * @heap: the heap, marking on, or stopped
  * @stack: its stack, the calling thread's
+ * @marked: where it counts objects by span class, the same thread's
  */
-void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack *stack)
+void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack *stack,
+		 uint32_t *marked)
 {
 	memset(marker, 0, offsetof(struct marker, found));
 	marker->visitor.slots = visit_slots;
@@ -519,6 +522,7 @@ void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack
 	marker->mark_bits = mark_bitmap(heap);
 	marker->pointer_bits = heap->pointer_bits;
 	marker->stack = stack;
+	marker->marked = marked;
 	marker->tick = never;
 	marker->left = INT64_MAX;
 }

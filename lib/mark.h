@@ -30,6 +30,7 @@ struct marker {
 	const uint64_t *pointer_bits;
 	struct mark_stack *stack;
 	struct mark_result result;
+	uint32_t *marked;	/* the same objects by span class; the calling thread's */
 	/* Called each time @left has run out, which it sets again.  False: stop. */
 	bool (*tick)(struct marker *marker);
 	int64_t left;		/* bytes to scan until then */
@@ -43,7 +44,8 @@ struct marker {
 /* ---------------------------------------------------------------- mark.c */
 
 /* Without a tick: never called. */
-void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack *stack);
+void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack *stack,
+		 uint32_t *marked);
 /* Scans what is on the stack and what that leads to.  False: tick() said so; what is
  * left is on the stack.
  */

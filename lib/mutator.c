@@ -80,8 +80,7 @@ static void detach(struct gca_mutator *mutator)
 		mutator->next->link = mutator->link;
 	__atomic_store_n(&heap->nr_mutators, heap->nr_mutators - 1, __ATOMIC_RELAXED);
 	heap->meta_bytes -= mutator_bytes(mutator->flags);
-	heap->gone_total_alloc += mutator->total_alloc;
-	heap->gone_mallocs += mutator->mallocs;
+	class_marked_out(mutator);
 	account_gone(heap, &mutator->account);
 	world_unlock(heap);
 	forget_mine(mutator);

@@ -121,8 +121,8 @@ void gca_pool_put(struct gca_mutator *mutator, struct gca_pool *pool, void *obje
 	if (!object)
 		return;
 	pthread_mutex_lock(&shard->lock);
-	if (special_room((void **)&half->objects, half->nr, &half->max,
-			 sizeof(*half->objects))) {
+	if (array_room((void **)&half->objects, half->nr, &half->max,
+		       sizeof(*half->objects))) {
 		half->objects[half->nr++] = (uintptr_t)object;
 		barrier_shade(mutator, object);
 	}

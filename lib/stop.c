@@ -128,6 +128,7 @@ void blocked_leave(struct gca_mutator *mutator)
 {
 	uint64_t begin = 0, delay = 0, waited;
 	struct gca_heap *heap;
+	bool stopped = false;
 
 	if (!mutator)
 		return;
@@ -144,8 +145,10 @@ void blocked_leave(struct gca_mutator *mutator)
 			if (mutator->outside == ACCOUNT_RUNNING)
 				account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
 		}
-		if (__atomic_load_n(&heap->stop, __ATOMIC_ACQUIRE))
+		if (__atomic_load_n(&heap->stop, __ATOMIC_ACQUIRE)) {
+			stopped = true;
 			futex_wait(&heap->stop, 1);
+		}
 	}
 	mutator->wakes++;
 	account_switch(&mutator->account, mutator->outside);
@@ -156,7 +159,7 @@ void blocked_leave(struct gca_mutator *mutator)
 	if (delay > waited)
 		delay = waited;
 	__atomic_add_fetch(&heap->stop_unscheduled_ns, delay, __ATOMIC_RELAXED);
-	stop_note(heap, waited - delay);
+	stop_note(heap, stopped ? GCA_STOP_WORLD : GCA_STOP_LEAVE, waited - delay);
 }
 
 /**
@@ -237,19 +240,31 @@ void stop_acknowledge(struct gca_heap *heap)
 	futex_wake(&heap->acks);
 }
 
+static void raise_to(uint64_t *most, uint64_t ns)
+{
+	uint64_t before = __atomic_load_n(most, __ATOMIC_RELAXED);
+
+	while (ns > before)
+		if (__atomic_compare_exchange_n(most, &before, ns, true, __ATOMIC_RELAXED,
+						__ATOMIC_RELAXED))
+			break;
+}
+
 /**
  * stop_note - a mutator was kept from running
  * @heap: the heap
+ * @cause: by what
  * @ns: for how long
  */
-void stop_note(struct gca_heap *heap, uint64_t ns)
+void stop_note(struct gca_heap *heap, enum gca_stop cause, uint64_t ns)
 {
-	uint64_t longest = __atomic_load_n(&heap->stop_longest, __ATOMIC_RELAXED);
+	struct gca_stops *count = &heap->stops[cause];
 
-	while (ns > longest)
-		if (__atomic_compare_exchange_n(&heap->stop_longest, &longest, ns, true,
-						__ATOMIC_RELAXED, __ATOMIC_RELAXED))
-			break;
+	raise_to(&heap->stop_longest, ns);
+	raise_to(&count->max_ns, ns);
+	__atomic_add_fetch(&count->count, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&count->total_ns, ns, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&count->buckets[stop_bucket(ns)], 1, __ATOMIC_RELAXED);
 }
 
 /**

@@ -150,8 +150,8 @@ static bool list_box(struct gca_heap *heap, struct address_list *list, void *box
 	bool done;
 
 	pthread_mutex_lock(&heap->special.lock);
-	done = special_room((void **)&list->entries, list->nr, &list->max,
-			    sizeof(*list->entries));
+	done = array_room((void **)&list->entries, list->nr, &list->max,
+			  sizeof(*list->entries));
 	if (done)
 		list_append(list, (uintptr_t)box);
 	pthread_mutex_unlock(&heap->special.lock);

@@ -1012,6 +1012,109 @@ GCA_API int gca_account_all(struct gca_heap *heap, struct gca_account *account);
 /* -EINVAL: size.  Never stops a mutator. */
 GCA_API int gca_stats(struct gca_heap *heap, struct gca_stats *stats);
 
+#define GCA_PAUSES		256	/* that are remembered */
+#define GCA_SIZES		80	/* rows of by_size at most */
+
+/*
+ * struct gca_memstats - the fields of Go's runtime.MemStats; bytes unless said
+ *
+ * Of one moment each: what the arena counts (marked A), tagged with its sequence, and
+ * what cycles settle (marked C).  What threads count as they go (marked T) is of the runs
+ * of slots that they have finished; of the calling thread's it is exact.
+ *
+ * heap_sys == heap_inuse + heap_idle; heap_released is a part of heap_idle;
+ * heap_objects == mallocs - frees; sys == heap_sys + mspan_sys + gc_sys.
+ */
+struct gca_memstats {
+	size_t size;		/* in: sizeof(struct gca_memstats) */
+	uint32_t sequence;	/* A: of the counters, as "update" in debugfs */
+	uint32_t generation;	/* A: of sweeping */
+	uint32_t arena;		/* its name in debugfs; 0: the process backend */
+	uint32_t nr_sizes;	/* rows of by_size */
+	uint64_t alloc;		/* heap_alloc, as in Go */
+	uint64_t total_alloc;	/* T: allocated since open */
+	uint64_t sys;
+	uint64_t mallocs;	/* T: objects allocated since open */
+	uint64_t frees;		/* C: objects found dead since open */
+	uint64_t heap_alloc;	/* C, T: live at the last cycle, and allocated since */
+	uint64_t heap_sys;	/* A: address space taken into use */
+	uint64_t heap_idle;	/* A: in free pages */
+	uint64_t heap_inuse;	/* A: in spans in use */
+	uint64_t heap_released;	/* A: of heap_idle, given back to the system */
+	uint64_t heap_objects;
+	uint64_t mspan_inuse;	/* A: of the span table, rows of pages in use */
+	uint64_t mspan_sys;	/* A: and of all pages of heap_sys */
+	uint64_t gc_sys;	/* A: bitmaps, side tables, the library's own */
+	uint64_t next_gc;	/* goal of heap_alloc; UINT64_MAX: none */
+	uint64_t last_gc;	/* C: when the last cycle ended, ns since 1970; 0: never */
+	uint64_t pause_total_ns; /* C: the longest stop of any thread, summed over cycles */
+	uint64_t num_gc;	/* C: cycles */
+	uint64_t num_forced_gc;	/* C: of those by gca_collect() */
+	double gc_cpu_fraction;	/* of the CPUs' time since open, for collection */
+	uint64_t pause_ns[GCA_PAUSES]; /* C: a ring; the last is [(num_gc + 255) % 256] */
+	uint64_t pause_end[GCA_PAUSES]; /* C: when they ended, ns since 1970 */
+	struct {
+		uint32_t size;	/* of the slot */
+		uint32_t reserved;
+		uint64_t mallocs; /* T: objects */
+		uint64_t frees;	/* C */
+	} by_size[GCA_SIZES];
+};
+
+/* -EINVAL: size; -EIO.  Stops nobody and waits for nobody. */
+GCA_API int gca_memstats(struct gca_heap *heap, struct gca_memstats *stats);
+
+/* What a thread was kept from running by. */
+enum gca_stop {
+	GCA_STOP_BLACK,		/* handshake: marking begins */
+	GCA_STOP_SETTLE,	/* handshake: stores begun before are over */
+	GCA_STOP_SCAN,		/* handshake: its stack is scanned */
+	GCA_STOP_FLUSH,		/* handshake: hands over what it shaded */
+	GCA_STOP_WHITE,		/* handshake: marking is over */
+	GCA_STOP_WORLD,		/* all threads stopped */
+	GCA_STOP_LEAVE,		/* left a blocking region while it was answered for */
+	GCA_STOP_PROXY,		/* the answer for one that was blocked, seen from the other
+				 * side: kept from running had it left
+				 */
+	GCA_STOP_CAUSES,
+};
+
+#define GCA_STOP_BUCKETS	26
+/* The longest stop that bucket @i counts, in ns; the last counts longer ones too. */
+#define GCA_STOP_BUCKET_NS(i)	(256ull << (i))
+#define GCA_QUANTILES		5
+
+struct gca_stops {
+	uint64_t count;
+	uint64_t total_ns;
+	uint64_t max_ns;
+	uint64_t buckets[GCA_STOP_BUCKETS];
+};
+
+/*
+ * struct gca_gcstats - the fields of Go's debug.GCStats, and stops by cause
+ *
+ * A pause is a cycle's: the longest stop of any one thread in it.
+ */
+struct gca_gcstats {
+	size_t size;		/* in: sizeof(struct gca_gcstats) */
+	uint64_t last_gc;	/* when the last cycle ended, ns since 1970; 0: never */
+	uint64_t num_gc;
+	uint64_t pause_total_ns;
+	uint32_t nr_pauses;	/* of those that follow: the last ones */
+	uint32_t reserved;
+	uint64_t pause_ns[GCA_PAUSES]; /* the most recent first */
+	uint64_t pause_end[GCA_PAUSES]; /* ns since 1970 */
+	uint64_t pause_quantiles[GCA_QUANTILES]; /* least, 25, 50, 75 per cent, most */
+	struct gca_stops pauses; /* all of them */
+	struct gca_stops stops[GCA_STOP_CAUSES];
+};
+
+/* -EINVAL: size; -EIO.  Stops nobody and waits for nobody. */
+GCA_API int gca_gcstats(struct gca_heap *heap, struct gca_gcstats *stats);
+/* "scan", "world", ...; NULL: no such cause. */
+GCA_API const char *gca_stop_name(enum gca_stop cause);
+
 #ifdef __cplusplus
 }
 #endif
