@@ -5,7 +5,10 @@
 #   make                module, library, samples, tools
 #   make check          every test (check-host, check-guest run alone as well)
 #   make lint           checkpatch, sparse, W=1, headers on their own
-#   make bench-kernel instructions of each operation, beside user space
+#   make bench          the peers installed, the same work on all, a report: 30 minutes;
+#                       QUICK=1: 5 minutes; bench-long: the largest cases
+#   make bench-check    fails when gcarena is slower than bench/baseline.json says
+#   make bench-kernel   instructions of each operation, beside user space
 #   make demo           depgraph on malloc, process backend and device
 #   make install        library, headers, pkg-config file, tools, manual  (PREFIX, DESTDIR)
 #   make install-module the module, for the kernel of KDIR, and its udev rule
@@ -283,7 +286,7 @@ TEST_LINK	 = $(CC) $(LIB_CPPFLAGS) -Iselftests $(LIB_CFLAGS) -MF $@.d
 
 .PHONY: tests tests-host tests-guest
 tests: tests-host tests-guest
-tests-host: $(CORE_TESTS) $(LIB_TESTS) $(ASAN_TESTS) $(SAMPLE_TESTS) $(TOOL) $(TOOL_TESTS)
+tests-host: $(CORE_TESTS) $(LIB_TESTS) $(ASAN_TESTS) $(SAMPLE_TESTS) $(TOOL) $(TOOL_TESTS) bench-programs
 tests-guest: $(GUEST_TESTS) $(LIB_TESTS)
 
 # Install what is missing, build, run everything through prove: scripts/check.
@@ -320,6 +323,61 @@ $(B)/selftests/guest-debug/%: selftests/guest-debug/%.c
 	$(CC) -D_GNU_SOURCE -Iuapi -Iselftests -Iselftests/guest $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
 
 # ------------------------------------------------------------------ bench
+
+# One source a language, one program a heap: what cannot be built is left out, and
+# bench/run says so.
+BENCH_C		:= $(wildcard bench/c/*.c)
+BENCH_PEERS	:= $(B)/bench/peers
+BENCH_LINK	:= -pthread -ldl
+BENCH_PROGRAMS	 = $(addprefix $(BENCH_PEERS)/,gcarena malloc \
+		   $(if $(wildcard /usr/include/gc.h /usr/include/gc/gc.h),bdwgc) \
+		   $(if $(shell command -v go),go) $(if $(wildcard $(BENCH_JAVA)),java/Bench.class))
+# The compiler is a module of the runtime; there need be no development kit.
+BENCH_JAVA	:= /usr/lib/jvm/java-17-openjdk-amd64/bin/java
+
+$(B)/bench/obj/gcarena/%.o: bench/c/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -DPEER_GCARENA -Ilib/include -Iuapi $(LIB_CFLAGS) -O2 -g -c -o $@ $<
+$(B)/bench/obj/malloc/%.o: bench/c/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -DPEER_MALLOC $(LIB_CFLAGS) -O2 -g -c -o $@ $<
+$(B)/bench/obj/bdwgc/%.o: bench/c/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -DPEER_BDWGC $(LIB_CFLAGS) -O2 -g -c -o $@ $<
+
+$(BENCH_PEERS)/gcarena: $(BENCH_C:bench/c/%.c=$(B)/bench/obj/gcarena/%.o) $(B)/libgcarena.a
+$(BENCH_PEERS)/malloc: $(BENCH_C:bench/c/%.c=$(B)/bench/obj/malloc/%.o)
+$(BENCH_PEERS)/bdwgc: $(BENCH_C:bench/c/%.c=$(B)/bench/obj/bdwgc/%.o)
+$(BENCH_PEERS)/bdwgc: BENCH_LINK += -lgc
+$(BENCH_PEERS)/gcarena $(BENCH_PEERS)/malloc $(BENCH_PEERS)/bdwgc:
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(BENCH_LINK)
+
+$(BENCH_PEERS)/go: $(wildcard bench/go/*.go)
+	@mkdir -p $(@D)
+	GO111MODULE=off go build -o $@ $^
+
+$(BENCH_PEERS)/java/Bench.class: $(wildcard bench/java/*.java)
+	@mkdir -p $(@D)
+	$(BENCH_JAVA) -m jdk.compiler/com.sun.tools.javac.Main -d $(@D) $^
+
+.PHONY: bench-programs bench bench-long bench-check bench-baseline
+bench-programs: $(BENCH_PROGRAMS)
+
+bench:
+	@scripts/install-deps build bench
+	@MAKE=$(MAKE) bench/run --set $(if $(QUICK),quick,full)
+	@bench/report
+
+bench-long:
+	@scripts/install-deps build bench
+	@MAKE=$(MAKE) bench/run --set long
+	@bench/report
+
+# Against what bench-baseline wrote, on any machine: instructions, and ratios of times.
+bench-check bench-baseline: bench-%:
+	@scripts/install-deps build bench
+	@MAKE=$(MAKE) bench/check $(if $(filter baseline,$*),--record)
 
 # Like the guest's tests: the contract and nothing else.
 BENCH_KERNEL	:= $(patsubst %.c,$(B)/%,$(wildcard bench/kernel/*.c))

@@ -296,6 +296,7 @@ static double cpu_fraction(const struct gca_heap *heap)
  */
 int gca_memstats(struct gca_heap *heap, struct gca_memstats *stats)
 {
+	RUNTIME();
 	struct gca_mutator *self = mutator_self(heap);
 	struct gcarena_counters arena = { 0 };
 	int error = heap_usable(heap);
@@ -353,6 +354,7 @@ static void sum_pauses(const struct pause_stats *pauses, struct gca_stops *to)
  */
 int gca_gcstats(struct gca_heap *heap, struct gca_gcstats *stats)
 {
+	RUNTIME();
 	static const unsigned int per_mille[GCA_QUANTILES] = { 0, 250, 500, 750, 1000 };
 	int error = heap_usable(heap);
 	struct pause_stats pauses;
@@ -390,6 +392,7 @@ int gca_gcstats(struct gca_heap *heap, struct gca_gcstats *stats)
  */
 const char *gca_stop_name(enum gca_stop cause)
 {
+	RUNTIME();
 	static const char *const names[GCA_STOP_CAUSES] = {
 		[GCA_STOP_BLACK] = "black",
 		[GCA_STOP_SETTLE] = "settle",
@@ -399,6 +402,7 @@ const char *gca_stop_name(enum gca_stop cause)
 		[GCA_STOP_WORLD] = "world",
 		[GCA_STOP_LEAVE] = "leave",
 		[GCA_STOP_PROXY] = "proxy",
+		[GCA_STOP_SIGNAL] = "signal",
 	};
 
 	return (unsigned int)cause < GCA_STOP_CAUSES ? names[cause] : NULL;
