@@ -313,6 +313,7 @@ struct gca_mutator {
 	/* world held */
 	struct gca_mutator *next;
 	struct gca_mutator **link;
+	bool stressing;		/* own thread: at a safepoint of stress=1 */
 	bool late;		/* it answered the last time when a signal came */
 	uint64_t signalled_at;	/* ns after it was asked */
 
@@ -748,6 +749,7 @@ struct gca_heap {
 	bool debug_shadow;
 	bool debug_gctrace;
 	bool debug_poison;
+	bool debug_stress;
 	bool debug_pacertrace;
 	bool slow_alloc;	/* mutators' abi.cache are the empty ones */
 	uint64_t open_ns;
