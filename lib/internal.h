@@ -69,6 +69,7 @@ static inline bool runtime_enter(void)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return true;
 }
+
 #define RUNTIME() \
 	bool runtime_ __attribute__((cleanup(runtime_leave), unused)) = runtime_enter()
 

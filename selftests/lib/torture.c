@@ -384,7 +384,7 @@ static void check_weaks(struct gca_mutator *m, size_t *wrong, size_t *kept, size
 			if (twin && twin->reached)
 				*wrong += target != (void *)item_of(twin);
 			else
-				*kept += target != NULL;
+				*kept += !!target;
 		}
 	}
 }
