@@ -386,6 +386,11 @@ static const struct gca_host_ops host_ops = {
 	.held = host_held,
 };
 
+static u32 host_zero(void)
+{
+	return 0;
+}
+
 __attribute__((unused))
 static void host_init(struct test_host *host, u32 nr_chunks)
 {
@@ -402,6 +407,7 @@ static void host_init(struct test_host *host, u32 nr_chunks)
 	host->meta = calloc(nr_chunks, sizeof(bool));
 	host->idle = calloc(nr_chunks, sizeof(bool));
 	host->hands = calloc(host->nr_pages, sizeof(bool));
+	host->random = host_zero;
 }
 
 /* After gca_core_destroy(): nothing of the core's memory is left. */
@@ -420,6 +426,39 @@ static void host_exit(struct test_host *host)
 	free(host->meta);
 	free(host->idle);
 	free(host->hands);
+}
+
+/* A host of @chunks and its core; NULL where the core refuses. */
+__attribute__((unused))
+static struct gca_core *host_begin(struct test_host *host, u32 chunks,
+				   const struct gcarena_class *classes, u32 nr_classes,
+				   const struct gcarena_policy *policy)
+{
+	host_init(host, chunks);
+	if (gca_core_create(&host_ops, host, (u64)chunks * GCARENA_CHUNK_SIZE, classes, nr_classes,
+			    policy, &host->core))
+		return NULL;
+	return host->core;
+}
+
+/* The end of both; was the core valid, the host content, and nothing leaked? */
+__attribute__((unused))
+static bool host_end(struct test_host *host)
+{
+	int valid = gca_core_validate(host->core);
+
+	gca_core_destroy(host->core);
+	host_exit(host);
+	return !valid && !host->wrong;
+}
+
+__attribute__((unused))
+static struct gcarena_counters host_counters(struct test_host *host)
+{
+	struct gcarena_stats stats = { .size = sizeof(stats) };
+
+	gca_core_stats(host->core, &stats);
+	return stats.counters;
 }
 
 /* What libFuzzer calls, and fuzz.c by itself. */
