@@ -188,6 +188,10 @@ struct backend_ops {
 	int (*collapse)(struct gca_heap *heap, struct gcarena_collapse *args);
 	int (*stats)(struct gca_heap *heap, struct gcarena_stats *stats);
 	int (*wait_sweep)(struct gca_heap *heap); /* until the sweep is complete */
+	/* A letter a page of @chunk, as in "chunks" of debugfs. */
+	int (*chunk_map)(struct gca_heap *heap, uint32_t chunk, char map[GCARENA_CHUNK_PAGES]);
+	/* 0, or -EUCLEAN, the particulars on stderr.  NULL: the kernel's to do. */
+	int (*validate)(struct gca_heap *heap);
 };
 
 /* Each fills base, rows, bitmap, status, ops and backend of @heap. */
@@ -277,6 +281,8 @@ struct account {		/* own thread writes, others read by sequence */
 void account_begin(struct account *account);
 enum account_state account_switch(struct account *account, enum account_state to);
 void account_gone(struct gca_heap *heap, const struct account *account);
+/* As gca_account_all(); false: a cycle holds the world, and nothing was done. */
+bool account_try_all(struct gca_heap *heap, struct gca_account *out);
 
 struct stopwatch {
 	uint64_t wall;
@@ -709,6 +715,9 @@ void stats_end(struct gca_heap *heap);
 /* Readers: copy between the two, again while stats_retry() says so. */
 uint64_t stats_read(const struct gca_heap *heap);
 bool stats_retry(const struct gca_heap *heap, uint64_t sequence);
+/* The arena's counters of one moment, that moment's update and generation. */
+void stats_arena(const struct gca_heap *heap, struct gcarena_counters *counters,
+		 uint32_t *update, uint32_t *generation);
 /* A consistent copy of the pauses. */
 void stats_pauses(const struct gca_heap *heap, struct pause_stats *pauses);
 
@@ -743,6 +752,7 @@ struct gca_heap {
 	const struct backend_ops *ops;
 	void *backend;		/* the backend's own */
 	enum gca_backend backend_kind;
+	uint32_t number;	/* in the process, from 1; never used again */
 	uint32_t arena;		/* its name in debugfs; 0: it has none */
 	bool has_reserve;	/* the backend can back chunks ahead of demand */
 	enum gca_mode mode;
