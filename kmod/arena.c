@@ -166,6 +166,7 @@ static const struct gca_host_ops gca_ops = {
 	.pressure = gca_op_pressure,
 	.slots_stocked = gca_op_slots_stocked,
 	.slots_empty = gca_op_slots_empty,
+	.held = gca_backing_held,
 };
 
 static int gca_arena_register(struct gca_arena *arena)
