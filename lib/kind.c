@@ -117,7 +117,7 @@ static const char *layout_fault(const struct gca_layout *layout)
 	if (layout->flags & ~(GCA_LAYOUT_EXACT | GCA_LAYOUT_INTERIOR | GCA_LAYOUT_CHANGES))
 		return "an unknown flag";
 	if (layout->trace && layout->flags & ~GCA_LAYOUT_EXACT)
-		return "a trace callback visits what it likes, and goes by fields that do not change";
+		return "a trace callback excludes flags: it goes by fields that do not change";
 	return NULL;
 }
 

@@ -123,7 +123,7 @@ static void *changes(void *arg)
 				wrong += f.node->tag++ != tag++;
 				if (rng_below(&rng, 4))
 					continue;
-				/* A child through this branch only, moved on before it is a leaf. */
+				/* A child of this branch only, held before that is a leaf. */
 				gca_store(m, &f.node->child[0], must(gca_new(m, branch)));
 				gca_load(&f.node->child[0])->tag = 77;
 				gca_safepoint(m);
