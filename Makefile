@@ -111,7 +111,7 @@ WARNINGS	:= -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow \
 WERROR		?= $(if $(CI),1)
 LIB_CPPFLAGS	:= -D_GNU_SOURCE -Ilib -Ilib/include -Ilib/shim -Ikmod/core -Iuapi
 LIB_CFLAGS	 = -std=gnu11 $(WARNINGS) $(if $(WERROR),-Werror) -fvisibility=hidden -pthread -MMD -MP
-LIB_LDLIBS	:= -pthread
+LIB_LDLIBS	:= -pthread -lm -lz
 SANITIZE	:= -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 		   -fno-omit-frame-pointer
 

@@ -170,6 +170,7 @@ static void flush_class(struct gca_mutator *mutator, unsigned int class)
 	count_run(mutator, class);
 	if (mutator->mark_bits)
 		color_slots(mutator, cache->cur, cache->end, cache->elem, false);
+	profile_unused(holding, cache->end - cache->cur);
 	cache->cur = 0;
 	cache->end = 0;
 	holding->run = 0;
@@ -306,16 +307,24 @@ static void next_piece(struct gca_mutator *mutator, unsigned int class)
 	struct gca_cache *cache = &mutator->caches[class];
 	const struct span_class *info = &span_classes[class];
 	uintptr_t slot = holding->run, end = holding->run_end;
-	bool soiled = holding->span.flags & GCARENA_SPAN_NEEDS_ZERO;
+	bool soiled = holding->span.flags & GCARENA_SPAN_NEEDS_ZERO && !cache->needs_zero;
 
-	if (soiled && !cache->needs_zero) {
+	if (soiled) {
 		size_t piece = info->elem < ZERO_PIECE ? ZERO_PIECE / info->elem * info->elem :
 							 info->elem;
 
 		if (end - slot > piece)
 			end = slot + piece;
-		memset((void *)slot, 0, end - slot);
 	}
+	if (unlikely(mutator->profile_rate !=
+		     __atomic_load_n(&mutator->heap->profile.rate, __ATOMIC_RELAXED)))
+		profile_arm(mutator);
+	if (likely(holding->sample_left >= end - slot))
+		holding->sample_left -= end - slot;
+	else
+		end = profile_cut(holding, info->elem, slot);
+	if (soiled)
+		memset((void *)slot, 0, end - slot);
 	cache->cur = slot;
 	cache->end = end;
 	if (info->flavour == GCA_FLAVOUR_PRECISE)
@@ -445,7 +454,7 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 	}
 	before = account_switch(&mutator->account, ACCOUNT_REFILL);
 	error = mutator->heap->ops->refill(mutator->heap, &args);
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
 
 	if (!error || error == -ENOMEM) {
 		gca_assert(args.nr_spent == mutator->nr_spent);
@@ -653,6 +662,8 @@ void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsig
 	if (heap->debug_shadow)
 		shadow_alloc(heap, (void *)slot, cache->elem, &kind->abi);
 	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
+	if (unlikely(mutator->holdings[class].sample_left == SAMPLE_NOW))
+		profile_sample(mutator, class, slot, cache->elem);
 	return (void *)slot;
 }
 
@@ -707,6 +718,7 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	if (mutator->mark_bits)
 		color_slots(mutator, slot, slot + GCARENA_GRANULE_SIZE, GCARENA_GRANULE_SIZE, true);
 	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
+	profile_large(mutator, class, slot, bytes);
 	mutator->uncounted += bytes;
 	mutator->uncounted_objects++;
 	count_out(mutator);
@@ -798,8 +810,8 @@ void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind, s
 	if (!alloc_ready(mutator, full, size))
 		return NULL;
 	if (size < SMALL_MAX)
-		return alloc_small(mutator, full, size, true);
-	return alloc_large(mutator, full, size, true);
+		return from_here(alloc_small(mutator, full, size, true));
+	return from_here(alloc_large(mutator, full, size, true));
 }
 
 /**
@@ -816,8 +828,8 @@ void *gca_alloc_raw_slow(struct gca_mutator *mutator, size_t size)
 	if (!alloc_ready(mutator, bytes, size))
 		return NULL;
 	if (size < SMALL_MAX)
-		return alloc_small(mutator, bytes, size, false);
-	return alloc_large(mutator, bytes, size, false);
+		return from_here(alloc_small(mutator, bytes, size, false));
+	return from_here(alloc_large(mutator, bytes, size, false));
 }
 
 /**

@@ -80,7 +80,7 @@ void *gca_alloc_aligned(struct gca_mutator *mutator, const struct gca_kind *kind
 	if (size < SMALL_MAX) {
 		class = aligned_class(flavour_of(kind->flavour, size), size, align);
 		if (class)
-			return alloc_in_class(mutator, full, class, size, true);
+			return from_here(alloc_in_class(mutator, full, class, size, true));
 		/* No such slot: pages of its own, as a large object has. */
 		size = SMALL_MAX;
 	}
@@ -284,8 +284,8 @@ bool gca_free(struct gca_mutator *mutator, void *pointer)
 	bool checks = heap->debug_poison || heap->debug_shadow;
 	const struct holding *holding;
 	struct object object;
+	bool known, sampled;
 	uint64_t word;
-	bool known;
 
 	if (!pointer || heap_usable(heap))
 		return false;
@@ -309,9 +309,11 @@ bool gca_free(struct gca_mutator *mutator, void *pointer)
 	if (span_classes[object.span_class].flavour == GCA_FLAVOUR_PRECISE)
 		clear_bits(heap->pointer_bits, word, object.size / sizeof(void *));
 	clear_bits(mutator->abi.alloc_bits, object.granule, 1);
+	/* A sample's slot is not for the inline path. */
+	sampled = profile_freed(heap, object.base);
 	if (heap->debug_poison)
 		poison_slot(heap, object.base, object.size);
-	else
+	else if (!sampled)
 		take_back(mutator, object.span_class, object.base);
 	return true;
 }

@@ -186,5 +186,7 @@ int env_read(struct gca_config *config, struct gca_heap *heap)
 		error = read_count("GCARENA_WORKERS", WORKERS_MAX, &config->workers);
 	if (!error)
 		error = read_debug(heap);
+	if (!error)
+		error = profile_env(heap);
 	return error;
 }

@@ -141,7 +141,7 @@ void handshake_answer(struct gca_mutator *mutator)
 	answer(mutator, what);
 	stop_note(heap, stopwatch_stop(&watch, &heap->stop_unscheduled_ns));
 	stop_acknowledge(heap);
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
 }
 
 /* True when @mutator has answered, or it was answered for it. */

@@ -252,6 +252,7 @@ static void heap_free(struct gca_heap *heap)
 	free(heap->roots.ranges);
 	free(heap->roots.callbacks);
 	special_close(heap);
+	profile_close(heap);
 	pthread_mutex_destroy(&heap->world);
 	pthread_mutex_destroy(&heap->stats_lock);
 	pthread_mutex_destroy(&heap->work.lock);
@@ -282,6 +283,7 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 	pthread_mutex_init(&heap->world, NULL);
 	pthread_mutex_init(&heap->stats_lock, NULL);
 	special_open(heap);
+	profile_open(heap);
 	concurrent_open(heap);
 	error = env_read(&taken, heap);
 	work_open(heap, taken.workers, taken.share);
@@ -308,6 +310,11 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 	error = pace_set(heap);
 	if (error) {
 		error_set(error, "policy: %s", strerror(-error));
+		close_sized(heap);
+		goto fail;
+	}
+	error = profile_writer_open(heap);
+	if (error) {
 		close_sized(heap);
 		goto fail;
 	}
@@ -343,6 +350,7 @@ int gca_close(struct gca_heap *heap)
 	if (mutators)
 		return error_set(-EBUSY, "%u mutators are attached", mutators);
 	finalizer_thread_stop(heap);
+	profile_writer_close(heap);
 	heap_unlist(heap);
 	concurrent_close(heap);
 	work_close(heap);

@@ -27,6 +27,7 @@
 #include "debug.h"
 #include "fault.h"
 #include "pacer.h"
+#include "profile.h"
 #include "special.h"
 
 _Static_assert(sizeof(void *) == 8, "libgcarena needs 64-bit pointers");
@@ -36,6 +37,15 @@ _Static_assert(sizeof(void *) == 8, "libgcarena needs 64-bit pointers");
 #define container_of(ptr, type, member) \
 	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* @object, by a function whose frame stays there while the object is made: a profile
+ * knows by it where the library begins.
+ */
+static inline void *from_here(void *object)
+{
+	__asm__ volatile("" : "+r"(object));
+	return object;
+}
 
 static inline size_t align_up(size_t value, size_t align)
 {
@@ -213,6 +223,7 @@ struct holding {
 	uintptr_t limit;	/* end of the span's last slot */
 	uint32_t nr_stock;
 	uint32_t batch;		/* how many spans the next refill asks for */
+	uint64_t sample_left;	/* bytes from the cache's end to the next sample, SAMPLE_* */
 	struct gcarena_span stock[STOCK_MAX]; /* ready, not begun */
 };
 
@@ -252,6 +263,8 @@ struct account {		/* own thread writes, others read by sequence */
 void account_begin(struct account *account);
 enum account_state account_switch(struct account *account, enum account_state to);
 void account_gone(struct gca_heap *heap, const struct account *account);
+/* profile.c: the same as account_switch(), of a state that is lost to the collector. */
+void profile_wait_end(struct gca_mutator *mutator, enum account_state to);
 
 struct stopwatch {
 	uint64_t wall;
@@ -317,6 +330,10 @@ struct gca_mutator {
 
 	struct account account;
 	enum account_state outside; /* what it did before it was blocked */
+
+	uint64_t profile_rate;	/* that sample_left is of */
+	uint64_t profile_random; /* state of random numbers */
+	uint64_t wait_random;
 
 	struct holding holdings[SPAN_CLASSES_MAX];
 	struct gca_cache caches[SPAN_CLASSES_MAX]; /* the real ones */
@@ -757,6 +774,7 @@ struct gca_heap {
 	void *poison;
 
 	struct special special;
+	struct profile profile;
 
 	/* heap.c: the process's heaps, for fork */
 	struct gca_heap *next_heap;

@@ -246,7 +246,7 @@ static uint64_t assist(struct gca_mutator *mutator, uint64_t bytes)
 	before = account_switch(&mutator->account, ACCOUNT_ASSIST);
 	begin = mutator->account.since;
 	scanned = work_assist(heap, bytes);
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
 	ns = mutator->account.since - begin;
 	if (!scanned)
 		return 0;
@@ -310,7 +310,7 @@ static bool stall(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 	uint64_t begin = mutator->account.since;
 	bool over = concurrent_wait(mutator, cycle, ns);
 
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
 	__atomic_add_fetch(&heap->stall_ns, mutator->account.since - begin, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->stalls, 1, __ATOMIC_RELAXED);
 	return over;
