@@ -212,6 +212,7 @@ void account_gone(struct gca_heap *heap, const struct account *account)
  */
 int gca_account(struct gca_mutator *mutator, struct gca_account *out)
 {
+	RUNTIME();
 	if (out->size != sizeof(*out))
 		return error_set(-EINVAL, "account: a structure of %zu bytes", out->size);
 	account_clear(out);
@@ -228,6 +229,7 @@ int gca_account(struct gca_mutator *mutator, struct gca_account *out)
  */
 int gca_account_all(struct gca_heap *heap, struct gca_account *out)
 {
+	RUNTIME();
 	struct gca_mutator *mutator;
 	int error = heap_usable(heap);
 

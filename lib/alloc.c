@@ -56,6 +56,8 @@ static void count_allocated(struct gca_mutator *mutator, uint64_t bytes, uint64_
 	struct gca_heap *heap = mutator->heap;
 
 	__atomic_add_fetch(&heap->allocated[mutator->epoch], bytes, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->total_alloc, bytes, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->mallocs, objects, __ATOMIC_RELAXED);
 	if (mutator->mark_bits)
 		__atomic_add_fetch(&heap->black_objects, objects, __ATOMIC_RELAXED);
 }
@@ -64,12 +66,17 @@ static void count_run(struct gca_mutator *mutator, unsigned int class)
 {
 	struct holding *holding = &mutator->holdings[class];
 	struct gca_cache *cache = &mutator->caches[class];
-	uint64_t bytes = cache->cur - holding->run;
+	uint64_t bytes;
 
+	/* The inline path adds first and looks then. */
+	if (cache->cur > cache->end)
+		cache->cur = cache->end;
+	bytes = cache->cur - holding->run;
 	if (!bytes)
 		return;
 	mutator->uncounted += bytes;
 	mutator->uncounted_objects += bytes / cache->elem;
+	holding->uncounted += (uint32_t)(bytes / cache->elem);
 	holding->run = cache->cur;
 }
 
@@ -84,9 +91,39 @@ static void count_out(struct gca_mutator *mutator)
 		return;
 	mutator->uncounted = 0;
 	mutator->uncounted_objects = 0;
-	__atomic_store_n(&mutator->total_alloc, mutator->total_alloc + bytes, __ATOMIC_RELAXED);
-	__atomic_store_n(&mutator->mallocs, mutator->mallocs + objects, __ATOMIC_RELAXED);
+	mutator->total_alloc += bytes;
 	count_allocated(mutator, bytes, objects);
+}
+
+/**
+ * alloc_count_class - count what the open run of a class has handed out
+ * @mutator: the calling thread's
+ * @class: the class
+ */
+void alloc_count_class(struct gca_mutator *mutator, unsigned int class)
+{
+	count_run(mutator, class);
+}
+
+/**
+ * alloc_settled - is every slot that was handed out an object?
+ * @mutator: the calling thread's; in a signal, not inside the library
+ *
+ * The inline path takes a slot by one instruction and sets its alloc bit last.
+ */
+bool alloc_settled(const struct gca_mutator *mutator)
+{
+	unsigned int class;
+
+	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
+		const struct gca_cache *cache = &mutator->caches[class];
+
+		if (cache->cur > mutator->holdings[class].run && cache->cur <= cache->end &&
+		    !bit_test(mutator->abi.alloc_bits,
+			      granule_of(mutator->heap, cache->cur - cache->elem)))
+			return false;
+	}
+	return true;
 }
 
 /**
@@ -97,8 +134,10 @@ void alloc_count(struct gca_mutator *mutator)
 {
 	unsigned int class;
 
-	for (class = CLASS_SMALL; class < nr_span_classes; class++)
+	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
 		count_run(mutator, class);
+		class_count_out(mutator, class);
+	}
 	count_out(mutator);
 }
 
@@ -168,6 +207,7 @@ static void flush_class(struct gca_mutator *mutator, unsigned int class)
 	uint32_t i;
 
 	count_run(mutator, class);
+	class_count_out(mutator, class);
 	if (mutator->mark_bits)
 		color_slots(mutator, cache->cur, cache->end, cache->elem, false);
 	profile_unused(holding, cache->end - cache->cur);
@@ -251,6 +291,7 @@ void alloc_turn_black(struct gca_mutator *mutator)
  */
 void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation)
 {
+	class_marked_out(mutator);
 	if (mutator->generation == generation && !mutator->mark_bits)
 		return;
 	alloc_flush(mutator);
@@ -376,6 +417,7 @@ static bool next_span(struct gca_mutator *mutator, unsigned int class)
 	uintptr_t base;
 
 	pace_assist(mutator);
+	class_count_out(mutator, class);
 	for (;;) {
 		if (holding->span.npages) {
 			spend(mutator, &holding->span);
@@ -427,7 +469,7 @@ static void refill_flipped(struct gca_mutator *mutator, struct gcarena_span *rea
 	}
 	*nr = kept;
 	alloc_return_spent(mutator);
-	stop_note(mutator->heap, now_ns() - begin);
+	stop_note(mutator->heap, GCA_STOP_WHITE, now_ns() - begin);
 }
 
 /* One refill: 0 when at least one span came into @ready. */
@@ -651,7 +693,7 @@ void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsig
 	struct gca_heap *heap = mutator->heap;
 	uintptr_t slot;
 
-	if (cache->cur == cache->end && refill_small(mutator, class, size))
+	if (cache->cur >= cache->end && refill_small(mutator, class, size))
 		return NULL;
 	slot = cache->cur;
 	cache->cur = slot + cache->elem;
@@ -721,6 +763,7 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	profile_large(mutator, class, slot, bytes);
 	mutator->uncounted += bytes;
 	mutator->uncounted_objects++;
+	class_count_large(mutator, class);
 	count_out(mutator);
 	spend(mutator, &span);
 	return (void *)slot;
@@ -805,13 +848,14 @@ int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_sp
  */
 void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind, size_t size)
 {
+	RUNTIME();
 	const struct kind *full = kind_of(kind);
 
 	if (!alloc_ready(mutator, full, size))
 		return NULL;
 	if (size < SMALL_MAX)
-		return from_here(alloc_small(mutator, full, size, true));
-	return from_here(alloc_large(mutator, full, size, true));
+		return alloc_small(mutator, full, size, true);
+	return alloc_large(mutator, full, size, true);
 }
 
 /**
@@ -823,13 +867,14 @@ void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind, s
  */
 void *gca_alloc_raw_slow(struct gca_mutator *mutator, size_t size)
 {
+	RUNTIME();
 	const struct kind *bytes = kind_of(gca_kind_noscan());
 
 	if (!alloc_ready(mutator, bytes, size))
 		return NULL;
 	if (size < SMALL_MAX)
-		return from_here(alloc_small(mutator, bytes, size, false));
-	return from_here(alloc_large(mutator, bytes, size, false));
+		return alloc_small(mutator, bytes, size, false);
+	return alloc_large(mutator, bytes, size, false);
 }
 
 /**
@@ -845,6 +890,7 @@ void *gca_alloc_raw_slow(struct gca_mutator *mutator, size_t size)
 void *gca_alloc_tail_(struct gca_mutator *mutator, const struct gca_kind *kind, size_t size,
 		      size_t count)
 {
+	RUNTIME();
 	const struct kind *full = kind_of(kind);
 	size_t bytes;
 

@@ -274,6 +274,7 @@ int backend_device_open(struct gca_heap *heap, const char *path,
 	error = map_regions(heap, path, &args);
 	if (error)
 		goto fail;
+	heap->arena = args.id;
 	heap->ops = &device_ops;
 	heap->backend_kind = GCA_BACKEND_DEVICE;
 	return 0;

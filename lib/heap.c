@@ -28,6 +28,8 @@
 #define NS_PER_MS		1000000u
 /* Longer than any loop that polls; beside it a stuck program would be silent. */
 #define WATCHDOG_NS		(10 * NSEC_PER_SEC)
+/* Without an answer until a thread is sent a signal: longer than most waits for a CPU. */
+#define LATE_NS			10000000u
 
 /* The process's heaps, for fork(). */
 static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -254,7 +256,6 @@ static void heap_free(struct gca_heap *heap)
 	special_close(heap);
 	profile_close(heap);
 	pthread_mutex_destroy(&heap->world);
-	pthread_mutex_destroy(&heap->stats_lock);
 	pthread_mutex_destroy(&heap->work.lock);
 	pthread_mutex_destroy(&heap->gc_lock);
 	free(heap);
@@ -270,6 +271,7 @@ static void heap_free(struct gca_heap *heap)
  */
 int gca_open(const struct gca_config *config, struct gca_heap **out)
 {
+	RUNTIME();
 	struct gca_config taken;
 	struct gca_heap *heap;
 	int error;
@@ -281,7 +283,6 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 	if (!heap)
 		return error_set(-ENOMEM, "no memory for a heap");
 	pthread_mutex_init(&heap->world, NULL);
-	pthread_mutex_init(&heap->stats_lock, NULL);
 	special_open(heap);
 	profile_open(heap);
 	concurrent_open(heap);
@@ -296,6 +297,11 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 			    cgroup_limit(NULL, NULL) / 100 * heap->follow_cgroup : taken.limit;
 	heap->pacer.heap_max = taken.heap_max;
 	heap->watchdog_ns = WATCHDOG_NS;
+	heap->late_ns = LATE_NS;
+	if (heap->stop_signal < 0)
+		heap->stop_signal = 0;
+	else if (!heap->stop_signal)
+		heap->stop_signal = signal_default();
 	heap->pacer.eager = 100;
 	heap->assist_on = 1;
 	heap->period_ns = PERIOD_NS;
@@ -335,6 +341,7 @@ fail:
  */
 int gca_close(struct gca_heap *heap)
 {
+	RUNTIME();
 	uint32_t mutators;
 
 	if (__atomic_load_n(&heap->forked, __ATOMIC_RELAXED)) {
@@ -377,6 +384,7 @@ enum gca_backend gca_backend(const struct gca_heap *heap)
  */
 int gca_set_percent(struct gca_heap *heap, int percent)
 {
+	RUNTIME();
 	int previous;
 
 	if (heap_usable(heap))
@@ -400,6 +408,7 @@ int gca_set_percent(struct gca_heap *heap, int percent)
  */
 size_t gca_set_limit(struct gca_heap *heap, size_t bytes)
 {
+	RUNTIME();
 	size_t previous;
 
 	if (heap_usable(heap))
@@ -421,6 +430,7 @@ size_t gca_set_limit(struct gca_heap *heap, size_t bytes)
  */
 bool gca_set_assist(struct gca_heap *heap, bool on)
 {
+	RUNTIME();
 	return __atomic_exchange_n(&heap->assist_on, on, __ATOMIC_RELAXED);
 }
 
@@ -433,6 +443,7 @@ bool gca_set_assist(struct gca_heap *heap, bool on)
  */
 int gca_follow_cgroup(struct gca_heap *heap, unsigned int percent)
 {
+	RUNTIME();
 	int error = heap_usable(heap);
 
 	if (error)
@@ -458,6 +469,7 @@ int gca_follow_cgroup(struct gca_heap *heap, unsigned int percent)
  */
 uint64_t gca_set_watchdog(struct gca_heap *heap, uint64_t ms)
 {
+	RUNTIME();
 	uint64_t ns = ms > UINT64_MAX / NS_PER_MS ? 0 : ms * NS_PER_MS;
 
 	return __atomic_exchange_n(&heap->watchdog_ns, ns, __ATOMIC_RELAXED) / NS_PER_MS;
@@ -472,6 +484,7 @@ uint64_t gca_set_watchdog(struct gca_heap *heap, uint64_t ms)
  */
 uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms)
 {
+	RUNTIME();
 	uint64_t ns = ms > UINT64_MAX / NS_PER_MS ? 0 : ms * NS_PER_MS;
 
 	ns = __atomic_exchange_n(&heap->period_ns, ns, __ATOMIC_RELAXED);
@@ -487,6 +500,7 @@ uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms)
  */
 void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg)
 {
+	RUNTIME();
 	if (heap_usable(heap))
 		return;
 	world_lock(heap, mutator_self(heap));
@@ -503,6 +517,7 @@ void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg
  */
 void gca_set_pressure_handler(struct gca_heap *heap, gca_pressure_fn fn, void *arg)
 {
+	RUNTIME();
 	if (heap_usable(heap))
 		return;
 	world_lock(heap, mutator_self(heap));
@@ -519,6 +534,7 @@ void gca_set_pressure_handler(struct gca_heap *heap, gca_pressure_fn fn, void *a
  */
 void gca_set_report_handler(struct gca_heap *heap, gca_report_fn fn, void *arg)
 {
+	RUNTIME();
 	if (heap_usable(heap))
 		return;
 	world_lock(heap, mutator_self(heap));

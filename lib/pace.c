@@ -245,7 +245,7 @@ static uint64_t assist(struct gca_mutator *mutator, uint64_t bytes)
 		return 0;
 	before = account_switch(&mutator->account, ACCOUNT_ASSIST);
 	begin = mutator->account.since;
-	scanned = work_assist(heap, bytes);
+	scanned = work_assist(mutator, bytes);
 	profile_wait_end(mutator, before);
 	ns = mutator->account.since - begin;
 	if (!scanned)

@@ -23,7 +23,6 @@
 #include "internal.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unwind.h>
 
@@ -64,6 +63,30 @@ static __attribute__((noinline)) void take_stack(struct stack *stack)
 
 /* --------------------------------------------------------------- buckets */
 
+/* Memory of buckets, all given back at once. */
+struct profile_piece {
+	struct profile_piece *next;
+};
+
+#define PIECE_BYTES	(64 * KIB)
+#define SLOTS_FIRST	512u
+
+static void *take_memory(struct profile_table *table, size_t bytes)
+{
+	struct profile_piece *piece;
+
+	if (table->left < bytes) {
+		piece = table_map(PIECE_BYTES);
+		if (!piece)
+			return NULL;
+		piece->next = table->pieces;
+		table->pieces = piece;
+		table->left = PIECE_BYTES - sizeof(*piece);
+	}
+	table->left -= bytes;
+	return (char *)table->pieces + sizeof(*piece) + table->left;
+}
+
 static uint32_t hash_of(const struct stack *stack, uint64_t tag)
 {
 	uint64_t hash = tag * 0x9e3779b97f4a7c15ull;
@@ -76,8 +99,8 @@ static uint32_t hash_of(const struct stack *stack, uint64_t tag)
 
 static bool table_grow(struct profile_table *table)
 {
-	size_t size = table->size ? table->size * 2 : 64, i;
-	struct profile_bucket **slots = calloc(size, sizeof(*slots)), *bucket;
+	size_t size = table->size ? table->size * 2 : SLOTS_FIRST, i;
+	struct profile_bucket **slots = table_map(size * sizeof(*slots)), *bucket;
 
 	if (!slots)
 		return false;
@@ -88,7 +111,7 @@ static bool table_grow(struct profile_table *table)
 			slots[bucket->hash & (size - 1)] = bucket;
 		}
 	}
-	free(table->slots);
+	table_unmap(table->slots, table->size * sizeof(*table->slots));
 	table->slots = slots;
 	table->size = size;
 	return true;
@@ -108,7 +131,7 @@ static struct profile_bucket *bucket_of(struct profile_table *table, const struc
 		if (bucket->hash == hash && bucket->tag == tag && bucket->depth == stack->depth &&
 		    !memcmp(bucket->pcs, stack->pcs, bytes))
 			return bucket;
-	bucket = calloc(1, sizeof(*bucket) + bytes);
+	bucket = take_memory(table, sizeof(*bucket) + bytes);
 	if (!bucket)
 		return NULL;
 	bucket->tag = tag;
@@ -123,16 +146,13 @@ static struct profile_bucket *bucket_of(struct profile_table *table, const struc
 
 static void table_free(struct profile_table *table)
 {
-	struct profile_bucket *bucket;
-	size_t i;
+	struct profile_piece *piece;
 
-	for (i = 0; i < table->size; i++) {
-		while ((bucket = table->slots[i])) {
-			table->slots[i] = bucket->next;
-			free(bucket);
-		}
+	while ((piece = table->pieces)) {
+		table->pieces = piece->next;
+		table_unmap(piece, PIECE_BYTES);
 	}
-	free(table->slots);
+	table_unmap(table->slots, table->size * sizeof(*table->slots));
 	*table = (struct profile_table){ 0 };
 }
 
@@ -459,6 +479,7 @@ void profile_close(struct gca_heap *heap)
  */
 uint64_t gca_profile_set_rate(struct gca_heap *heap, uint64_t bytes)
 {
+	RUNTIME();
 	struct profile *profile = &heap->profile;
 	uint64_t before;
 
@@ -487,6 +508,7 @@ uint64_t gca_profile_set_rate(struct gca_heap *heap, uint64_t bytes)
  */
 uint64_t gca_profile_set_wait_rate(struct gca_heap *heap, uint64_t ns)
 {
+	RUNTIME();
 	struct profile *profile = &heap->profile;
 	uint64_t before;
 

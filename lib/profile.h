@@ -6,7 +6,9 @@
  * profile->lock is a leaf: nobody waits for a mutator or allocates from the heap with
  * it held.  A mutator takes it once for each sample, the collector once a cycle.
  *
- * What a profile remembers is malloc's and holds addresses only: it keeps nothing alive.
+ * What a profile remembers is mapped memory and holds addresses only: it keeps nothing
+ * alive, and a sample waits for no lock of malloc()'s, whose holder may stand still in a
+ * signal until this thread comes to a safepoint.
  */
 #ifndef GCARENA_PROFILE_H
 #define GCARENA_PROFILE_H
@@ -54,10 +56,14 @@ struct profile_bucket {
 	uintptr_t pcs[];	/* innermost first, inside of the calls */
 };
 
+struct profile_piece;
+
 struct profile_table {
 	struct profile_bucket **slots;
 	size_t size;		/* a power of two, or 0 */
 	size_t nr;
+	struct profile_piece *pieces; /* memory of the buckets */
+	size_t left;		/* bytes at the end of the first one */
 };
 
 /* Counts samples by a hash of their address, so that who frees by hand need not look. */

@@ -57,7 +57,11 @@ static void futex_wait(uint32_t *word, uint32_t value)
 	futex_wait_for(word, value, 0);
 }
 
-static void futex_wake(uint32_t *word)
+/**
+ * futex_wake - wake all who sleep on a word
+ * @word: the word
+ */
+void futex_wake(uint32_t *word)
 {
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
@@ -128,6 +132,7 @@ void blocked_leave(struct gca_mutator *mutator)
 {
 	uint64_t begin = 0, delay = 0, waited;
 	struct gca_heap *heap;
+	bool stopped = false;
 
 	if (!mutator)
 		return;
@@ -144,8 +149,10 @@ void blocked_leave(struct gca_mutator *mutator)
 			if (mutator->outside == ACCOUNT_RUNNING)
 				account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
 		}
-		if (__atomic_load_n(&heap->stop, __ATOMIC_ACQUIRE))
+		if (__atomic_load_n(&heap->stop, __ATOMIC_ACQUIRE)) {
+			stopped = true;
 			futex_wait(&heap->stop, 1);
+		}
 	}
 	mutator->wakes++;
 	if (!begin) {
@@ -161,7 +168,7 @@ void blocked_leave(struct gca_mutator *mutator)
 	if (delay > waited)
 		delay = waited;
 	__atomic_add_fetch(&heap->stop_unscheduled_ns, delay, __ATOMIC_RELAXED);
-	stop_note(heap, waited - delay);
+	stop_note(heap, stopped ? GCA_STOP_WORLD : GCA_STOP_LEAVE, waited - delay);
 }
 
 /**
@@ -220,7 +227,8 @@ static void watchdog(struct gca_heap *heap, uint64_t begin, uint64_t ns)
  */
 void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth, uint64_t begin)
 {
-	uint64_t period = __atomic_load_n(&heap->watchdog_ns, __ATOMIC_RELAXED), waited;
+	uint64_t period = __atomic_load_n(&heap->watchdog_ns, __ATOMIC_RELAXED);
+	uint64_t waited, signal, pause;
 
 	if (nth < STOP_SPINS) {
 		relax();
@@ -229,7 +237,11 @@ void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth, uint64_t 
 	waited = now_ns() - begin;
 	if (period && waited >= period)
 		watchdog(heap, begin, waited);
-	futex_wait_for(&heap->acks, acks, waited < period ? period - waited : 0);
+	pause = waited < period ? period - waited : 0;
+	signal = signal_late(heap, waited);
+	if (signal && (!pause || signal < pause))
+		pause = signal;
+	futex_wait_for(&heap->acks, acks, pause);
 }
 
 /**
@@ -242,19 +254,31 @@ void stop_acknowledge(struct gca_heap *heap)
 	futex_wake(&heap->acks);
 }
 
+static void raise_to(uint64_t *most, uint64_t ns)
+{
+	uint64_t before = __atomic_load_n(most, __ATOMIC_RELAXED);
+
+	while (ns > before)
+		if (__atomic_compare_exchange_n(most, &before, ns, true, __ATOMIC_RELAXED,
+						__ATOMIC_RELAXED))
+			break;
+}
+
 /**
  * stop_note - a mutator was kept from running
  * @heap: the heap
+ * @cause: by what
  * @ns: for how long
  */
-void stop_note(struct gca_heap *heap, uint64_t ns)
+void stop_note(struct gca_heap *heap, enum gca_stop cause, uint64_t ns)
 {
-	uint64_t longest = __atomic_load_n(&heap->stop_longest, __ATOMIC_RELAXED);
+	struct gca_stops *count = &heap->stops[cause];
 
-	while (ns > longest)
-		if (__atomic_compare_exchange_n(&heap->stop_longest, &longest, ns, true,
-						__ATOMIC_RELAXED, __ATOMIC_RELAXED))
-			break;
+	raise_to(&heap->stop_longest, ns);
+	raise_to(&count->max_ns, ns);
+	__atomic_add_fetch(&count->count, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&count->total_ns, ns, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&count->buckets[stop_bucket(ns)], 1, __ATOMIC_RELAXED);
 }
 
 /**
@@ -357,6 +381,7 @@ void world_start(struct gca_heap *heap, struct gca_mutator *self)
  */
 void gca_blocking_begin(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
 		return;
 	if (!mutator->depth)
@@ -372,6 +397,7 @@ void gca_blocking_begin(struct gca_mutator *mutator)
  */
 void gca_blocking_end(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
 		return;
 	blocked_leave(mutator);
@@ -383,6 +409,7 @@ void gca_blocking_end(struct gca_mutator *mutator)
  */
 void gca_safepoint_slow(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	enum account_state before;
 
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))

@@ -201,8 +201,8 @@ static int add_mapping(struct mappings *mappings, const char *line)
 	if (sscanf(line, "%lx-%lx %*c%*c%c%*c %lx %*s %*s %n", &start, &end, &execute, &offset,
 		   &name) < 4 || !name || execute != 'x')
 		return 0;
-	if (!special_room((void **)&mappings->entries, mappings->nr, &mappings->max,
-			  sizeof(*mapping)))
+	if (!array_room((void **)&mappings->entries, mappings->nr, &mappings->max,
+			sizeof(*mapping)))
 		return -ENOMEM;
 	mapping = &mappings->entries[mappings->nr];
 	*mapping = (struct mapping){ .start = start, .end = end, .offset = offset };

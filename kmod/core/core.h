@@ -139,6 +139,7 @@ int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args);
 int gca_core_set_policy(struct gca_core *core, const struct gcarena_policy *policy);
 void gca_core_get_policy(struct gca_core *core, struct gcarena_policy *policy);
 void gca_core_stats(struct gca_core *core, struct gcarena_stats *stats);
+u32 gca_core_snapshot(struct gca_core *core, struct gcarena_stats *stats);
 void gca_core_add_worker_time(struct gca_core *core, u64 ns);
 
 /* Slots: caches of ready spans.  ready.c says how they work. */

@@ -368,6 +368,11 @@ static const struct gca_host_ops host_ops = {
 	.pressure = host_pressure,
 };
 
+static u32 host_zero(void)
+{
+	return 0;
+}
+
 __attribute__((unused))
 static void host_init(struct test_host *host, u32 nr_chunks)
 {
@@ -383,6 +388,7 @@ static void host_init(struct test_host *host, u32 nr_chunks)
 	host->small = calloc(nr_chunks, sizeof(bool));
 	host->meta = calloc(nr_chunks, sizeof(bool));
 	host->idle = calloc(nr_chunks, sizeof(bool));
+	host->random = host_zero;
 }
 
 /* After gca_core_destroy(): nothing of the core's memory is left. */
@@ -400,6 +406,39 @@ static void host_exit(struct test_host *host)
 	free(host->small);
 	free(host->meta);
 	free(host->idle);
+}
+
+/* A host of @chunks and its core; NULL where the core refuses. */
+__attribute__((unused))
+static struct gca_core *host_begin(struct test_host *host, u32 chunks,
+				   const struct gcarena_class *classes, u32 nr_classes,
+				   const struct gcarena_policy *policy)
+{
+	host_init(host, chunks);
+	if (gca_core_create(&host_ops, host, (u64)chunks * GCARENA_CHUNK_SIZE, classes, nr_classes,
+			    policy, &host->core))
+		return NULL;
+	return host->core;
+}
+
+/* The end of both; was the core valid, the host content, and nothing leaked? */
+__attribute__((unused))
+static bool host_end(struct test_host *host)
+{
+	int valid = gca_core_validate(host->core);
+
+	gca_core_destroy(host->core);
+	host_exit(host);
+	return !valid && !host->wrong;
+}
+
+__attribute__((unused))
+static struct gcarena_counters host_counters(struct test_host *host)
+{
+	struct gcarena_stats stats = { .size = sizeof(stats) };
+
+	gca_core_stats(host->core, &stats);
+	return stats.counters;
 }
 
 /* What libFuzzer calls, and fuzz.c by itself. */
