@@ -818,6 +818,9 @@ struct gca_heap {
 	uint64_t pressure_seen;	/* status->pressure_sequence that a cycle came of */
 	uint64_t pressure_told;	/* that the program knows of, and the level; see pace.c */
 	bool thrashing;		/* the pacer's */
+	bool refused;		/* the arena refused memory, for which a cycle is run */
+	uint64_t holes;		/* in use beyond objects, when they were at their most; */
+	uint64_t holes_objects;	/* so many bytes of them; world held */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
 	uint64_t peak_inuse;
