@@ -336,7 +336,7 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 	heap->pacer.eager = 100;
 	heap->assist_on = 1;
 	heap->period_ns = PERIOD_NS;
-	heap->slow_alloc = heap->debug_shadow || poison_wants_slow();
+	heap->slow_alloc = heap->debug_shadow || heap->debug_stress || poison_wants_slow();
 	heap->policy.size = sizeof(heap->policy);
 	heap->open_ns = now_ns();
 	error = open_address_range(heap, &taken);

@@ -69,6 +69,7 @@ static inline bool runtime_enter(void)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return true;
 }
+
 #define RUNTIME() \
 	bool runtime_ __attribute__((cleanup(runtime_leave), unused)) = runtime_enter()
 
@@ -319,6 +320,7 @@ struct gca_mutator {
 	/* world held */
 	struct gca_mutator *next;
 	struct gca_mutator **link;
+	bool stressing;		/* own thread: at a safepoint of stress=1 */
 	bool late;		/* it answered the last time when a signal came */
 	uint64_t signalled_at;	/* ns after it was asked */
 
@@ -758,6 +760,7 @@ struct gca_heap {
 	bool debug_shadow;
 	bool debug_gctrace;
 	bool debug_poison;
+	bool debug_stress;
 	bool debug_pacertrace;
 	bool slow_alloc;	/* mutators' abi.cache are the empty ones */
 	uint64_t open_ns;
