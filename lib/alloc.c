@@ -49,6 +49,10 @@
  */
 #define MEMORY_ROUNDS	4
 #define MEMORY_WORTH	(256 * KIB)
+/* Of what lives, the part that must have been allocated since the last cycle for
+ * another one to be worth its price while the program is thrashing.
+ */
+#define THRASHING_PARTS	8
 
 /* For the pacing, which is told by cycle, and for verify. */
 static void count_allocated(struct gca_mutator *mutator, uint64_t bytes, uint64_t objects)
@@ -548,7 +552,9 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 	enum { SWEEP, COLLECT, SCAVENGE, HANDLER } step = SWEEP;
 	struct gca_heap *heap = mutator->heap;
 	unsigned int rounds = 0, tries = 0;
-	bool thrashing = __atomic_load_n(&heap->thrashing, __ATOMIC_RELAXED);
+	bool hopeless = __atomic_load_n(&heap->thrashing, __ATOMIC_RELAXED) &&
+			heap_allocated(heap) < __atomic_load_n(&heap->heap_live,
+							       __ATOMIC_RELAXED) / THRASHING_PARTS;
 	int error;
 
 	for (;;) {
@@ -559,6 +565,7 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 			error = cycle_finish_sweep(mutator);
 			break;
 		case COLLECT:
+			__atomic_store_n(&heap->refused, true, __ATOMIC_RELAXED);
 			error = cycle_run(mutator, false);
 			if (!error)
 				error = cycle_finish_sweep(mutator);
@@ -584,9 +591,9 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 		if (error != -ENOMEM)
 			return fail(heap, error, size);
 		/* Cycles that free next to nothing would be all that still happens. */
-		if (step == SWEEP && thrashing)
+		if (step == SWEEP && hopeless)
 			step = SCAVENGE;
-		else if (step == SCAVENGE && !thrashing && ++rounds < MEMORY_ROUNDS &&
+		else if (step == SCAVENGE && !hopeless && ++rounds < MEMORY_ROUNDS &&
 			 __atomic_load_n(&heap->last_freed, __ATOMIC_RELAXED) >= MEMORY_WORTH)
 			step = COLLECT;
 		else if (step != HANDLER)

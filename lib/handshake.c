@@ -120,7 +120,7 @@ static void answer(struct gca_mutator *mutator, enum handshake what)
 	default:
 		gca_assert(what == HANDSHAKE_NONE);
 	}
-	__atomic_store_n(&mutator->abi.poll, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&mutator->abi.poll, mutator->heap->debug_stress, __ATOMIC_RELAXED);
 	__atomic_store_n(&mutator->request, HANDSHAKE_NONE, __ATOMIC_SEQ_CST);
 }
 

@@ -8,6 +8,7 @@
  * heaps are marked, and every call says so.
  */
 #include "internal.h"
+#include "endpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,9 +35,11 @@
 /* The process's heaps, for fork(). */
 static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gca_heap *heaps;
+static uint32_t heaps_ever;
 
 static void fork_prepare(void)
 {
+	endpoint_lock();
 	pthread_mutex_lock(&heaps_lock);
 	kind_lock();
 }
@@ -45,6 +48,7 @@ static void fork_parent(void)
 {
 	kind_unlock();
 	pthread_mutex_unlock(&heaps_lock);
+	endpoint_unlock();
 }
 
 static void fork_child(void)
@@ -56,6 +60,7 @@ static void fork_child(void)
 	mutator_forked();
 	kind_unlock();
 	pthread_mutex_unlock(&heaps_lock);
+	endpoint_forked();
 }
 
 static void register_fork(void)
@@ -69,6 +74,7 @@ static void heap_list(struct gca_heap *heap)
 
 	pthread_once(&once, register_fork);
 	pthread_mutex_lock(&heaps_lock);
+	heap->number = ++heaps_ever;
 	heap->next_heap = heaps;
 	if (heap->next_heap)
 		heap->next_heap->heap_link = &heap->next_heap;
@@ -86,6 +92,33 @@ static void heap_unlist(struct gca_heap *heap)
 	if (heap->next_heap)
 		heap->next_heap->heap_link = heap->heap_link;
 	pthread_mutex_unlock(&heaps_lock);
+}
+
+/**
+ * heaps_lock_all - no heap is listed or closed from now on
+ */
+void heaps_lock_all(void)
+{
+	pthread_mutex_lock(&heaps_lock);
+}
+
+/**
+ * heaps_unlock_all - the end of that
+ */
+void heaps_unlock_all(void)
+{
+	pthread_mutex_unlock(&heaps_lock);
+}
+
+/**
+ * heaps_next - go through the process's heaps, which are locked
+ * @heap: one, or NULL
+ *
+ * Return: the next, the first; NULL: there are no more.
+ */
+struct gca_heap *heaps_next(const struct gca_heap *heap)
+{
+	return heap ? heap->next_heap : heaps;
 }
 
 /**
@@ -305,7 +338,7 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 	heap->pacer.eager = 100;
 	heap->assist_on = 1;
 	heap->period_ns = PERIOD_NS;
-	heap->slow_alloc = heap->debug_shadow || poison_wants_slow();
+	heap->slow_alloc = heap->debug_shadow || heap->debug_stress || poison_wants_slow();
 	heap->policy.size = sizeof(heap->policy);
 	heap->open_ns = now_ns();
 	error = open_address_range(heap, &taken);
@@ -325,6 +358,12 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 		goto fail;
 	}
 	heap_list(heap);
+	error = endpoint_open();
+	if (error) {
+		heap_unlist(heap);
+		close_sized(heap);
+		goto fail;
+	}
 	*out = heap;
 	return 0;
 fail:
@@ -359,6 +398,7 @@ int gca_close(struct gca_heap *heap)
 	finalizer_thread_stop(heap);
 	profile_writer_close(heap);
 	heap_unlist(heap);
+	endpoint_close();
 	concurrent_close(heap);
 	work_close(heap);
 	close_sized(heap);

@@ -70,6 +70,7 @@ static inline bool runtime_enter(void)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return true;
 }
+
 #define RUNTIME() \
 	bool runtime_ __attribute__((cleanup(runtime_leave), unused)) = runtime_enter()
 
@@ -188,6 +189,10 @@ struct backend_ops {
 	int (*collapse)(struct gca_heap *heap, struct gcarena_collapse *args);
 	int (*stats)(struct gca_heap *heap, struct gcarena_stats *stats);
 	int (*wait_sweep)(struct gca_heap *heap); /* until the sweep is complete */
+	/* A letter a page of @chunk, as in "chunks" of debugfs. */
+	int (*chunk_map)(struct gca_heap *heap, uint32_t chunk, char map[GCARENA_CHUNK_PAGES]);
+	/* 0, or -EUCLEAN, the particulars on stderr.  NULL: the kernel's to do. */
+	int (*validate)(struct gca_heap *heap);
 };
 
 /* Each fills base, rows, bitmap, status, ops and backend of @heap. */
@@ -280,6 +285,8 @@ enum account_state account_switch(struct account *account, enum account_state to
 void account_gone(struct gca_heap *heap, const struct account *account);
 /* profile.c: the same as account_switch(), of a state that is lost to the collector. */
 void profile_wait_end(struct gca_mutator *mutator, enum account_state to);
+/* As gca_account_all(); false: a cycle holds the world, and nothing was done. */
+bool account_try_all(struct gca_heap *heap, struct gca_account *out);
 
 struct stopwatch {
 	uint64_t wall;
@@ -317,6 +324,7 @@ struct gca_mutator {
 	/* world held */
 	struct gca_mutator *next;
 	struct gca_mutator **link;
+	bool stressing;		/* own thread: at a safepoint of stress=1 */
 	bool late;		/* it answered the last time when a signal came */
 	uint64_t signalled_at;	/* ns after it was asked */
 
@@ -715,6 +723,9 @@ void stats_end(struct gca_heap *heap);
 /* Readers: copy between the two, again while stats_retry() says so. */
 uint64_t stats_read(const struct gca_heap *heap);
 bool stats_retry(const struct gca_heap *heap, uint64_t sequence);
+/* The arena's counters of one moment, that moment's update and generation. */
+void stats_arena(const struct gca_heap *heap, struct gcarena_counters *counters,
+		 uint32_t *update, uint32_t *generation);
 /* A consistent copy of the pauses. */
 void stats_pauses(const struct gca_heap *heap, struct pause_stats *pauses);
 
@@ -749,6 +760,7 @@ struct gca_heap {
 	const struct backend_ops *ops;
 	void *backend;		/* the backend's own */
 	enum gca_backend backend_kind;
+	uint32_t number;	/* in the process, from 1; never used again */
 	uint32_t arena;		/* its name in debugfs; 0: it has none */
 	bool has_reserve;	/* the backend can back chunks ahead of demand */
 	enum gca_mode mode;
@@ -756,6 +768,7 @@ struct gca_heap {
 	bool debug_shadow;
 	bool debug_gctrace;
 	bool debug_poison;
+	bool debug_stress;
 	bool debug_pacertrace;
 	bool slow_alloc;	/* mutators' abi.cache are the empty ones */
 	uint64_t open_ns;
@@ -816,6 +829,9 @@ struct gca_heap {
 	uint64_t pressure_seen;	/* status->pressure_sequence that a cycle came of */
 	uint64_t pressure_told;	/* that the program knows of, and the level; see pace.c */
 	bool thrashing;		/* the pacer's */
+	bool refused;		/* the arena refused memory, for which a cycle is run */
+	uint64_t holes;		/* in use beyond objects, when they were at their most; */
+	uint64_t holes_objects;	/* so many bytes of them; world held */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
 	uint64_t peak_inuse;

@@ -112,10 +112,17 @@ void stats_pauses(const struct gca_heap *heap, struct pause_stats *pauses)
 	} while (stats_retry(heap, sequence));
 }
 
-/* The arena's counters of one moment; their sequence and generation. */
-static void read_arena(const struct gcarena_status *status, struct gcarena_counters *counters,
-		       uint32_t *update, uint32_t *generation)
+/**
+ * stats_arena - the arena's counters of one moment
+ * @heap: the heap
+ * @counters: they
+ * @update: the status page's, of that moment
+ * @generation: as well
+ */
+void stats_arena(const struct gca_heap *heap, struct gcarena_counters *counters,
+		 uint32_t *update, uint32_t *generation)
 {
+	const struct gcarena_status *status = heap->status;
 	unsigned int spins = 0;
 
 	for (;;) {
@@ -302,7 +309,7 @@ int gca_memstats(struct gca_heap *heap, struct gca_memstats *stats)
 	/* A thread in a blocking region may not count: a cycle may be at it. */
 	if (self && !self->depth)
 		alloc_count(self);
-	read_arena(heap->status, &arena, &stats->sequence, &stats->generation);
+	stats_arena(heap, &arena, &stats->sequence, &stats->generation);
 	read_cycles(heap, stats);
 	stats->arena = heap->arena;
 	stats->alloc = stats->heap_alloc;

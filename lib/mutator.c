@@ -145,6 +145,7 @@ static int mutator_new(struct gca_heap *heap, unsigned int flags, struct gca_mut
 	mutator->abi.pointer_bits = heap->pointer_bits;
 	mutator->abi.cache = heap->slow_alloc ? empty_caches : mutator->caches;
 	mutator->abi.barrier = heap->debug_shadow ? GCA_BARRIER_SLOW : GCA_BARRIER_OFF;
+	mutator->abi.poll = heap->debug_stress;
 	mutator->abi.noscan_class = small_class_of[GCA_FLAVOUR_NOSCAN];
 	mutator->abi.shades_end = &mutator->shades[SHADES_MAX - 1];
 	mark_shades_drop(mutator);
