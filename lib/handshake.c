@@ -161,7 +161,7 @@ void handshake_answer(struct gca_mutator *mutator)
 	answer(mutator, what);
 	stop_note(heap, cause_of(what), stopwatch_stop(&watch, &heap->stop_unscheduled_ns));
 	stop_acknowledge(heap);
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
 }
 
 /*

@@ -27,6 +27,7 @@
 #include "debug.h"
 #include "fault.h"
 #include "pacer.h"
+#include "profile.h"
 #include "special.h"
 
 _Static_assert(sizeof(void *) == 8, "libgcarena needs 64-bit pointers");
@@ -244,6 +245,7 @@ struct holding {
 	uint32_t nr_stock;
 	uint32_t batch;		/* how many spans the next refill asks for */
 	uint32_t uncounted;	/* objects that heap->classes does not have yet */
+	uint64_t sample_left;	/* bytes from the cache's end to the next sample, SAMPLE_* */
 	struct gcarena_span stock[STOCK_MAX]; /* ready, not begun */
 };
 
@@ -283,6 +285,8 @@ struct account {		/* own thread writes, others read by sequence */
 void account_begin(struct account *account);
 enum account_state account_switch(struct account *account, enum account_state to);
 void account_gone(struct gca_heap *heap, const struct account *account);
+/* profile.c: the same as account_switch(), of a state that is lost to the collector. */
+void profile_wait_end(struct gca_mutator *mutator, enum account_state to);
 /* As gca_account_all(); false: a cycle holds the world, and nothing was done. */
 bool account_try_all(struct gca_heap *heap, struct gca_account *out);
 
@@ -363,6 +367,11 @@ struct gca_mutator {
 	 * holdings that takes memory.  Own thread.
 	 */
 	uint64_t used[SPAN_CLASSES_MAX / 64];
+
+	uint64_t profile_rate;	/* that sample_left is of */
+	uint64_t profile_random; /* state of random numbers */
+	uint64_t wait_random;
+
 	struct holding holdings[SPAN_CLASSES_MAX];
 	struct gca_cache caches[SPAN_CLASSES_MAX]; /* the real ones */
 };
@@ -827,6 +836,9 @@ struct gca_heap {
 	uint64_t pressure_seen;	/* status->pressure_sequence that a cycle came of */
 	uint64_t pressure_told;	/* that the program knows of, and the level; see pace.c */
 	bool thrashing;		/* the pacer's */
+	bool refused;		/* the arena refused memory, for which a cycle is run */
+	uint64_t holes;		/* in use beyond objects, when they were at their most; */
+	uint64_t holes_objects;	/* so many bytes of them; world held */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
 	uint64_t peak_inuse;
@@ -882,6 +894,7 @@ struct gca_heap {
 	void *poison;
 
 	struct special special;
+	struct profile profile;
 
 	/* heap.c: the process's heaps, for fork */
 	struct gca_heap *next_heap;

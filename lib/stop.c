@@ -155,9 +155,14 @@ void blocked_leave(struct gca_mutator *mutator)
 		}
 	}
 	mutator->wakes++;
-	account_switch(&mutator->account, mutator->outside);
-	if (!begin)
+	if (!begin) {
+		account_switch(&mutator->account, mutator->outside);
 		return;
+	}
+	if (mutator->outside == ACCOUNT_RUNNING)
+		profile_wait_end(mutator, mutator->outside);
+	else
+		account_switch(&mutator->account, mutator->outside);
 	waited = now_ns() - begin;
 	delay = unscheduled_ns() - delay;
 	if (delay > waited)
@@ -427,7 +432,7 @@ void gca_safepoint_slow(struct gca_mutator *mutator)
 		before = account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
 		blocked_enter(mutator);
 		blocked_leave(mutator);
-		account_switch(&mutator->account, before);
+		profile_wait_end(mutator, before);
 	}
 	if (unlikely(mutator->heap->debug_stress))
 		stress(mutator);

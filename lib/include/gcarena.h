@@ -81,7 +81,8 @@ enum gca_mode {
  * The environment overrides: GCARENA_BACKEND (device, process, auto),
  * GCARENA_PERCENT (a number or off), GCARENA_LIMIT (bytes, or with KiB, MiB, GiB;
  * cgroup, or as 80% a part of the control group's; or off), GCARENA_SHARE (per cent),
- * GCARENA_WORKERS (threads), GCARENA_SIGNAL (a real-time signal, or off), GCARENA_DEBUG
+ * GCARENA_WORKERS (threads), GCARENA_SIGNAL (a real-time signal, or off),
+ * GCARENA_PROFILE (see Documentation/profiling.rst), GCARENA_DEBUG
  * (comma-separated key=value: verify, shadow, gctrace, pacertrace, poison, stress, each 0
  * or 1), GCARENA_ENDPOINT (a directory instead of XDG_RUNTIME_DIR for the socket that
  * gcarena(1) asks, or off).
@@ -1142,6 +1143,27 @@ struct gca_gcstats {
 GCA_API int gca_gcstats(struct gca_heap *heap, struct gca_gcstats *stats);
 /* "scan", "world", ...; NULL: no such cause. */
 GCA_API const char *gca_stop_name(enum gca_stop cause);
+
+/* -------------------------------------------------------------- profiles */
+
+/*
+ * Profiles that "go tool pprof" opens, of a heap's life so far.  In-use is what was alive
+ * at the end of the last cycle, or everything if there was none.  None of this stops a
+ * mutator; from any thread, not in a signal handler.
+ */
+
+/* Bytes allocated between two samples on average: 524288 at first, 1 for every object,
+ * 0 for none.  Another one forgets the samples so far.  The previous one.
+ */
+GCA_API uint64_t gca_profile_set_rate(struct gca_heap *heap, uint64_t bytes);
+/* Waits of so many nanoseconds are all recorded, shorter ones in proportion: 1000000 at
+ * first, 0 for none.
+ */
+GCA_API uint64_t gca_profile_set_wait_rate(struct gca_heap *heap, uint64_t ns);
+/* Where objects were allocated: all and in use, their number and bytes. */
+GCA_API int gca_profile_heap_write(struct gca_heap *heap, int fd);
+/* Where threads waited for the collector: how often and how long, by cause. */
+GCA_API int gca_profile_wait_write(struct gca_heap *heap, int fd);
 
 #ifdef __cplusplus
 }
