@@ -2,12 +2,15 @@
 #
 # One entry to everything:
 #
-#   make                module, library, samples
+#   make                module, library, samples, tools
 #   make check          every test (check-host, check-guest run alone as well)
 #   make lint           checkpatch, sparse, W=1, headers on their own
-#   make bench-kernel instructions of each operation, beside user space
+#   make bench          the peers installed, the same work on all, a report: 30 minutes;
+#                       QUICK=1: 5 minutes; bench-long: the largest cases
+#   make bench-check    fails when gcarena is slower than bench/baseline.json says
+#   make bench-kernel   instructions of each operation, beside user space
 #   make demo           depgraph on malloc, process backend and device
-#   make install        library, headers, pkg-config file, manual  (PREFIX, DESTDIR)
+#   make install        library, headers, pkg-config file, tools, manual  (PREFIX, DESTDIR)
 #   make install-module the module, for the kernel of KDIR, and its udev rule
 #   make install-dkms   its sources for dkms, which builds it for every kernel
 #   make uninstall      what make install put there
@@ -24,6 +27,9 @@ LIBDIR		?= $(PREFIX)/lib
 INCLUDEDIR	?= $(PREFIX)/include
 BINDIR		?= $(PREFIX)/bin
 MANDIR		?= $(PREFIX)/share/man
+GDBDATADIR	?= $(PREFIX)/share/gcarena/gdb
+# Where gdb looks for what belongs to a library: Debian's looks nowhere else.
+GDBAUTODIR	?= $(if $(filter /usr /usr/local,$(PREFIX)),/usr,$(PREFIX))/share/gdb/auto-load
 
 B		:= build
 CC		?= cc
@@ -40,7 +46,7 @@ MAKEFLAGS	+= --no-builtin-rules
 .DEFAULT_GOAL	:= all
 
 .PHONY: all
-all: module lib samples
+all: module lib samples tools
 
 # ----------------------------------------------------------------- module
 
@@ -111,7 +117,7 @@ WARNINGS	:= -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow \
 WERROR		?= $(if $(CI),1)
 LIB_CPPFLAGS	:= -D_GNU_SOURCE -Ilib -Ilib/include -Ilib/shim -Ikmod/core -Iuapi
 LIB_CFLAGS	 = -std=gnu11 $(WARNINGS) $(if $(WERROR),-Werror) -fvisibility=hidden -pthread -MMD -MP
-LIB_LDLIBS	:= -pthread
+LIB_LDLIBS	:= -pthread -lm -lz
 SANITIZE	:= -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 		   -fno-omit-frame-pointer
 
@@ -172,6 +178,8 @@ $(B)/gcarena.pc: lib/gcarena.pc.in FORCE
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
 	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
+GDB_PY		:= $(wildcard tools/gdb/gcarena_gdb/*.py)
+
 .PHONY: FORCE man install uninstall
 FORCE:
 
@@ -179,23 +187,30 @@ FORCE:
 man:
 	scripts/man-pages $(B)/man
 
-install: lib man
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/linux
+install: lib man tools
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/linux $(DESTDIR)$(BINDIR)
 	$(INSTALL) -m 644 $(B)/libgcarena.a $(DESTDIR)$(LIBDIR)/libgcarena.a
 	$(INSTALL) -m 755 $(B)/$(SONAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sfn $(SONAME) $(DESTDIR)$(LIBDIR)/libgcarena.so
 	$(INSTALL) -m 644 $(B)/gcarena.pc $(DESTDIR)$(LIBDIR)/pkgconfig/gcarena.pc
 	$(INSTALL) -m 644 lib/include/gcarena.h $(DESTDIR)$(INCLUDEDIR)/gcarena.h
 	$(INSTALL) -m 644 uapi/linux/gcarena.h $(DESTDIR)$(INCLUDEDIR)/linux/gcarena.h
-	for s in 3 4 7; do \
+	$(INSTALL) -d $(DESTDIR)$(GDBDATADIR)/gcarena_gdb $(DESTDIR)$(GDBAUTODIR)$(LIBDIR)
+	$(INSTALL) -m 644 $(GDB_PY) $(DESTDIR)$(GDBDATADIR)/gcarena_gdb
+	sed 's|@GDBDATA@|$(GDBDATADIR)|' tools/gdb/gcarena-gdb.py > $(DESTDIR)$(GDBDATADIR)/gcarena-gdb.py
+	$(INSTALL) -m 644 $(DESTDIR)$(GDBDATADIR)/gcarena-gdb.py \
+		$(DESTDIR)$(GDBAUTODIR)$(LIBDIR)/$(SONAME)-gdb.py
+	$(INSTALL) -m 755 $(TOOL) $(DESTDIR)$(BINDIR)/gcarena
+	for s in 1 3 4 7; do \
 		$(INSTALL) -d $(DESTDIR)$(MANDIR)/man$$s && \
 		$(INSTALL) -m 644 $(B)/man/*.$$s $(DESTDIR)$(MANDIR)/man$$s || exit; \
 	done
 
 uninstall: man
-	cd $(B)/man && for f in *.[347]; do rm -f $(DESTDIR)$(MANDIR)/man$${f##*.}/$$f; done
+	cd $(B)/man && for f in *.[1347]; do rm -f $(DESTDIR)$(MANDIR)/man$${f##*.}/$$f; done
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libgcarena.a libgcarena.so $(SONAME) pkgconfig/gcarena.pc)
-	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,gcarena.h linux/gcarena.h)
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,gcarena.h linux/gcarena.h) $(DESTDIR)$(BINDIR)/gcarena
+	rm -rf $(DESTDIR)$(GDBDATADIR) $(DESTDIR)$(GDBAUTODIR)$(LIBDIR)/$(SONAME)-gdb.py
 
 # ---------------------------------------------------------------- samples
 
@@ -234,6 +249,31 @@ $(B)/samples/depgraph-malloc: $(DEPGRAPH_ORACLE)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
 
+# ------------------------------------------------------------------ tools
+
+# One program; tools/commands.h lists its commands, a file each.  Linked with the
+# library for what both know; TOOL_LDLIBS is what single commands need.
+TOOL_SRC	:= $(wildcard tools/*.c)
+TOOL		:= $(B)/tools/gcarena
+TOOL_LDLIBS	:=
+# The same under the sanitizers, for tests.
+TOOL_TESTS	:= $(B)/asan/tools/gcarena
+TOOL_CPPFLAGS	:= -DGCARENA_VERSION='"$(VERSION)"'
+
+$(TOOL_SRC:%.c=$(B)/obj/%.o) $(TOOL_SRC:%.c=$(B)/asan/obj/%.o): LIB_CPPFLAGS := \
+	-D_GNU_SOURCE -Ilib/include -Iuapi $(TOOL_CPPFLAGS)
+
+.PHONY: tools
+tools: $(TOOL)
+
+$(TOOL): $(TOOL_SRC:%.c=$(B)/obj/%.o) $(B)/libgcarena.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LDLIBS) $(LIB_LDLIBS)
+
+$(TOOL_TESTS): $(TOOL_SRC:%.c=$(B)/asan/obj/%.o) $(B)/asan/libgcarena.a
+	@mkdir -p $(@D)
+	$(CC) $(ASAN_CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LDLIBS) $(LIB_LDLIBS)
+
 # ------------------------------------------------------------------ tests
 
 # Each .c file is one program; what they share is in headers.
@@ -246,7 +286,7 @@ TEST_LINK	 = $(CC) $(LIB_CPPFLAGS) -Iselftests $(LIB_CFLAGS) -MF $@.d
 
 .PHONY: tests tests-host tests-guest
 tests: tests-host tests-guest
-tests-host: $(CORE_TESTS) $(LIB_TESTS) $(ASAN_TESTS) $(SAMPLE_TESTS)
+tests-host: $(CORE_TESTS) $(LIB_TESTS) $(ASAN_TESTS) $(SAMPLE_TESTS) $(TOOL) $(TOOL_TESTS) bench-programs
 tests-guest: $(GUEST_TESTS) $(LIB_TESTS)
 
 # Install what is missing, build, run everything through prove: scripts/check.
@@ -283,6 +323,61 @@ $(B)/selftests/guest-debug/%: selftests/guest-debug/%.c
 	$(CC) -D_GNU_SOURCE -Iuapi -Iselftests -Iselftests/guest $(LIB_CFLAGS) -MF $@.d -O1 -g -static -o $@ $< -pthread
 
 # ------------------------------------------------------------------ bench
+
+# One source a language, one program a heap: what cannot be built is left out, and
+# bench/run says so.
+BENCH_C		:= $(wildcard bench/c/*.c)
+BENCH_PEERS	:= $(B)/bench/peers
+BENCH_LINK	:= -pthread -ldl -lm -lz
+BENCH_PROGRAMS	 = $(addprefix $(BENCH_PEERS)/,gcarena malloc \
+		   $(if $(wildcard /usr/include/gc.h /usr/include/gc/gc.h),bdwgc) \
+		   $(if $(shell command -v go),go) $(if $(wildcard $(BENCH_JAVA)),java/Bench.class))
+# The compiler is a module of the runtime; there need be no development kit.
+BENCH_JAVA	:= /usr/lib/jvm/java-17-openjdk-amd64/bin/java
+
+$(B)/bench/obj/gcarena/%.o: bench/c/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -DPEER_GCARENA -Ilib/include -Iuapi $(LIB_CFLAGS) -O2 -g -c -o $@ $<
+$(B)/bench/obj/malloc/%.o: bench/c/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -DPEER_MALLOC $(LIB_CFLAGS) -O2 -g -c -o $@ $<
+$(B)/bench/obj/bdwgc/%.o: bench/c/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -DPEER_BDWGC $(LIB_CFLAGS) -O2 -g -c -o $@ $<
+
+$(BENCH_PEERS)/gcarena: $(BENCH_C:bench/c/%.c=$(B)/bench/obj/gcarena/%.o) $(B)/libgcarena.a
+$(BENCH_PEERS)/malloc: $(BENCH_C:bench/c/%.c=$(B)/bench/obj/malloc/%.o)
+$(BENCH_PEERS)/bdwgc: $(BENCH_C:bench/c/%.c=$(B)/bench/obj/bdwgc/%.o)
+$(BENCH_PEERS)/bdwgc: BENCH_LINK += -lgc
+$(BENCH_PEERS)/gcarena $(BENCH_PEERS)/malloc $(BENCH_PEERS)/bdwgc:
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(BENCH_LINK)
+
+$(BENCH_PEERS)/go: $(wildcard bench/go/*.go)
+	@mkdir -p $(@D)
+	GO111MODULE=off go build -o $@ $^
+
+$(BENCH_PEERS)/java/Bench.class: $(wildcard bench/java/*.java)
+	@mkdir -p $(@D)
+	$(BENCH_JAVA) -m jdk.compiler/com.sun.tools.javac.Main -d $(@D) $^
+
+.PHONY: bench-programs bench bench-long bench-check bench-baseline
+bench-programs: $(BENCH_PROGRAMS)
+
+bench:
+	@scripts/install-deps build bench
+	@MAKE=$(MAKE) bench/run --set $(if $(QUICK),quick,full)
+	@bench/report
+
+bench-long:
+	@scripts/install-deps build bench
+	@MAKE=$(MAKE) bench/run --set long
+	@bench/report
+
+# Against what bench-baseline wrote, on any machine: instructions, and ratios of times.
+bench-check bench-baseline: bench-%:
+	@scripts/install-deps build bench
+	@MAKE=$(MAKE) bench/check $(if $(filter baseline,$*),--record)
 
 # Like the guest's tests: the contract and nothing else.
 BENCH_KERNEL	:= $(patsubst %.c,$(B)/%,$(wildcard bench/kernel/*.c))

@@ -43,7 +43,7 @@ static const struct {
 	GCA_COUNTER(reserve_taken), GCA_COUNTER(reserve_released), GCA_COUNTER(reserve_failed),
 	GCA_COUNTER(reserve_backoffs), GCA_COUNTER(pressure_events), GCA_COUNTER(heap_ready),
 	GCA_COUNTER(spans_ready), GCA_COUNTER(refill_ready), GCA_COUNTER(refill_hits),
-	GCA_COUNTER(ready_drained),
+	GCA_COUNTER(ready_drained), GCA_COUNTER(chunks_withheld),
 };
 
 static void show_counters(struct seq_file *m, const struct gcarena_counters *counters)
@@ -164,18 +164,20 @@ static int stats_show(struct seq_file *m, void *unused)
 	struct gcarena_stats stats = {};
 	char comm[TASK_COMM_LEN] = "-";
 	struct task_struct *task;
+	u32 update;
 
 	task = get_pid_task(arena->owner, PIDTYPE_PID);
 	if (task) {
 		get_task_comm(comm, task);
 		put_task_struct(task);
 	}
-	gca_core_stats(arena->core, &stats);
+	update = gca_core_snapshot(arena->core, &stats);
 
 	seq_printf(m, "pid: %d\n", pid_nr(arena->owner));
 	seq_printf(m, "comm: %s\n", comm);
 	seq_printf(m, "heap_size: %llu\n", arena->heap_size);
 	seq_printf(m, "generation: %u\n", stats.generation);
+	seq_printf(m, "update: %u\n", update);
 	seq_printf(m, "sweeping: %u\n", stats.sweeping);
 	seq_printf(m, "sweep_left: %llu\n", stats.sweep_left);
 	show_counters(m, &stats.counters);

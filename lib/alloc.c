@@ -49,6 +49,31 @@
  */
 #define MEMORY_ROUNDS	4
 #define MEMORY_WORTH	(256 * KIB)
+/* Of what lives, the part that must have been allocated since the last cycle for
+ * another one to be worth its price while the program is thrashing.
+ */
+#define THRASHING_PARTS	8
+
+/* The next class that @mutator has ever refilled, or nr_span_classes. */
+static unsigned int next_used(const struct gca_mutator *mutator, unsigned int class)
+{
+	unsigned int word = class / 64;
+	uint64_t bits;
+
+	if (class >= nr_span_classes)
+		return nr_span_classes;
+	bits = mutator->used[word] & ~0ULL << (class & 63);
+	while (!bits) {
+		if (++word == ARRAY_SIZE(mutator->used))
+			return nr_span_classes;
+		bits = mutator->used[word];
+	}
+	return word * 64 + (unsigned int)__builtin_ctzll(bits);
+}
+
+#define for_each_used(mutator, class)						\
+	for ((class) = next_used((mutator), CLASS_SMALL); (class) < nr_span_classes; \
+	     (class) = next_used((mutator), (class) + 1))
 
 /* For the pacing, which is told by cycle, and for verify. */
 static void count_allocated(struct gca_mutator *mutator, uint64_t bytes, uint64_t objects)
@@ -56,6 +81,8 @@ static void count_allocated(struct gca_mutator *mutator, uint64_t bytes, uint64_
 	struct gca_heap *heap = mutator->heap;
 
 	__atomic_add_fetch(&heap->allocated[mutator->epoch], bytes, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->total_alloc, bytes, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->mallocs, objects, __ATOMIC_RELAXED);
 	if (mutator->mark_bits)
 		__atomic_add_fetch(&heap->black_objects, objects, __ATOMIC_RELAXED);
 }
@@ -64,12 +91,17 @@ static void count_run(struct gca_mutator *mutator, unsigned int class)
 {
 	struct holding *holding = &mutator->holdings[class];
 	struct gca_cache *cache = &mutator->caches[class];
-	uint64_t bytes = cache->cur - holding->run;
+	uint64_t bytes;
 
+	/* The inline path adds first and looks then. */
+	if (cache->cur > cache->end)
+		cache->cur = cache->end;
+	bytes = cache->cur - holding->run;
 	if (!bytes)
 		return;
 	mutator->uncounted += bytes;
 	mutator->uncounted_objects += bytes / cache->elem;
+	holding->uncounted += (uint32_t)(bytes / cache->elem);
 	holding->run = cache->cur;
 }
 
@@ -84,9 +116,39 @@ static void count_out(struct gca_mutator *mutator)
 		return;
 	mutator->uncounted = 0;
 	mutator->uncounted_objects = 0;
-	__atomic_store_n(&mutator->total_alloc, mutator->total_alloc + bytes, __ATOMIC_RELAXED);
-	__atomic_store_n(&mutator->mallocs, mutator->mallocs + objects, __ATOMIC_RELAXED);
+	mutator->total_alloc += bytes;
 	count_allocated(mutator, bytes, objects);
+}
+
+/**
+ * alloc_count_class - count what the open run of a class has handed out
+ * @mutator: the calling thread's
+ * @class: the class
+ */
+void alloc_count_class(struct gca_mutator *mutator, unsigned int class)
+{
+	count_run(mutator, class);
+}
+
+/**
+ * alloc_settled - is every slot that was handed out an object?
+ * @mutator: the calling thread's; in a signal, not inside the library
+ *
+ * The inline path takes a slot by one instruction and sets its alloc bit last.
+ */
+bool alloc_settled(const struct gca_mutator *mutator)
+{
+	unsigned int class;
+
+	for_each_used(mutator, class) {
+		const struct gca_cache *cache = &mutator->caches[class];
+
+		if (cache->cur > mutator->holdings[class].run && cache->cur <= cache->end &&
+		    !bit_test(mutator->abi.alloc_bits,
+			      granule_of(mutator->heap, cache->cur - cache->elem)))
+			return false;
+	}
+	return true;
 }
 
 /**
@@ -97,8 +159,10 @@ void alloc_count(struct gca_mutator *mutator)
 {
 	unsigned int class;
 
-	for (class = CLASS_SMALL; class < nr_span_classes; class++)
+	for_each_used(mutator, class) {
 		count_run(mutator, class);
+		class_count_out(mutator, class);
+	}
 	count_out(mutator);
 }
 
@@ -168,8 +232,10 @@ static void flush_class(struct gca_mutator *mutator, unsigned int class)
 	uint32_t i;
 
 	count_run(mutator, class);
+	class_count_out(mutator, class);
 	if (mutator->mark_bits)
 		color_slots(mutator, cache->cur, cache->end, cache->elem, false);
+	profile_unused(holding, cache->end - cache->cur);
 	cache->cur = 0;
 	cache->end = 0;
 	holding->run = 0;
@@ -194,7 +260,7 @@ void alloc_flush(struct gca_mutator *mutator)
 {
 	unsigned int class;
 
-	for (class = CLASS_SMALL; class < nr_span_classes; class++)
+	for_each_used(mutator, class)
 		flush_class(mutator, class);
 	count_out(mutator);
 	mutator->tiny = 0;
@@ -235,7 +301,7 @@ void alloc_turn_black(struct gca_mutator *mutator)
 	mutator->tiny_end = 0;
 	mutator->epoch = mutator->heap->epoch;
 	mutator->mark_bits = mark_bitmap(mutator->heap);
-	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
+	for_each_used(mutator, class) {
 		struct gca_cache *cache = &mutator->caches[class];
 
 		if (cache->cur != cache->end)
@@ -250,6 +316,7 @@ void alloc_turn_black(struct gca_mutator *mutator)
  */
 void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation)
 {
+	class_marked_out(mutator);
 	if (mutator->generation == generation && !mutator->mark_bits)
 		return;
 	alloc_flush(mutator);
@@ -306,16 +373,24 @@ static void next_piece(struct gca_mutator *mutator, unsigned int class)
 	struct gca_cache *cache = &mutator->caches[class];
 	const struct span_class *info = &span_classes[class];
 	uintptr_t slot = holding->run, end = holding->run_end;
-	bool soiled = holding->span.flags & GCARENA_SPAN_NEEDS_ZERO;
+	bool soiled = holding->span.flags & GCARENA_SPAN_NEEDS_ZERO && !cache->needs_zero;
 
-	if (soiled && !cache->needs_zero) {
+	if (soiled) {
 		size_t piece = info->elem < ZERO_PIECE ? ZERO_PIECE / info->elem * info->elem :
 							 info->elem;
 
 		if (end - slot > piece)
 			end = slot + piece;
-		memset((void *)slot, 0, end - slot);
 	}
+	if (unlikely(mutator->profile_rate !=
+		     __atomic_load_n(&mutator->heap->profile.rate, __ATOMIC_RELAXED)))
+		profile_arm(mutator);
+	if (likely(holding->sample_left >= end - slot))
+		holding->sample_left -= end - slot;
+	else
+		end = profile_cut(holding, info->elem, slot);
+	if (soiled)
+		memset((void *)slot, 0, end - slot);
 	cache->cur = slot;
 	cache->end = end;
 	if (info->flavour == GCA_FLAVOUR_PRECISE)
@@ -367,6 +442,7 @@ static bool next_span(struct gca_mutator *mutator, unsigned int class)
 	uintptr_t base;
 
 	pace_assist(mutator);
+	class_count_out(mutator, class);
 	for (;;) {
 		if (holding->span.npages) {
 			spend(mutator, &holding->span);
@@ -418,7 +494,7 @@ static void refill_flipped(struct gca_mutator *mutator, struct gcarena_span *rea
 	}
 	*nr = kept;
 	alloc_return_spent(mutator);
-	stop_note(mutator->heap, now_ns() - begin);
+	stop_note(mutator->heap, GCA_STOP_WHITE, now_ns() - begin);
 }
 
 /* One refill: 0 when at least one span came into @ready. */
@@ -445,7 +521,7 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 	}
 	before = account_switch(&mutator->account, ACCOUNT_REFILL);
 	error = mutator->heap->ops->refill(mutator->heap, &args);
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
 
 	if (!error || error == -ENOMEM) {
 		gca_assert(args.nr_spent == mutator->nr_spent);
@@ -497,7 +573,9 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 	enum { SWEEP, COLLECT, SCAVENGE, HANDLER } step = SWEEP;
 	struct gca_heap *heap = mutator->heap;
 	unsigned int rounds = 0, tries = 0;
-	bool thrashing = __atomic_load_n(&heap->thrashing, __ATOMIC_RELAXED);
+	bool hopeless = __atomic_load_n(&heap->thrashing, __ATOMIC_RELAXED) &&
+			heap_allocated(heap) < __atomic_load_n(&heap->heap_live,
+							       __ATOMIC_RELAXED) / THRASHING_PARTS;
 	int error;
 
 	for (;;) {
@@ -508,6 +586,7 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 			error = cycle_finish_sweep(mutator);
 			break;
 		case COLLECT:
+			__atomic_store_n(&heap->refused, true, __ATOMIC_RELAXED);
 			error = cycle_run(mutator, false);
 			if (!error)
 				error = cycle_finish_sweep(mutator);
@@ -533,9 +612,9 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 		if (error != -ENOMEM)
 			return fail(heap, error, size);
 		/* Cycles that free next to nothing would be all that still happens. */
-		if (step == SWEEP && thrashing)
+		if (step == SWEEP && hopeless)
 			step = SCAVENGE;
-		else if (step == SCAVENGE && !thrashing && ++rounds < MEMORY_ROUNDS &&
+		else if (step == SCAVENGE && !hopeless && ++rounds < MEMORY_ROUNDS &&
 			 __atomic_load_n(&heap->last_freed, __ATOMIC_RELAXED) >= MEMORY_WORTH)
 			step = COLLECT;
 		else if (step != HANDLER)
@@ -560,6 +639,7 @@ static int refill_small(struct gca_mutator *mutator, unsigned int class, size_t 
 	uint32_t nr, i;
 	int error;
 
+	mutator->used[class / 64] |= 1ULL << (class & 63);
 	for (;;) {
 		if (next_run(mutator, class) || next_span(mutator, class))
 			return 0;
@@ -642,7 +722,7 @@ void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsig
 	struct gca_heap *heap = mutator->heap;
 	uintptr_t slot;
 
-	if (cache->cur == cache->end && refill_small(mutator, class, size))
+	if (cache->cur >= cache->end && refill_small(mutator, class, size))
 		return NULL;
 	slot = cache->cur;
 	cache->cur = slot + cache->elem;
@@ -653,6 +733,8 @@ void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsig
 	if (heap->debug_shadow)
 		shadow_alloc(heap, (void *)slot, cache->elem, &kind->abi);
 	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
+	if (unlikely(mutator->holdings[class].sample_left == SAMPLE_NOW))
+		profile_sample(mutator, class, slot, cache->elem);
 	return (void *)slot;
 }
 
@@ -707,8 +789,10 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	if (mutator->mark_bits)
 		color_slots(mutator, slot, slot + GCARENA_GRANULE_SIZE, GCARENA_GRANULE_SIZE, true);
 	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
+	profile_large(mutator, class, slot, bytes);
 	mutator->uncounted += bytes;
 	mutator->uncounted_objects++;
+	class_count_large(mutator, class);
 	count_out(mutator);
 	spend(mutator, &span);
 	return (void *)slot;
@@ -793,6 +877,7 @@ int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_sp
  */
 void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind, size_t size)
 {
+	RUNTIME();
 	const struct kind *full = kind_of(kind);
 
 	if (!alloc_ready(mutator, full, size))
@@ -811,6 +896,7 @@ void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind, s
  */
 void *gca_alloc_raw_slow(struct gca_mutator *mutator, size_t size)
 {
+	RUNTIME();
 	const struct kind *bytes = kind_of(gca_kind_noscan());
 
 	if (!alloc_ready(mutator, bytes, size))
@@ -833,6 +919,7 @@ void *gca_alloc_raw_slow(struct gca_mutator *mutator, size_t size)
 void *gca_alloc_tail_(struct gca_mutator *mutator, const struct gca_kind *kind, size_t size,
 		      size_t count)
 {
+	RUNTIME();
 	const struct kind *full = kind_of(kind);
 	size_t bytes;
 

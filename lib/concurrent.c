@@ -31,6 +31,7 @@ struct cycle {
 	struct gctrace trace;
 	struct mark_result result;
 	uint64_t begin;		/* ns */
+	uint64_t pause;		/* ns, the longest stop of any one mutator */
 	struct pacer_cycle pace;
 	uint64_t cpu;
 };
@@ -51,7 +52,7 @@ static void check_stopped(struct gca_heap *heap)
 	begin = now_ns();
 	verify_table(heap);
 	shadow_check(heap);
-	stop_note(heap, now_ns() - begin);
+	stop_note(heap, GCA_STOP_WORLD, now_ns() - begin);
 	world_start(heap, NULL);
 }
 
@@ -70,6 +71,7 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 	heap->drifted = 0;
 	heap->black_objects = 0;
 	__atomic_store_n(&heap->epoch, heap->epoch ^ 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&heap->in_flight, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&heap->marking, 1, __ATOMIC_RELAXED);
 	one = gca_fault_hit(GCA_FAULT_ONE_HANDSHAKE);
 	handshake(heap, one ? HANDSHAKE_ONE_FOR_TWO : HANDSHAKE_BLACK);
@@ -81,7 +83,7 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 		world_stop(heap, NULL);
 		begin = now_ns();
 		handshake_scan_stopped(heap);
-		stop_note(heap, now_ns() - begin);
+		stop_note(heap, GCA_STOP_WORLD, now_ns() - begin);
 		world_start(heap, NULL);
 	} else if (!one) {
 		if (!gca_fault_hit(GCA_FAULT_UNSETTLED))
@@ -118,7 +120,7 @@ static int flip_stopped(struct gca_heap *heap, struct cycle *cycle)
 				 __ATOMIC_RELAXED);
 		verify_flipped(heap);
 	}
-	stop_note(heap, now_ns() - begin);
+	stop_note(heap, GCA_STOP_WORLD, now_ns() - begin);
 	world_start(heap, NULL);
 	return error;
 }
@@ -151,6 +153,8 @@ static int settle(struct gca_heap *heap, struct cycle *cycle)
 {
 	uint64_t before;
 
+	stats_begin(heap);
+	class_settle(heap, heap->epoch ^ 1, false);
 	/* Exact: who turned black counted what its open runs had handed out. */
 	before = heap->heap_live + heap->allocated[heap->epoch ^ 1];
 	__atomic_store_n(&heap->last_freed, before - cycle->result.bytes, __ATOMIC_RELAXED);
@@ -161,6 +165,8 @@ static int settle(struct gca_heap *heap, struct cycle *cycle)
 	__atomic_add_fetch(&heap->forced_cycles, cycle->trace.forced, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->gc_cpu_ns, cycle->cpu, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->mark_ns, cycle->trace.mark_ns, __ATOMIC_RELAXED);
+	pause_record(heap, cycle->pause);
+	stats_end(heap);
 	cycle->pace.mark_ns = cycle->trace.mark_ns;
 	cycle->pace.forced = cycle->trace.forced;
 	cycle->trace.heap_start = before;
@@ -172,11 +178,6 @@ static int settle(struct gca_heap *heap, struct cycle *cycle)
 static void report_cycle(struct gca_heap *heap, struct cycle *cycle, uint64_t start_stop,
 			 uint64_t end_stop)
 {
-	uint64_t longest = start_stop > end_stop ? start_stop : end_stop;
-
-	pthread_mutex_lock(&heap->stats_lock);
-	pause_record(&heap->pauses, longest);
-	pthread_mutex_unlock(&heap->stats_lock);
 	cycle->trace.open_ns = cycle->begin - heap->open_ns;
 	cycle->trace.cycle = heap->cycles;
 	cycle->trace.stop_ns = start_stop;
@@ -209,11 +210,13 @@ static int run(struct gca_heap *heap, bool forced)
 	mark_beside(heap, &cycle.result);
 	cycle.trace.mark_ns = now_ns() - marking;
 	gca_stage(heap, GCA_STAGE_MARKED);
+	profile_settle(heap);
 
 	world_lock(heap, NULL);
 	error = ends_stopped(heap) ? flip_stopped(heap, &cycle) : flip_beside(heap);
 	end_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
 	cycle.cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED) - cycle.cpu;
+	cycle.pause = start_stop > end_stop ? start_stop : end_stop;
 	if (!error)
 		error = settle(heap, &cycle);
 	world_unlock(heap);

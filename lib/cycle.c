@@ -145,8 +145,11 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	pace.mark_ns = marked - stopped;
 	verify_marked(heap);
 	poison_dead(heap);
+	profile_settle(heap);
 	error = flip_stopped(heap);
 	if (!error) {
+		stats_begin(heap);
+		class_settle(heap, 0, true);
 		/* Exact: the flush has counted what open runs handed out. */
 		trace.heap_start = heap->heap_live + heap_allocated(heap);
 		trace.heap_end = trace.heap_start;
@@ -160,14 +163,17 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 		__atomic_add_fetch(&heap->cycles, 1, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&heap->forced_cycles, forced, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&heap->gc_cpu_ns, cpu, __ATOMIC_RELAXED);
+		stats_end(heap);
 		verify_flipped(heap);
 		error = pace_end(heap, &result, &pace);
 	}
 	world_start(heap, self);
 	end = now_ns();
-	pthread_mutex_lock(&heap->stats_lock);
-	pause_record(&heap->pauses, end - begin);
-	pthread_mutex_unlock(&heap->stats_lock);
+	if (self)
+		stop_note(heap, GCA_STOP_WORLD, end - begin);
+	stats_begin(heap);
+	pause_record(heap, end - begin);
+	stats_end(heap);
 
 	trace.cycle = heap->cycles;
 	trace.stop_ns = stopped - begin;
@@ -266,6 +272,7 @@ static int collect(struct gca_mutator *mutator)
  */
 int gca_collect(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	int error = collect(mutator);
 
 	if (error)
@@ -284,6 +291,7 @@ int gca_collect(struct gca_mutator *mutator)
  */
 size_t gca_release(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	struct gca_heap *heap = mutator->heap;
 	struct gca_mutator *each;
 	size_t released = 0;

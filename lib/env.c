@@ -8,6 +8,7 @@
  */
 #include "internal.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -128,6 +129,30 @@ static int read_count(const char *name, unsigned int max, unsigned int *out)
 	return 0;
 }
 
+static int read_signal(struct gca_heap *heap)
+{
+	static const char name[] = "GCARENA_SIGNAL";
+	const char *value = variable(name), *end;
+	uint64_t count;
+
+	if (!value)
+		return 0;
+	if (!strcmp(value, "off")) {
+		heap->stop_signal = -1;
+		return 0;
+	}
+	if (!number(value, &end, &count) || *end || count < (uint64_t)SIGRTMIN ||
+	    count > (uint64_t)SIGRTMAX) {
+		char want[64];
+
+		snprintf(want, sizeof(want), "must be a real-time signal, %d to %d, or off",
+			 SIGRTMIN, SIGRTMAX);
+		return bad(name, value, want);
+	}
+	heap->stop_signal = (int)count;
+	return 0;
+}
+
 static int read_debug(struct gca_heap *heap)
 {
 	static const char name[] = "GCARENA_DEBUG";
@@ -140,6 +165,7 @@ static int read_debug(struct gca_heap *heap)
 		{ "gctrace", &heap->debug_gctrace },
 		{ "poison", &heap->debug_poison },
 		{ "pacertrace", &heap->debug_pacertrace },
+		{ "stress", &heap->debug_stress },
 	};
 	const char *value = variable(name), *at = value;
 	size_t i, length;
@@ -155,13 +181,14 @@ static int read_debug(struct gca_heap *heap)
 		}
 		if (i == ARRAY_SIZE(keys))
 			return bad(name, value,
-				   "the keys are verify, shadow, gctrace, poison, pacertrace");
+				   "the keys are verify, shadow, gctrace, poison, pacertrace, stress");
 		at += length + 1;
 		if ((*at != '0' && *at != '1') || (at[1] && at[1] != ','))
 			return bad(name, value, "a key's value is 0 or 1");
 		*keys[i].flag = *at == '1';
 		at = at[1] ? at + 2 : NULL;
 	}
+	heap->debug_poison |= heap->debug_stress;
 	return 0;
 }
 
@@ -185,6 +212,10 @@ int env_read(struct gca_config *config, struct gca_heap *heap)
 	if (!error)
 		error = read_count("GCARENA_WORKERS", WORKERS_MAX, &config->workers);
 	if (!error)
+		error = read_signal(heap);
+	if (!error)
 		error = read_debug(heap);
+	if (!error)
+		error = profile_env(heap);
 	return error;
 }

@@ -18,6 +18,9 @@
  */
 #include "internal.h"
 
+/* An answer for another thread that is looked at again: was there a CPU for it? */
+#define PROXY_LONG_NS	20000u
+
 /* A visitor that shades into a mutator's buffer. */
 struct shader {
 	struct gca_visitor visitor; /* first */
@@ -72,6 +75,8 @@ static struct shader shader_of(struct gca_mutator *mutator)
 
 static void turn_black(struct gca_mutator *mutator)
 {
+	/* A store that a signal interrupted may have left old words there. */
+	mark_shades_drop(mutator);
 	alloc_turn_black(mutator);
 	mutator->abi.barrier |= GCA_BARRIER_MARK;
 }
@@ -118,8 +123,22 @@ static void answer(struct gca_mutator *mutator, enum handshake what)
 	default:
 		gca_assert(what == HANDSHAKE_NONE);
 	}
-	__atomic_store_n(&mutator->abi.poll, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&mutator->abi.poll, mutator->heap->debug_stress, __ATOMIC_RELAXED);
 	__atomic_store_n(&mutator->request, HANDSHAKE_NONE, __ATOMIC_SEQ_CST);
+}
+
+static enum gca_stop cause_of(enum handshake what)
+{
+	static const enum gca_stop causes[] = {
+		[HANDSHAKE_BLACK] = GCA_STOP_BLACK,
+		[HANDSHAKE_SETTLE] = GCA_STOP_SETTLE,
+		[HANDSHAKE_SCAN] = GCA_STOP_SCAN,
+		[HANDSHAKE_FLUSH] = GCA_STOP_FLUSH,
+		[HANDSHAKE_WHITE] = GCA_STOP_WHITE,
+		[HANDSHAKE_ONE_FOR_TWO] = GCA_STOP_SCAN,
+	};
+
+	return causes[what];
 }
 
 /**
@@ -138,24 +157,43 @@ void handshake_answer(struct gca_mutator *mutator)
 	if (what == HANDSHAKE_SCAN || what == HANDSHAKE_ONE_FOR_TWO)
 		stack_publish(mutator);
 	mutator->quiet_since = UINT64_MAX;
+	mutator->late = false;
 	answer(mutator, what);
-	stop_note(heap, stopwatch_stop(&watch, &heap->stop_unscheduled_ns));
+	stop_note(heap, cause_of(what), stopwatch_stop(&watch, &heap->stop_unscheduled_ns));
 	stop_acknowledge(heap);
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
+}
+
+/*
+ * How long it took since @begin, without waits for a CPU.  The stopwatch costs more than
+ * most answers do: it runs since @pass began, and is looked at when one took long.
+ */
+static uint64_t proxy_ns(struct gca_heap *heap, struct stopwatch *pass, uint64_t begin)
+{
+	uint64_t now = now_ns(), wall = now - begin, all, ran;
+
+	if (wall < PROXY_LONG_NS)
+		return wall;
+	all = now - pass->wall;
+	ran = stopwatch_stop(pass, &heap->stop_unscheduled_ns);
+	stopwatch_start(pass);
+	if (ran >= all)
+		return wall;
+	return wall > all - ran ? wall - (all - ran) : 0;
 }
 
 /* True when @mutator has answered, or it was answered for it. */
-static bool answered(struct gca_mutator *mutator, enum handshake what)
+static bool answered(struct gca_mutator *mutator, enum handshake what, struct stopwatch *pass)
 {
 	uint32_t expected = MUTATOR_BLOCKED;
-	struct stopwatch watch;
+	uint64_t begin;
 
 	if (!__atomic_load_n(&mutator->request, __ATOMIC_SEQ_CST))
 		return true;
 	if (!__atomic_compare_exchange_n(&mutator->state, &expected, MUTATOR_CLAIMED, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return false;
-	stopwatch_start(&watch);
+	begin = now_ns();
 	/* It may have answered and become blocked since. */
 	if (__atomic_load_n(&mutator->request, __ATOMIC_SEQ_CST)) {
 		if (what == HANDSHAKE_BLACK)
@@ -163,7 +201,9 @@ static bool answered(struct gca_mutator *mutator, enum handshake what)
 		answer(mutator, what);
 	}
 	mutator_unclaim(mutator);
-	stop_note(mutator->heap, stopwatch_stop(&watch, &mutator->heap->stop_unscheduled_ns));
+	if (__atomic_load_n(&mutator->parked, __ATOMIC_RELAXED))
+		futex_wake(&mutator->request);
+	stop_note(mutator->heap, GCA_STOP_PROXY, proxy_ns(mutator->heap, pass, begin));
 	return true;
 }
 
@@ -226,6 +266,7 @@ void handshake(struct gca_heap *heap, enum handshake what)
 {
 	struct gca_mutator *mutator;
 	uint64_t begin = now_ns();
+	struct stopwatch pass;
 	unsigned int waits = 0;
 	uint64_t waited;
 	bool all;
@@ -239,8 +280,9 @@ void handshake(struct gca_heap *heap, enum handshake what)
 		uint32_t acks = __atomic_load_n(&heap->acks, __ATOMIC_SEQ_CST);
 
 		all = true;
+		stopwatch_start(&pass);
 		for (mutator = heap->mutators; mutator; mutator = mutator->next)
-			if (!answered(mutator, what))
+			if (!answered(mutator, what, &pass))
 				all = false;
 		if (all)
 			break;
@@ -250,4 +292,29 @@ void handshake(struct gca_heap *heap, enum handshake what)
 	/* That of blocked mutators is none. */
 	if (waits && waited > heap->safepoint_max_ns)
 		__atomic_store_n(&heap->safepoint_max_ns, waited, __ATOMIC_RELAXED);
+}
+
+/**
+ * handshake_round - have every mutator hand over what it shaded
+ * @heap: the heap, its world held, marking on
+ *
+ * Was a thread stopped by a signal since marking began, then a store of its may have
+ * overwritten a pointer that nobody shaded, and that some other stack holds: stacks are
+ * scanned again, and with them what root callbacks find.
+ */
+void handshake_round(struct gca_heap *heap)
+{
+	uint64_t begin;
+
+	if (!__atomic_load_n(&heap->in_flight, __ATOMIC_RELAXED)) {
+		handshake(heap, HANDSHAKE_FLUSH);
+	} else if (!heap->roots.nr_callbacks) {
+		handshake(heap, HANDSHAKE_SCAN);
+	} else {
+		world_stop(heap, NULL);
+		begin = now_ns();
+		handshake_scan_stopped(heap);
+		stop_note(heap, GCA_STOP_WORLD, now_ns() - begin);
+		world_start(heap, NULL);
+	}
 }

@@ -8,6 +8,7 @@
  * heaps are marked, and every call says so.
  */
 #include "internal.h"
+#include "endpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,13 +29,17 @@
 #define NS_PER_MS		1000000u
 /* Longer than any loop that polls; beside it a stuck program would be silent. */
 #define WATCHDOG_NS		(10 * NSEC_PER_SEC)
+/* Without an answer until a thread is sent a signal: longer than most waits for a CPU. */
+#define LATE_NS			10000000u
 
 /* The process's heaps, for fork(). */
 static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gca_heap *heaps;
+static uint32_t heaps_ever;
 
 static void fork_prepare(void)
 {
+	endpoint_lock();
 	pthread_mutex_lock(&heaps_lock);
 	kind_lock();
 }
@@ -43,6 +48,7 @@ static void fork_parent(void)
 {
 	kind_unlock();
 	pthread_mutex_unlock(&heaps_lock);
+	endpoint_unlock();
 }
 
 static void fork_child(void)
@@ -54,6 +60,7 @@ static void fork_child(void)
 	mutator_forked();
 	kind_unlock();
 	pthread_mutex_unlock(&heaps_lock);
+	endpoint_forked();
 }
 
 static void register_fork(void)
@@ -67,6 +74,7 @@ static void heap_list(struct gca_heap *heap)
 
 	pthread_once(&once, register_fork);
 	pthread_mutex_lock(&heaps_lock);
+	heap->number = ++heaps_ever;
 	heap->next_heap = heaps;
 	if (heap->next_heap)
 		heap->next_heap->heap_link = &heap->next_heap;
@@ -84,6 +92,33 @@ static void heap_unlist(struct gca_heap *heap)
 	if (heap->next_heap)
 		heap->next_heap->heap_link = heap->heap_link;
 	pthread_mutex_unlock(&heaps_lock);
+}
+
+/**
+ * heaps_lock_all - no heap is listed or closed from now on
+ */
+void heaps_lock_all(void)
+{
+	pthread_mutex_lock(&heaps_lock);
+}
+
+/**
+ * heaps_unlock_all - the end of that
+ */
+void heaps_unlock_all(void)
+{
+	pthread_mutex_unlock(&heaps_lock);
+}
+
+/**
+ * heaps_next - go through the process's heaps, which are locked
+ * @heap: one, or NULL
+ *
+ * Return: the next, the first; NULL: there are no more.
+ */
+struct gca_heap *heaps_next(const struct gca_heap *heap)
+{
+	return heap ? heap->next_heap : heaps;
 }
 
 /**
@@ -252,8 +287,8 @@ static void heap_free(struct gca_heap *heap)
 	free(heap->roots.ranges);
 	free(heap->roots.callbacks);
 	special_close(heap);
+	profile_close(heap);
 	pthread_mutex_destroy(&heap->world);
-	pthread_mutex_destroy(&heap->stats_lock);
 	pthread_mutex_destroy(&heap->work.lock);
 	pthread_mutex_destroy(&heap->gc_lock);
 	free(heap);
@@ -269,6 +304,7 @@ static void heap_free(struct gca_heap *heap)
  */
 int gca_open(const struct gca_config *config, struct gca_heap **out)
 {
+	RUNTIME();
 	struct gca_config taken;
 	struct gca_heap *heap;
 	int error;
@@ -280,8 +316,8 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 	if (!heap)
 		return error_set(-ENOMEM, "no memory for a heap");
 	pthread_mutex_init(&heap->world, NULL);
-	pthread_mutex_init(&heap->stats_lock, NULL);
 	special_open(heap);
+	profile_open(heap);
 	concurrent_open(heap);
 	error = env_read(&taken, heap);
 	work_open(heap, taken.workers, taken.share);
@@ -294,10 +330,15 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 			    cgroup_limit(NULL, NULL) / 100 * heap->follow_cgroup : taken.limit;
 	heap->pacer.heap_max = taken.heap_max;
 	heap->watchdog_ns = WATCHDOG_NS;
+	heap->late_ns = LATE_NS;
+	if (heap->stop_signal < 0)
+		heap->stop_signal = 0;
+	else if (!heap->stop_signal)
+		heap->stop_signal = signal_default();
 	heap->pacer.eager = 100;
 	heap->assist_on = 1;
 	heap->period_ns = PERIOD_NS;
-	heap->slow_alloc = heap->debug_shadow || poison_wants_slow();
+	heap->slow_alloc = heap->debug_shadow || heap->debug_stress || poison_wants_slow();
 	heap->policy.size = sizeof(heap->policy);
 	heap->open_ns = now_ns();
 	error = open_address_range(heap, &taken);
@@ -311,7 +352,18 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 		close_sized(heap);
 		goto fail;
 	}
+	error = profile_writer_open(heap);
+	if (error) {
+		close_sized(heap);
+		goto fail;
+	}
 	heap_list(heap);
+	error = endpoint_open();
+	if (error) {
+		heap_unlist(heap);
+		close_sized(heap);
+		goto fail;
+	}
 	*out = heap;
 	return 0;
 fail:
@@ -328,6 +380,7 @@ fail:
  */
 int gca_close(struct gca_heap *heap)
 {
+	RUNTIME();
 	uint32_t mutators;
 
 	if (__atomic_load_n(&heap->forked, __ATOMIC_RELAXED)) {
@@ -343,7 +396,9 @@ int gca_close(struct gca_heap *heap)
 	if (mutators)
 		return error_set(-EBUSY, "%u mutators are attached", mutators);
 	finalizer_thread_stop(heap);
+	profile_writer_close(heap);
 	heap_unlist(heap);
+	endpoint_close();
 	concurrent_close(heap);
 	work_close(heap);
 	close_sized(heap);
@@ -369,6 +424,7 @@ enum gca_backend gca_backend(const struct gca_heap *heap)
  */
 int gca_set_percent(struct gca_heap *heap, int percent)
 {
+	RUNTIME();
 	int previous;
 
 	if (heap_usable(heap))
@@ -392,6 +448,7 @@ int gca_set_percent(struct gca_heap *heap, int percent)
  */
 size_t gca_set_limit(struct gca_heap *heap, size_t bytes)
 {
+	RUNTIME();
 	size_t previous;
 
 	if (heap_usable(heap))
@@ -413,7 +470,34 @@ size_t gca_set_limit(struct gca_heap *heap, size_t bytes)
  */
 bool gca_set_assist(struct gca_heap *heap, bool on)
 {
+	RUNTIME();
 	return __atomic_exchange_n(&heap->assist_on, on, __ATOMIC_RELAXED);
+}
+
+/**
+ * gca_set_adaptive - let the percent follow load and pressure, or not
+ * @heap: the heap
+ * @on: whether it does
+ *
+ * Between a quarter of the set percent and four times it.
+ *
+ * Return: whether it did.
+ */
+bool gca_set_adaptive(struct gca_heap *heap, bool on)
+{
+	RUNTIME();
+	bool before;
+
+	if (heap_usable(heap))
+		return false;
+	world_lock(heap, mutator_self(heap));
+	before = heap->pacer.adaptive;
+	heap->pacer.adaptive = on;
+	if (!on)
+		heap->pacer.eager = 100;
+	pace_set(heap);
+	world_unlock(heap);
+	return before;
 }
 
 /**
@@ -425,6 +509,7 @@ bool gca_set_assist(struct gca_heap *heap, bool on)
  */
 int gca_follow_cgroup(struct gca_heap *heap, unsigned int percent)
 {
+	RUNTIME();
 	int error = heap_usable(heap);
 
 	if (error)
@@ -450,6 +535,7 @@ int gca_follow_cgroup(struct gca_heap *heap, unsigned int percent)
  */
 uint64_t gca_set_watchdog(struct gca_heap *heap, uint64_t ms)
 {
+	RUNTIME();
 	uint64_t ns = ms > UINT64_MAX / NS_PER_MS ? 0 : ms * NS_PER_MS;
 
 	return __atomic_exchange_n(&heap->watchdog_ns, ns, __ATOMIC_RELAXED) / NS_PER_MS;
@@ -464,6 +550,7 @@ uint64_t gca_set_watchdog(struct gca_heap *heap, uint64_t ms)
  */
 uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms)
 {
+	RUNTIME();
 	uint64_t ns = ms > UINT64_MAX / NS_PER_MS ? 0 : ms * NS_PER_MS;
 
 	ns = __atomic_exchange_n(&heap->period_ns, ns, __ATOMIC_RELAXED);
@@ -479,6 +566,7 @@ uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms)
  */
 void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg)
 {
+	RUNTIME();
 	if (heap_usable(heap))
 		return;
 	world_lock(heap, mutator_self(heap));
@@ -495,6 +583,7 @@ void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg
  */
 void gca_set_pressure_handler(struct gca_heap *heap, gca_pressure_fn fn, void *arg)
 {
+	RUNTIME();
 	if (heap_usable(heap))
 		return;
 	world_lock(heap, mutator_self(heap));
@@ -511,6 +600,7 @@ void gca_set_pressure_handler(struct gca_heap *heap, gca_pressure_fn fn, void *a
  */
 void gca_set_report_handler(struct gca_heap *heap, gca_report_fn fn, void *arg)
 {
+	RUNTIME();
 	if (heap_usable(heap))
 		return;
 	world_lock(heap, mutator_self(heap));

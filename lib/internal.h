@@ -27,6 +27,7 @@
 #include "debug.h"
 #include "fault.h"
 #include "pacer.h"
+#include "profile.h"
 #include "special.h"
 
 _Static_assert(sizeof(void *) == 8, "libgcarena needs 64-bit pointers");
@@ -49,6 +50,29 @@ static inline size_t align_up(size_t value, size_t align)
 } while (0)
 void assertion_failed(const char *condition, const char *file, int line)
 	__attribute__((noreturn, cold));
+
+/*
+ * The first line of every function that a program can call: from here to the end of
+ * the block no signal stops this thread (signal.c).
+ */
+#define RUNTIME_TLS	__attribute__((tls_model("initial-exec")))
+extern __thread unsigned int runtime_depth RUNTIME_TLS;
+
+static inline void runtime_leave(const bool *unused)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	runtime_depth--;
+}
+
+static inline bool runtime_enter(void)
+{
+	runtime_depth++;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return true;
+}
+
+#define RUNTIME() \
+	bool runtime_ __attribute__((cleanup(runtime_leave), unused)) = runtime_enter()
 
 #define KIB		(1UL << 10)
 #define MIB		(1UL << 20)
@@ -82,7 +106,8 @@ struct span_class {
 	uint32_t elem;		/* bytes from slot to slot; 0: large or manual */
 	uint32_t npages;	/* 0: large or manual */
 	uint32_t objects;	/* slots of a span */
-	uint32_t flavour;	/* enum gca_flavour; of LARGE_SCAN: KINDED */
+	uint16_t flavour;	/* enum gca_flavour; of LARGE_SCAN: KINDED */
+	uint16_t size;		/* index into size_classes */
 	uint64_t reciprocal;	/* of elem in granules, 2^32 over it rounded up */
 };
 
@@ -127,6 +152,8 @@ struct kind {
 	uint32_t tail;		/* offset, or GCA_NO_TAIL */
 	uint32_t elem;		/* bytes of an element, of an array of a kind; or 0 */
 	bool conservative;
+	bool interior;		/* pointers into objects too */
+	bool changes;		/* objects may become of another such kind */
 	const struct kind *array; /* of these; atomic, NULL until one is asked for */
 };
 
@@ -164,6 +191,10 @@ struct backend_ops {
 	int (*collapse)(struct gca_heap *heap, struct gcarena_collapse *args);
 	int (*stats)(struct gca_heap *heap, struct gcarena_stats *stats);
 	int (*wait_sweep)(struct gca_heap *heap); /* until the sweep is complete */
+	/* A letter a page of @chunk, as in "chunks" of debugfs. */
+	int (*chunk_map)(struct gca_heap *heap, uint32_t chunk, char map[GCARENA_CHUNK_PAGES]);
+	/* 0, or -EUCLEAN, the particulars on stderr.  NULL: the kernel's to do. */
+	int (*validate)(struct gca_heap *heap);
 };
 
 /* Each fills base, rows, bitmap, status, ops and backend of @heap. */
@@ -213,6 +244,8 @@ struct holding {
 	uintptr_t limit;	/* end of the span's last slot */
 	uint32_t nr_stock;
 	uint32_t batch;		/* how many spans the next refill asks for */
+	uint32_t uncounted;	/* objects that heap->classes does not have yet */
+	uint64_t sample_left;	/* bytes from the cache's end to the next sample, SAMPLE_* */
 	struct gcarena_span stock[STOCK_MAX]; /* ready, not begun */
 };
 
@@ -252,6 +285,10 @@ struct account {		/* own thread writes, others read by sequence */
 void account_begin(struct account *account);
 enum account_state account_switch(struct account *account, enum account_state to);
 void account_gone(struct gca_heap *heap, const struct account *account);
+/* profile.c: the same as account_switch(), of a state that is lost to the collector. */
+void profile_wait_end(struct gca_mutator *mutator, enum account_state to);
+/* As gca_account_all(); false: a cycle holds the world, and nothing was done. */
+bool account_try_all(struct gca_heap *heap, struct gca_account *out);
 
 struct stopwatch {
 	uint64_t wall;
@@ -289,6 +326,13 @@ struct gca_mutator {
 	/* world held */
 	struct gca_mutator *next;
 	struct gca_mutator **link;
+	bool stressing;		/* own thread: at a safepoint of stress=1 */
+	bool late;		/* it answered the last time when a signal came */
+	uint64_t signalled_at;	/* ns after it was asked */
+
+	/* signal.c, atomic */
+	uint32_t signalled;	/* a signal is on its way */
+	uint32_t parked;	/* it stands in the handler; own thread writes */
 
 	/* own thread, or a stopper that has claimed it */
 	struct gca_mutator *next_mine;	/* of the thread's, other heaps */
@@ -311,12 +355,22 @@ struct gca_mutator {
 	uint64_t uncounted;	/* bytes of closed runs that the heap does not know yet */
 	uint64_t uncounted_objects;
 
-	/* Counted when a run ends; own thread or stopper writes, anyone reads. */
-	uint64_t total_alloc;
-	uint64_t mallocs;
+	uint64_t total_alloc;	/* counted when a run ends */
+	/* Objects that it marked in this cycle, by class; all 0 unless @has_marked. */
+	uint32_t marked[SPAN_CLASSES_MAX];
+	bool has_marked;
 
 	struct account account;
 	enum account_state outside; /* what it did before it was blocked */
+
+	/* Of the classes, those that it ever had: what is walked at a handshake, and all of
+	 * holdings that takes memory.  Own thread.
+	 */
+	uint64_t used[SPAN_CLASSES_MAX / 64];
+
+	uint64_t profile_rate;	/* that sample_left is of */
+	uint64_t profile_random; /* state of random numbers */
+	uint64_t wait_random;
 
 	struct holding holdings[SPAN_CLASSES_MAX];
 	struct gca_cache caches[SPAN_CLASSES_MAX]; /* the real ones */
@@ -356,8 +410,21 @@ void mutator_unclaim(struct gca_mutator *mutator);
  */
 void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth, uint64_t begin);
 void stop_acknowledge(struct gca_heap *heap);
-/* Concurrent cycles: a mutator was kept from running for so long. */
-void stop_note(struct gca_heap *heap, uint64_t ns);
+void futex_wake(uint32_t *word);
+/* A mutator was kept from running for so long. */
+void stop_note(struct gca_heap *heap, enum gca_stop cause, uint64_t ns);
+
+/* -------------------------------------------------------------- signal.c */
+
+#define STOP_SIGNAL_BELOW	4	/* SIGRTMAX less this: what a heap begins with */
+
+/* World held: ns until the next call, or 0. */
+uint64_t signal_late(struct gca_heap *heap, uint64_t waited);
+int signal_default(void);
+/* The calling thread's mutators, by next_mine. */
+struct gca_mutator *mutators_mine(void);
+/* Own thread, in a signal: no object is taken that is not published. */
+bool alloc_settled(const struct gca_mutator *mutator);
 
 /* ----------------------------------------------------------- handshake.c */
 
@@ -365,6 +432,8 @@ void stop_note(struct gca_heap *heap, uint64_t ns);
 void handshake(struct gca_heap *heap, enum handshake what);
 /* Owner, running, asked to. */
 void handshake_answer(struct gca_mutator *mutator);
+/* World held: HANDSHAKE_FLUSH, or more where a thread was stopped amid a store. */
+void handshake_round(struct gca_heap *heap);
 /* World stopped: the same as HANDSHAKE_SCAN of all, and the root callbacks. */
 void handshake_scan_stopped(struct gca_heap *heap);
 
@@ -402,6 +471,8 @@ void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsig
 void *alloc_fail(struct gca_mutator *mutator, size_t size, const char *why)
 	__attribute__((cold));
 
+/* Owner: what the run of @class has handed out is counted, and is not taken back. */
+void alloc_count_class(struct gca_mutator *mutator, unsigned int class);
 /* Owner or stopper: counts and closes every run; all spans go to the backend. */
 void alloc_flush(struct gca_mutator *mutator);
 /* Owner or stopper, at the handshakes of those names. */
@@ -417,6 +488,11 @@ int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_sp
 void alloc_before_block(struct gca_mutator *mutator);
 /* Returns @mutator's spent spans. */
 void alloc_return_spent(struct gca_mutator *mutator);
+
+/* --------------------------------------------------------------- array.c */
+
+/* Room for one more of @size bytes in @array of @max: false, array unharmed. */
+bool array_room(void **array, size_t nr, size_t *max, size_t size);
 
 /* ---------------------------------------------------------------- root.c */
 
@@ -540,7 +616,7 @@ void work_wait_begin(struct gca_heap *heap);
 void work_wait_end(struct gca_heap *heap);
 void work_prepare(struct gca_heap *heap);
 /* A mutator, black: scans some @bytes; how many, 0 if there was nothing. */
-uint64_t work_assist(struct gca_heap *heap, uint64_t bytes);
+uint64_t work_assist(struct gca_mutator *mutator, uint64_t bytes);
 int thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg);
 
 /* World stopped, sweep complete: fills bitmap[(generation + 1) & 1]. */
@@ -619,18 +695,63 @@ uint64_t cgroup_limit(const char *proc, const char *root);
 
 #define PAUSE_BUCKETS	512	/* 16 to a power of two of nanoseconds */
 
-struct pause_stats {		/* stats.lock held */
+struct pause_stats {		/* between stats_begin() and stats_end() */
 	uint32_t buckets[PAUSE_BUCKETS];
 	uint64_t count;
 	uint64_t total_ns;
 	uint64_t max_ns;
+	/* The last ones: of the nth pause, from 0, at n modulo their number. */
+	uint64_t ns[GCA_PAUSES];
+	uint64_t end[GCA_PAUSES]; /* ns since 1970 */
+};
+
+/* Objects of a span class; memstats.c. */
+struct class_count {
+	uint64_t allocated[2];	/* atomic; by epoch, of cycles that are not over */
+	uint64_t marked;	/* atomic; in this cycle, by those who are done */
+	/* between stats_begin() and stats_end() */
+	uint64_t settled;	/* allocated before the last cycle began, ever */
+	uint64_t dead;		/* of these: not found by a cycle */
 };
 
 uint64_t now_ns(void);
 uint64_t thread_cpu_ns(void);
 uint64_t process_cpu_ns(void);
-void pause_record(struct pause_stats *pauses, uint64_t ns);
+void pause_record(struct gca_heap *heap, uint64_t ns);
+unsigned int stop_bucket(uint64_t ns);
+uint64_t pause_bucket_end(unsigned int bucket);
 uint64_t pause_quantile(const struct pause_stats *pauses, unsigned int per_mille);
+
+/* ------------------------------------------------------------ memstats.c */
+
+/* Around changes that a reader must see all of or none; world held. */
+void stats_begin(struct gca_heap *heap);
+void stats_end(struct gca_heap *heap);
+/* Readers: copy between the two, again while stats_retry() says so. */
+uint64_t stats_read(const struct gca_heap *heap);
+bool stats_retry(const struct gca_heap *heap, uint64_t sequence);
+/* The arena's counters of one moment, that moment's update and generation. */
+void stats_arena(const struct gca_heap *heap, struct gcarena_counters *counters,
+		 uint32_t *update, uint32_t *generation);
+/* A consistent copy of the pauses. */
+void stats_pauses(const struct gca_heap *heap, struct pause_stats *pauses);
+
+/* Owner or claimed: objects of a small class, of a large one. */
+void class_count_slow(struct gca_mutator *mutator, unsigned int class);
+static inline void class_count_out(struct gca_mutator *mutator, unsigned int class)
+{
+	if (mutator->holdings[class].uncounted)
+		class_count_slow(mutator, class);
+}
+
+void class_count_large(struct gca_mutator *mutator, unsigned int class);
+/* Owner or claimed: what it marked is the heap's. */
+void class_marked_out(struct gca_mutator *mutator);
+void class_marked(struct gca_heap *heap, uint32_t *marked);
+/* Between stats_begin() and stats_end(), every mutator white: what was allocated in
+ * these epochs and before, and not marked, is dead.
+ */
+void class_settle(struct gca_heap *heap, uint32_t epoch, bool both);
 
 /* ------------------------------------------------------------------ heap */
 
@@ -646,12 +767,15 @@ struct gca_heap {
 	const struct backend_ops *ops;
 	void *backend;		/* the backend's own */
 	enum gca_backend backend_kind;
+	uint32_t number;	/* in the process, from 1; never used again */
+	uint32_t arena;		/* its name in debugfs; 0: it has none */
 	bool has_reserve;	/* the backend can back chunks ahead of demand */
 	enum gca_mode mode;
 	bool debug_verify;
 	bool debug_shadow;
 	bool debug_gctrace;
 	bool debug_poison;
+	bool debug_stress;
 	bool debug_pacertrace;
 	bool slow_alloc;	/* mutators' abi.cache are the empty ones */
 	uint64_t open_ns;
@@ -676,6 +800,12 @@ struct gca_heap {
 	uint32_t drifted;	/* a mutator left while marking was on */
 	uint32_t forked;	/* this is a child: nothing works */
 	uint32_t broken;	/* a cycle could not be finished: nothing works */
+
+	/* signal.c, atomic */
+	int stop_signal;	/* 0: none */
+	uint64_t late_ns;	/* without an answer until the first */
+	uint32_t in_flight;	/* since marking began a store may have been interrupted */
+	uint64_t signal_stops;
 
 	/* stop.c, atomic */
 	uint32_t stop;		/* futex: 1 while a stop is asked for or in force */
@@ -706,6 +836,9 @@ struct gca_heap {
 	uint64_t pressure_seen;	/* status->pressure_sequence that a cycle came of */
 	uint64_t pressure_told;	/* that the program knows of, and the level; see pace.c */
 	bool thrashing;		/* the pacer's */
+	bool refused;		/* the arena refused memory, for which a cycle is run */
+	uint64_t holes;		/* in use beyond objects, when they were at their most; */
+	uint64_t holes_objects;	/* so many bytes of them; world held */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
 	uint64_t peak_inuse;
@@ -717,8 +850,8 @@ struct gca_heap {
 	uint64_t safepoint_max_ns;
 	uint64_t failed_allocs;
 	uint64_t meta_bytes;	/* of the library's own, mapped and in use */
-	uint64_t gone_total_alloc; /* of mutators that detached */
-	uint64_t gone_mallocs;
+	uint64_t total_alloc;	/* bytes, ever, of closed runs */
+	uint64_t mallocs;	/* objects, the same */
 	uint64_t collapse_rest_ns; /* no collapsing before */
 	struct gca_account gone; /* of the same; world held */
 	uint64_t stop_unscheduled_ns; /* waits for a CPU that are not counted as stops */
@@ -740,8 +873,12 @@ struct gca_heap {
 	uint64_t gc_ended_ns;	/* atomic: end of the cycle before */
 	int gc_error;		/* of the last finished one */
 
-	pthread_mutex_t stats_lock;
+	/* memstats.c */
+	uint64_t stats_sequence; /* odd while what must be seen at once is written */
 	struct pause_stats pauses;
+	struct class_count classes[SPAN_CLASSES_MAX];
+	struct gca_stops stops[GCA_STOP_CAUSES]; /* atomic */
+	uint32_t shaded[SPAN_CLASSES_MAX]; /* marked by whoever holds world */
 
 	/* world held; read by whoever calls them */
 	gca_failure_fn failure;
@@ -757,6 +894,7 @@ struct gca_heap {
 	void *poison;
 
 	struct special special;
+	struct profile profile;
 
 	/* heap.c: the process's heaps, for fork */
 	struct gca_heap *next_heap;

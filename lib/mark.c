@@ -16,11 +16,13 @@
  * a walk over the marked objects finds it again.  That is slow and loses nothing.
  * Pieces are not dropped: without room for them the object is scanned in one.
  *
- * The path of one pointer is written for its cache misses: its mark and alloc bits
- * are asked for when the pointer is found and looked at some pointers later (the
- * ring); the object's memory and pointer bits are asked for when it leaves the
- * stack and read some objects later (the queue).  Most pointers lead to a marked
- * object, whose memory is never asked for.
+ * The path of a pointer is written for its cache misses, and in batches, for the
+ * branches that a CPU cannot foresee.  Pointers are found by scanning a block of
+ * objects and only noted, their mark and alloc bits asked for (marker->found).  When
+ * there are enough, they are looked at: first those to marked objects are dropped,
+ * which most are, without a branch for each; then the bits of those that are left
+ * are set, all of one word by one atomic or, and their objects' memory is asked for,
+ * which is read with a later block.  Memory of marked objects is never asked for.
  */
 #include "mark.h"
 
@@ -28,8 +30,16 @@
 
 #define CLASS_BITS	16
 #define STACK_FIRST	(64 * KIB)	/* bytes; grows by doubling */
-/* Objects between asking for their memory and reading it. */
-#define QUEUE		8u
+/* Objects that leave the stack together: enough to cover the misses of one. */
+#define BLOCK		32u
+/* Pointers found until some are looked at; of those the last KEEP are not. */
+#define BATCH		48u
+#define KEEP		16u
+_Static_assert(GCA_INLINE_MAX == 64 * sizeof(void *), "a word has the bits of an object");
+_Static_assert(BATCH + 64 <= FOUND_MAX, "room for one object more");
+#define CLASS_MASK	((1U << CLASS_BITS) - 1)
+#define GRANULE_WORDS	(GCARENA_GRANULE_SIZE / sizeof(void *))
+#define PAGE_BITS_SHIFT	(GCARENA_PAGE_SHIFT - GCARENA_GRANULE_SHIFT - 6) /* words of a bitmap */
 
 /**
  * stack_grow - make room on a mark stack
@@ -93,42 +103,118 @@ static void push(struct marker *marker, uint64_t granule, uint32_t span_class)
 		marker->stack->overflow = true;
 }
 
-static void mark_object(struct marker *marker, const struct object *object)
+/* Objects that this marker has just marked, of one span: their bits in a word. */
+static inline void marked(struct marker *marker, uint64_t word, uint64_t mask,
+			  uint32_t span_class, size_t size)
 {
-	uint64_t *word = &marker->mark_bits[object->granule >> 6];
-	uint64_t bit = 1ULL << (object->granule & 63);
+	uint32_t count = (uint32_t)__builtin_popcountll(mask);
+	bool scans = span_classes[span_class].flavour != GCA_FLAVOUR_NOSCAN;
 
-	if (__atomic_load_n(word, __ATOMIC_RELAXED) & bit)
+	marker->result.bytes += count * size;
+	marker->result.objects += count;
+	marker->marked[span_class] += count;
+	if (likely(!marker->watch) && !scans)
 		return;
-	if (gca_fault_hit(GCA_FAULT_SKIP_MARK))
-		return;
-	if (__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit)
-		return;
-	marker->result.bytes += object->size;
-	marker->result.objects++;
-	if (unlikely(marker->watch))
-		marker->watch(marker->watch_arg, object->base);
-	if (span_classes[object->span_class].flavour != GCA_FLAVOUR_NOSCAN)
-		push(marker, object->granule, object->span_class);
+	for (; mask; mask &= mask - 1) {
+		uint64_t granule = word << 6 | (uint64_t)__builtin_ctzll(mask);
+
+		if (unlikely(marker->watch))
+			marker->watch(marker->watch_arg,
+				      marker->base + (granule << GCARENA_GRANULE_SHIFT));
+		if (!scans)
+			continue;
+		push(marker, granule, span_class);
+	}
 }
 
-/* A precise pointer: a base, or one into a tiny block, which is a granule; anything
- * else is passed over here and reported by verify.
- */
-static void mark_base(struct marker *marker, uintptr_t address)
+/* Sets those of @mask in a word of the mark bitmap: what was clear. */
+static inline uint64_t set_bits(struct marker *marker, uint64_t word, uint64_t mask)
 {
-	uint64_t granule = (address - marker->base) >> GCARENA_GRANULE_SHIFT;
-	struct object object;
+	uint64_t bit, left;
 
-	if (__atomic_load_n(&marker->mark_bits[granule >> 6], __ATOMIC_RELAXED) >>
-	    (granule & 63) & 1)
+	mask &= ~__atomic_load_n(&marker->mark_bits[word], __ATOMIC_RELAXED);
+	for (left = mask; left; left &= left - 1) {
+		bit = left & -left;
+		if (gca_fault_hit(GCA_FAULT_SKIP_MARK))
+			mask &= ~bit;
+	}
+	if (!mask)
+		return 0;
+	return mask & ~__atomic_fetch_or(&marker->mark_bits[word], mask, __ATOMIC_RELAXED);
+}
+
+static void mark_object(struct marker *marker, const struct object *object)
+{
+	uint64_t word = object->granule >> 6;
+	uint64_t mask = set_bits(marker, word, 1ULL << (object->granule & 63));
+
+	if (mask)
+		marked(marker, word, mask, object->span_class, object->size);
+}
+
+/*
+ * Precise pointers to objects of one kilobyte, @mask their bits of word @word of the
+ * bitmaps.  An alloc bit is set at an object's first granule only: so each that is
+ * set is a base, and the row, written before it, names its class.  Anything else
+ * is passed over here and reported by verify.
+ */
+static inline void mark_word(struct marker *marker, uint64_t word, uint64_t mask)
+{
+	uint32_t page = (uint32_t)(word >> PAGE_BITS_SHIFT), span_class;
+	struct object object;
+	uint64_t row;
+
+	mask &= __atomic_load_n(&marker->alloc_bits[word], __ATOMIC_ACQUIRE);
+	if (unlikely(!mask))
 		return;
-	if (!bit_test(marker->alloc_bits, granule))
+	row = row_word0(marker->heap, page);
+	span_class = (uint32_t)(row >> GCARENA_ROW_CLASS_SHIFT) & CLASS_MASK;
+	if (unlikely((row & (GCARENA_ROW_IN_USE | GCARENA_ROW_LARGE)) != GCARENA_ROW_IN_USE ||
+		     span_class >= nr_span_classes)) {
+		uintptr_t address = marker->base + (word << (6 + GCARENA_GRANULE_SHIFT)) +
+				    ((uintptr_t)__builtin_ctzll(mask) << GCARENA_GRANULE_SHIFT);
+
+		/* A large object is alone in its pages. */
+		if (object_at(marker->heap, address, &object) && object.base == address)
+			mark_object(marker, &object);
 		return;
-	if (unlikely(!object_at(marker->heap, address, &object) ||
-		     address - object.base >= GCARENA_GRANULE_SIZE))
+	}
+	mask = set_bits(marker, word, mask);
+	if (mask)
+		marked(marker, word, mask, span_class, span_classes[span_class].elem);
+}
+
+/* Looks at the pointers that were found, all but the last @keep: their bits may not have
+ * come yet.
+ */
+static void mark_found(struct marker *marker, uint32_t keep)
+{
+	uint64_t *found = marker->found;
+	uint32_t nr, left = 0, i;
+
+	if (marker->nr_found <= keep)
 		return;
-	mark_object(marker, &object);
+	nr = marker->nr_found - keep;
+
+	for (i = 0; i < nr; i++) {
+		uint64_t granule = found[i];
+		uint64_t bits = __atomic_load_n(&marker->mark_bits[granule >> 6],
+						__ATOMIC_RELAXED);
+
+		found[left] = granule;
+		left += ~(bits >> (granule & 63)) & 1;
+	}
+	for (i = 0; i < left;) {
+		uint64_t word = found[i] >> 6, mask = 0;
+
+		/* Neighbours are often found together. */
+		do {
+			mask |= 1ULL << (found[i++] & 63);
+		} while (i < left && found[i] >> 6 == word);
+		mark_word(marker, word, mask);
+	}
+	memmove(found, &found[nr], keep * sizeof(*found));
+	marker->nr_found = keep;
 }
 
 /**
@@ -146,33 +232,25 @@ void marker_word(struct marker *marker, uintptr_t word)
 	mark_object(marker, &object);
 }
 
-static void ring_drain(struct marker *marker)
+/* A word that may be a pointer into the heap is noted, and its bits are asked for. */
+static inline void note(struct marker *marker, uintptr_t address)
 {
-	uint32_t i;
+	uintptr_t offset = address - marker->base;
+	uint64_t granule = offset >> GCARENA_GRANULE_SHIFT;
 
-	for (i = 0; i < RING; i++) {
-		uintptr_t address = marker->ring[i];
-
-		marker->ring[i] = 0;
-		if (address)
-			mark_base(marker, address);
-	}
+	marker->found[marker->nr_found] = granule;
+	if (offset >= marker->size)
+		return;
+	marker->nr_found++;
+	__builtin_prefetch(&marker->mark_bits[granule >> 6], 1);
+	__builtin_prefetch(&marker->alloc_bits[granule >> 6]);
 }
 
 static inline void found(struct marker *marker, uintptr_t address)
 {
-	uintptr_t *entry = &marker->ring[marker->ring_at++ % RING];
-	uintptr_t older = *entry;
-	uint64_t granule;
-
-	if (address - marker->base >= marker->size)
-		return;
-	granule = (address - marker->base) >> GCARENA_GRANULE_SHIFT;
-	__builtin_prefetch(&marker->mark_bits[granule >> 6], 1);
-	__builtin_prefetch(&marker->alloc_bits[granule >> 6]);
-	*entry = address;
-	if (older)
-		mark_base(marker, older);
+	note(marker, address);
+	if (unlikely(marker->nr_found == FOUND_MAX))
+		mark_found(marker, KEEP);
 }
 
 static void visit_slots(struct gca_visitor *visitor, void *const *slots, size_t count)
@@ -204,28 +282,25 @@ static GCA_NO_ASAN GCA_NO_TSAN void visit_words(struct gca_visitor *visitor, uin
 	}
 }
 
-/* The pointers of an object of up to GCA_INLINE_MAX bytes, by its bits. */
-static void scan_bits(struct marker *marker, uintptr_t base, size_t size)
+/* The pointers of an object of up to GCA_INLINE_MAX bytes, by its bits; found has
+ * room for all of them.
+ */
+static inline void scan_bits(struct marker *marker, uint64_t granule, size_t size)
 {
-	const uint64_t *bits = marker->heap->pointer_bits;
-	uint64_t word = (base - marker->base) / sizeof(void *);
-	void *const *slots = (void *const *)base;
-	size_t left = size / sizeof(void *);
+	uint64_t word = granule * GRANULE_WORDS;
+	void *const *slots = (void *const *)(marker->base + (granule << GCARENA_GRANULE_SHIFT));
+	/* A slot may be longer than any object with pointer bits. */
+	unsigned int words = size < GCA_INLINE_MAX ? (unsigned int)(size / sizeof(void *)) : 64;
+	unsigned int shift = word & 63;
+	const uint64_t *bits = &marker->pointer_bits[word >> 6];
+	uint64_t mask = __atomic_load_n(bits, __ATOMIC_RELAXED) >> shift;
 
-	while (left) {
-		unsigned int shift = word & 63;
-		size_t here = 64 - shift < left ? 64 - shift : left;
-		uint64_t mask = __atomic_load_n(&bits[word >> 6], __ATOMIC_RELAXED) >> shift;
-
-		if (here < 64)
-			mask &= (1ULL << here) - 1;
-		for (; mask; mask &= mask - 1)
-			found(marker, (uintptr_t)__atomic_load_n(&slots[__builtin_ctzll(mask)],
-								 __ATOMIC_RELAXED));
-		slots += here;
-		word += here;
-		left -= here;
-	}
+	if (unlikely(shift + words > 64))
+		mask |= __atomic_load_n(bits + 1, __ATOMIC_RELAXED) << (64 - shift);
+	mask &= ~0ULL >> (64 - words);
+	for (; mask; mask &= mask - 1)
+		note(marker, (uintptr_t)__atomic_load_n(&slots[__builtin_ctzll(mask)],
+							__ATOMIC_RELAXED));
 }
 
 /* The piece of a large object that begins at @granule; at its beginning, its other
@@ -260,98 +335,99 @@ static void scan_large(struct marker *marker, uint64_t granule)
 	object_visit_part(marker->heap, &object, low, high, &marker->visitor);
 }
 
-static void scan(struct marker *marker, uint64_t granule, uint32_t span_class)
+static void scan_entry(struct marker *marker, uint64_t entry)
 {
-	const struct span_class *class = &span_classes[span_class];
-	struct object object = {
-		.base = marker->base + (granule << GCARENA_GRANULE_SHIFT),
-		.size = class->elem,
-		.granule = granule,
-		.span_class = span_class,
-	};
+	const struct span_class *class = &span_classes[entry & CLASS_MASK];
+	uint64_t granule = entry >> CLASS_BITS;
+	struct object object;
 
-	if (span_class == CLASS_LARGE_SCAN) {
+	if (unlikely((entry & CLASS_MASK) == CLASS_LARGE_SCAN)) {
 		scan_large(marker, granule);
 		return;
 	}
+	if (likely(class->flavour == GCA_FLAVOUR_PRECISE)) {
+		scan_bits(marker, granule, class->elem);
+	} else {
+		object.base = marker->base + (granule << GCARENA_GRANULE_SHIFT);
+		object.size = class->elem;
+		object.granule = granule;
+		object.span_class = entry & CLASS_MASK;
+		object_visit(marker->heap, &object, &marker->visitor);
+	}
 	marker->left -= class->elem;
 	marker->result.scanned += class->elem;
-	if (class->flavour == GCA_FLAVOUR_PRECISE)
-		scan_bits(marker, object.base, object.size);
-	else
-		object_visit(marker->heap, &object, &marker->visitor);
 }
 
-static void scan_entry(struct marker *marker, uint64_t entry)
-{
-	scan(marker, entry >> CLASS_BITS, entry & ((1U << CLASS_BITS) - 1));
-}
+struct block {
+	uint32_t nr;
+	uint64_t entries[BLOCK];
+};
 
-static uint64_t take_top(struct marker *marker)
+/* The top of the stack; the memory and the pointer bits of its objects are asked for. */
+static void take_block(struct marker *marker, struct block *block)
 {
 	struct mark_stack *stack = marker->stack;
-	uint64_t entry = stack->entries[--stack->nr], granule = entry >> CLASS_BITS;
+	size_t nr = stack_left(stack), i;
 
+	if (nr > BLOCK)
+		nr = BLOCK;
+	stack->nr -= nr;
+	for (i = 0; i < nr; i++) {
+		uint64_t entry = stack->entries[stack->nr + i], granule = entry >> CLASS_BITS;
+
+		block->entries[i] = entry;
+		__builtin_prefetch((const void *)(marker->base +
+						  (granule << GCARENA_GRANULE_SHIFT)));
+		__builtin_prefetch(&marker->pointer_bits[granule / (64 / GRANULE_WORDS)]);
+	}
+	block->nr = (uint32_t)nr;
 	if (stack->nr == stack->low) {
 		stack->nr = 0;
 		stack->low = 0;
 	}
-	__builtin_prefetch((const void *)(marker->base + (granule << GCARENA_GRANULE_SHIFT)));
-	__builtin_prefetch(&marker->heap->pointer_bits[granule >> 5]);
-	return entry;
 }
 
-/* An object's memory and its pointer bits are asked for when it leaves the stack;
- * it is scanned when QUEUE others have left it after.  No object is at granule 0
- * of class 0 here: that class has no pointers.  False: tick() said so.
- */
-static bool drain_stack(struct marker *marker)
+static void push_back(struct marker *marker, const struct block *block, uint32_t from)
 {
-	struct mark_stack *stack = marker->stack;
-	uint64_t queue[QUEUE] = { 0 };
-	uint32_t at = 0, held = 0, i;
-
-	while (stack_left(stack) || held) {
-		uint64_t *place = &queue[at++ % QUEUE];
-		uint64_t older = *place;
-
-		*place = 0;
-		if (stack_left(stack)) {
-			*place = take_top(marker);
-			held++;
-		}
-		if (!older)
-			continue;
-		held--;
-		scan_entry(marker, older);
-		if (likely(marker->left > 0) || marker->tick(marker))
-			continue;
-		for (i = 0; i < QUEUE; i++)
-			if (queue[i])
-				push(marker, queue[i] >> CLASS_BITS,
-				     queue[i] & ((1U << CLASS_BITS) - 1));
-		return false;
-	}
-	return true;
+	for (; from < block->nr; from++)
+		push(marker, block->entries[from] >> CLASS_BITS,
+		     block->entries[from] & CLASS_MASK);
 }
 
 /**
  * marker_drain - scan until nothing is grey that this marker knows of
  * @marker: the calling thread's
  *
- * The ring holds what may yet become grey: it is empty afterwards.
+ * What was found may yet become grey: nothing is left of it.  A block is scanned when
+ * the next one has left the stack.
  *
  * Return: false when tick() stopped it; what is left is on the stack.
  */
 bool marker_drain(struct marker *marker)
 {
-	bool all;
+	struct block blocks[2], *now = &blocks[0], *next = &blocks[1];
+	uint32_t i;
 
-	do {
-		all = drain_stack(marker);
-		ring_drain(marker);
-	} while (all && stack_left(marker->stack));
-	return all;
+	now->nr = 0;
+	for (;;) {
+		mark_found(marker, now->nr + stack_left(marker->stack) < BLOCK ? 0 : KEEP);
+		take_block(marker, next);
+		if (!now->nr && !next->nr)
+			return true;
+		for (i = 0; i < now->nr; i++) {
+			scan_entry(marker, now->entries[i]);
+			if (marker->nr_found >= BATCH)
+				mark_found(marker, KEEP);
+			if (likely(marker->left > 0) || marker->tick(marker))
+				continue;
+			push_back(marker, now, i + 1);
+			push_back(marker, next, 0);
+			mark_found(marker, 0);
+			return false;
+		}
+		next = now;
+		now = now == blocks ? blocks + 1 : blocks;
+	}
 }
 
 /* Scans every marked object of a span once more. */
@@ -376,7 +452,7 @@ static void rescan_span(struct marker *marker, const struct span *span)
 		if (!object_at(marker->heap, base, &object) || object.base != base ||
 		    object.span_class != span->span_class)
 			continue;
-		scan(marker, granule, span->span_class);
+		scan_entry(marker, granule << CLASS_BITS | span->span_class);
 		marker_drain(marker);
 	}
 }
@@ -428,25 +504,25 @@ static bool never(struct marker *marker)
  * @marker: to fill
  * @heap: the heap, marking on, or stopped
  * @stack: its stack, the calling thread's
+ * @marked: where it counts objects by span class, the same thread's
  */
-void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack *stack)
+void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack *stack,
+		 uint32_t *marked)
 {
-	*marker = (struct marker){
-		.visitor = {
-			.slots = visit_slots,
-			.value = visit_value,
-			.words = visit_words,
-			.heap = heap,
-			.low = 0,
-			.high = UINTPTR_MAX,
-		},
-		.heap = heap,
-		.base = heap->base,
-		.size = heap->size,
-		.alloc_bits = alloc_bitmap(heap),
-		.mark_bits = mark_bitmap(heap),
-		.stack = stack,
-		.tick = never,
-		.left = INT64_MAX,
-	};
+	memset(marker, 0, offsetof(struct marker, found));
+	marker->visitor.slots = visit_slots;
+	marker->visitor.value = visit_value;
+	marker->visitor.words = visit_words;
+	marker->visitor.heap = heap;
+	marker->visitor.high = UINTPTR_MAX;
+	marker->heap = heap;
+	marker->base = heap->base;
+	marker->size = heap->size;
+	marker->alloc_bits = alloc_bitmap(heap);
+	marker->mark_bits = mark_bitmap(heap);
+	marker->pointer_bits = heap->pointer_bits;
+	marker->stack = stack;
+	marker->marked = marked;
+	marker->tick = never;
+	marker->left = INT64_MAX;
 }

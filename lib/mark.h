@@ -11,10 +11,10 @@
 
 #include "internal.h"
 
-/* Pointers between asking for a line and using it: enough to cover a miss, few
- * enough for the nearest cache and the CPU's outstanding misses.
+/* Pointers noted at most, before they are looked at: two cache lines are asked for by
+ * each, which the nearest cache holds well.
  */
-#define RING		16u
+#define FOUND_MAX	128u
 /* Bytes of a large object that are scanned as one: some 20 us of marking, so that
  * neither an assist nor another worker waits for a long array.
  */
@@ -27,22 +27,25 @@ struct marker {
 	size_t size;
 	uint64_t *alloc_bits;
 	uint64_t *mark_bits;
+	const uint64_t *pointer_bits;
 	struct mark_stack *stack;
 	struct mark_result result;
+	uint32_t *marked;	/* the same objects by span class; the calling thread's */
 	/* Called each time @left has run out, which it sets again.  False: stop. */
 	bool (*tick)(struct marker *marker);
 	int64_t left;		/* bytes to scan until then */
 	/* Told of each object that this marker marks; mark_watch(). */
 	void (*watch)(void *arg, uintptr_t object);
 	void *watch_arg;
-	uint32_t ring_at;
-	uintptr_t ring[RING];	/* pointers found, not yet looked at; 0: none */
+	uint32_t nr_found;
+	uint64_t found[FOUND_MAX]; /* granules pointed to, not yet looked at; last */
 };
 
 /* ---------------------------------------------------------------- mark.c */
 
 /* Without a tick: never called. */
-void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack *stack);
+void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack *stack,
+		 uint32_t *marked);
 /* Scans what is on the stack and what that leads to.  False: tick() said so; what is
  * left is on the stack.
  */

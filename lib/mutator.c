@@ -8,17 +8,15 @@
  * that ends without detaching is detached by a destructor of thread-specific data;
  * its frames are gone with its stack.
  *
- * A mutator is ordinary inherited memory (not a table): in a child of fork() the
+ * A mutator is inherited memory (not a table): in a child of fork() the
  * inline functions go on reading it, and must find empty caches there.
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
-#define CACHE_LINE	64
+#include <sys/mman.h>
 
 /* The calling thread's mutators, of all heaps. */
-static __thread struct gca_mutator *mine;
+static __thread struct gca_mutator *mine RUNTIME_TLS;
 
 /* What abi.cache points to while every allocation is to take the slow path. */
 static struct gca_cache empty_caches[SPAN_CLASSES_MAX];
@@ -42,6 +40,16 @@ struct gca_mutator *mutator_self(struct gca_heap *heap)
 	return mutator;
 }
 
+/**
+ * mutators_mine - the calling thread's mutators
+ *
+ * Return: the first; next_mine leads on.
+ */
+struct gca_mutator *mutators_mine(void)
+{
+	return mine;
+}
+
 static void forget_mine(struct gca_mutator *mutator)
 {
 	struct gca_mutator **link;
@@ -54,7 +62,7 @@ static void forget_mine(struct gca_mutator *mutator)
 static void mutator_free(struct gca_mutator *mutator)
 {
 	table_unmap(mutator->stack_copy, STACK_COPY_MAX);
-	free(mutator);
+	munmap(mutator, sizeof(*mutator));
 }
 
 /* Bytes of memory that a mutator of @flags is. */
@@ -80,8 +88,7 @@ static void detach(struct gca_mutator *mutator)
 		mutator->next->link = mutator->link;
 	__atomic_store_n(&heap->nr_mutators, heap->nr_mutators - 1, __ATOMIC_RELAXED);
 	heap->meta_bytes -= mutator_bytes(mutator->flags);
-	heap->gone_total_alloc += mutator->total_alloc;
-	heap->gone_mallocs += mutator->mallocs;
+	class_marked_out(mutator);
 	account_gone(heap, &mutator->account);
 	world_unlock(heap);
 	forget_mine(mutator);
@@ -97,6 +104,8 @@ static void drop(struct gca_mutator *mutator)
 
 static void thread_exits(void *unused)
 {
+	RUNTIME();
+
 	while (mine) {
 		struct gca_mutator *mutator = mine;
 
@@ -124,19 +133,26 @@ static int mutator_new(struct gca_heap *heap, unsigned int flags, struct gca_mut
 	struct gca_mutator *mutator;
 	int error;
 
-	if (gca_fault_hit(GCA_FAULT_NO_MEMORY) ||
-	    posix_memalign((void **)&mutator, CACHE_LINE, sizeof(*mutator)))
+	if (gca_fault_hit(GCA_FAULT_NO_MEMORY))
 		return error_set(-ENOMEM, "no memory for a mutator");
-	memset(mutator, 0, sizeof(*mutator));
+	/* Most of it is for classes that the thread never uses: pages that are not there. */
+	mutator = mmap(NULL, sizeof(*mutator), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mutator == MAP_FAILED)
+		return error_set(-ENOMEM, "no memory for a mutator");
+	/* Those of many threads lie side by side: a huge page would be all of them. */
+	madvise(mutator, sizeof(*mutator), MADV_NOHUGEPAGE);
 	mutator->heap = heap;
 	mutator->flags = flags;
 	mutator->abi.heap_base = heap->base;
 	mutator->abi.pointer_bits = heap->pointer_bits;
 	mutator->abi.cache = heap->slow_alloc ? empty_caches : mutator->caches;
 	mutator->abi.barrier = heap->debug_shadow ? GCA_BARRIER_SLOW : GCA_BARRIER_OFF;
+	mutator->abi.poll = heap->debug_stress;
 	mutator->abi.noscan_class = small_class_of[GCA_FLAVOUR_NOSCAN];
 	mutator->abi.shades_end = &mutator->shades[SHADES_MAX - 1];
 	mark_shades_drop(mutator);
+	profile_arm(mutator);
 	if (!(flags & GCA_STACK_PRECISE)) {
 		error = stack_find(&mutator->stack_limit, &mutator->stack_base);
 		if (error)
@@ -150,7 +166,7 @@ static int mutator_new(struct gca_heap *heap, unsigned int flags, struct gca_mut
 	*out = mutator;
 	return 0;
 fail:
-	free(mutator);
+	munmap(mutator, sizeof(*mutator));
 	return error;
 }
 
@@ -168,6 +184,7 @@ fail:
  */
 int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **out)
 {
+	RUNTIME();
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct gca_mutator *mutator = NULL;
 	int error = heap_usable(heap);
@@ -206,6 +223,8 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
 	world_unlock(heap);
 
 	mutator->next_mine = mine;
+	/* A signal may come here, and walk the list. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	mine = mutator;
 	*out = mutator;
 	return 0;
@@ -220,6 +239,7 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
  */
 int gca_detach(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	if (mutator_self(mutator->heap) != mutator)
 		return error_set(-EPERM, "the mutator is another thread's");
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED)) {

@@ -11,22 +11,6 @@
 
 #include <stdlib.h>
 
-/* Room for one more of @size bytes in an array of @max: -ENOMEM, array unharmed. */
-static int make_room(void **array, size_t nr, size_t *max, size_t size)
-{
-	size_t want = *max ? *max * 2 : 8;
-	void *grown;
-
-	if (nr < *max)
-		return 0;
-	grown = reallocarray(*array, want, size);
-	if (!grown)
-		return -ENOMEM;
-	*array = grown;
-	*max = want;
-	return 0;
-}
-
 /* Index of the first range that ends above @address. */
 static size_t range_after(const struct roots *roots, uintptr_t address)
 {
@@ -52,10 +36,9 @@ static int add_range(struct gca_heap *heap, uintptr_t start, size_t bytes)
 	if (at < roots->nr_ranges && roots->ranges[at].start < start + bytes)
 		return error_set(-EINVAL, "root range %#zx+%zu overlaps %#zx+%zu", (size_t)start,
 				 bytes, (size_t)roots->ranges[at].start, roots->ranges[at].bytes);
-	error = make_room((void **)&roots->ranges, roots->nr_ranges, &roots->max_ranges,
-			  sizeof(*roots->ranges));
-	if (error)
-		return error_set(error, "no memory for a root range");
+	if (!array_room((void **)&roots->ranges, roots->nr_ranges, &roots->max_ranges,
+			sizeof(*roots->ranges)))
+		return error_set(-ENOMEM, "no memory for a root range");
 	memset((void *)start, 0, bytes);
 	if (heap->debug_shadow) {
 		error = shadow_root_add(heap, (void *)start, bytes);
@@ -81,6 +64,7 @@ static int add_range(struct gca_heap *heap, uintptr_t start, size_t bytes)
  */
 int gca_root_add(struct gca_heap *heap, void *start, size_t bytes)
 {
+	RUNTIME();
 	uintptr_t address = (uintptr_t)start;
 	int error;
 
@@ -106,6 +90,7 @@ int gca_root_add(struct gca_heap *heap, void *start, size_t bytes)
  */
 int gca_root_remove(struct gca_heap *heap, void *start)
 {
+	RUNTIME();
 	struct roots *roots = &heap->roots;
 	int error = heap_usable(heap);
 	size_t at;
@@ -150,6 +135,7 @@ static size_t find_callback(const struct roots *roots, gca_root_fn fn, void *arg
  */
 int gca_root_callback_add(struct gca_heap *heap, gca_root_fn fn, void *arg)
 {
+	RUNTIME();
 	struct roots *roots = &heap->roots;
 	int error = heap_usable(heap);
 
@@ -160,8 +146,8 @@ int gca_root_callback_add(struct gca_heap *heap, gca_root_fn fn, void *arg)
 	world_lock(heap, mutator_self(heap));
 	if (find_callback(roots, fn, arg) < roots->nr_callbacks)
 		error = error_set(-EEXIST, "this root callback was added already");
-	else if (make_room((void **)&roots->callbacks, roots->nr_callbacks, &roots->max_callbacks,
-			   sizeof(*roots->callbacks)))
+	else if (!array_room((void **)&roots->callbacks, roots->nr_callbacks,
+			     &roots->max_callbacks, sizeof(*roots->callbacks)))
 		error = error_set(-ENOMEM, "no memory for a root callback");
 	else
 		roots->callbacks[roots->nr_callbacks++] = (struct root_callback){ fn, arg };
@@ -179,6 +165,7 @@ int gca_root_callback_add(struct gca_heap *heap, gca_root_fn fn, void *arg)
  */
 int gca_root_callback_remove(struct gca_heap *heap, gca_root_fn fn, void *arg)
 {
+	RUNTIME();
 	struct roots *roots = &heap->roots;
 	int error = heap_usable(heap);
 	size_t at;
@@ -203,6 +190,8 @@ int gca_root_callback_remove(struct gca_heap *heap, gca_root_fn fn, void *arg)
 void gca_frame_push(struct gca_mutator *mutator, struct gca_frame *frame)
 {
 	frame->next = mutator->frames;
+	/* A signal that stops the thread here finds the list whole. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	mutator->frames = frame;
 }
 

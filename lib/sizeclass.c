@@ -90,7 +90,8 @@ static void add_flavour(unsigned int flavour, uint32_t first, uint32_t last)
 		class->elem = size->slot;
 		class->npages = size->npages;
 		class->objects = (uint32_t)(size->npages * GCARENA_PAGE_SIZE / size->slot);
-		class->flavour = flavour;
+		class->flavour = (uint16_t)flavour;
+		class->size = (uint16_t)i;
 		class->reciprocal = ((1ULL << 32) + size->slot / GCARENA_GRANULE_SIZE - 1) /
 				    (size->slot / GCARENA_GRANULE_SIZE);
 		for (; granules * GCARENA_GRANULE_SIZE <= size->slot; granules++)

@@ -52,32 +52,6 @@ void special_close(struct gca_heap *heap)
 }
 
 /**
- * special_room - room for one more in an array
- * @array: malloc's
- * @nr: entries in it
- * @max: its room; changed with it
- * @size: bytes of an entry
- *
- * Return: false when there is no memory; the array is unharmed.
- */
-bool special_room(void **array, size_t nr, size_t *max, size_t size)
-{
-	size_t want = *max ? *max * 2 : 64;
-	void *grown;
-
-	if (nr < *max)
-		return true;
-	if (gca_fault_hit(GCA_FAULT_NO_MEMORY))
-		return false;
-	grown = reallocarray(*array, want, size);
-	if (!grown)
-		return false;
-	*array = grown;
-	*max = want;
-	return true;
-}
-
-/**
  * special_marked - is an object marked in this cycle?
  * @heap: the heap, marking on or stopped for it
  * @object: its base

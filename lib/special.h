@@ -96,9 +96,6 @@ void special_open(struct gca_heap *heap);
 /* No mutator attached, no cycle under way. */
 void special_close(struct gca_heap *heap);
 
-/* Room for one more of @size bytes in @array of @max: false, array unharmed. */
-bool special_room(void **array, size_t nr, size_t *max, size_t size);
-
 /* ------------------------------------------------------------- special.c */
 
 /* World held or stopped, marking not begun. */

@@ -2,9 +2,9 @@
 /*
  * Statistics: clocks, the pause histogram, gca_stats().
  *
- * Reading never stops a mutator: what mutators count is added up as they last
- * wrote it, which they do when a run of slots ends; a thread that asks sees its
- * own allocations exactly, and all are exact after a cycle.
+ * Reading never stops a mutator: what mutators count they add to the heap's when a
+ * run of slots ends; a thread that asks sees its own allocations exactly, and all are
+ * exact after a cycle.  Go's names for the same are in memstats.c.
  */
 #include "internal.h"
 
@@ -58,8 +58,11 @@ static unsigned int bucket_of(uint64_t ns)
 	       (unsigned int)(ns >> (log - SUB_SHIFT) & ((1U << SUB_SHIFT) - 1));
 }
 
-/* The largest time of a bucket. */
-static uint64_t bucket_end(unsigned int bucket)
+/**
+ * pause_bucket_end - the longest pause that a bucket of struct pause_stats counts
+ * @bucket: which
+ */
+uint64_t pause_bucket_end(unsigned int bucket)
 {
 	unsigned int group = bucket >> SUB_SHIFT;
 	uint64_t sub = bucket & ((1U << SUB_SHIFT) - 1);
@@ -70,22 +73,45 @@ static uint64_t bucket_end(unsigned int bucket)
 }
 
 /**
- * pause_record - count a pause
- * @pauses: the histogram, its lock held
+ * stop_bucket - which bucket of a struct gca_stops counts a stop
  * @ns: how long it was
  */
-void pause_record(struct pause_stats *pauses, uint64_t ns)
+unsigned int stop_bucket(uint64_t ns)
 {
-	pauses->buckets[bucket_of(ns)]++;
-	pauses->count++;
-	pauses->total_ns += ns;
+	unsigned int bucket = 0;
+
+	if (ns > GCA_STOP_BUCKET_NS(0))
+		bucket = 64 - (unsigned int)__builtin_clzll((ns - 1) / GCA_STOP_BUCKET_NS(0));
+	return bucket < GCA_STOP_BUCKETS ? bucket : GCA_STOP_BUCKETS - 1;
+}
+
+static void put(uint64_t *to, uint64_t value)
+{
+	__atomic_store_n(to, value, __ATOMIC_RELAXED);
+}
+
+/**
+ * pause_record - count a pause that ends now
+ * @heap: the heap, between stats_begin() and stats_end()
+ * @ns: how long it was
+ */
+void pause_record(struct gca_heap *heap, uint64_t ns)
+{
+	struct pause_stats *pauses = &heap->pauses;
+	uint32_t *bucket = &pauses->buckets[bucket_of(ns)];
+
+	__atomic_store_n(bucket, *bucket + 1, __ATOMIC_RELAXED);
+	put(&pauses->ns[pauses->count % GCA_PAUSES], ns);
+	put(&pauses->end[pauses->count % GCA_PAUSES], clock_ns(CLOCK_REALTIME));
+	put(&pauses->count, pauses->count + 1);
+	put(&pauses->total_ns, pauses->total_ns + ns);
 	if (ns > pauses->max_ns)
-		pauses->max_ns = ns;
+		put(&pauses->max_ns, ns);
 }
 
 /**
  * pause_quantile - a pause that so many are not longer than
- * @pauses: the histogram, its lock held
+ * @pauses: the histogram, a copy
  * @per_mille: how many of a thousand
  *
  * Return: nanoseconds, at most 6 % above the true quantile and never above the
@@ -104,31 +130,12 @@ uint64_t pause_quantile(const struct pause_stats *pauses, unsigned int per_mille
 		if (seen >= rank)
 			break;
 	}
-	return bucket_end(i) < pauses->max_ns ? bucket_end(i) : pauses->max_ns;
+	return pause_bucket_end(i) < pauses->max_ns ? pause_bucket_end(i) : pauses->max_ns;
 }
 
 static uint64_t get(const uint64_t *value)
 {
 	return __atomic_load_n(value, __ATOMIC_RELAXED);
-}
-
-static void sum_mutators(struct gca_heap *heap, struct gca_stats *stats)
-{
-	struct gca_mutator *self = mutator_self(heap), *mutator;
-
-	/* A thread in a blocking region may not count: a cycle may be at it. */
-	if (self && !self->depth)
-		alloc_count(self);
-	world_lock(heap, self);
-	stats->total_alloc = heap->gone_total_alloc;
-	stats->mallocs = heap->gone_mallocs;
-	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
-		stats->total_alloc += get(&mutator->total_alloc);
-		stats->mallocs += get(&mutator->mallocs);
-	}
-	stats->mutators = heap->nr_mutators;
-	stats->meta_sys = heap->meta_bytes + work_bytes(heap);
-	world_unlock(heap);
 }
 
 /**
@@ -140,8 +147,11 @@ static void sum_mutators(struct gca_heap *heap, struct gca_stats *stats)
  */
 int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 {
+	RUNTIME();
 	struct gca_stats stats = { .size = out->size };
+	struct gca_mutator *self = mutator_self(heap);
 	struct gcarena_stats arena = { 0 };
+	struct pause_stats pauses;
 	int error = heap_usable(heap);
 
 	if (error)
@@ -152,7 +162,13 @@ int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 	error = heap->ops->stats(heap, &arena);
 	if (error)
 		return error_set(error, "statistics: %s", strerror(-error));
-	sum_mutators(heap, &stats);
+	/* A thread in a blocking region may not count: a cycle may be at it. */
+	if (self && !self->depth)
+		alloc_count(self);
+	stats.total_alloc = get(&heap->total_alloc);
+	stats.mallocs = get(&heap->mallocs);
+	stats.mutators = __atomic_load_n(&heap->nr_mutators, __ATOMIC_RELAXED);
+	stats.meta_sys = get(&heap->meta_bytes) + work_bytes(heap);
 	stats.heap_live = get(&heap->heap_live);
 	stats.heap_live_objects = get(&heap->heap_live_objects);
 	stats.heap_alloc = stats.heap_live + heap_allocated(heap);
@@ -176,12 +192,11 @@ int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 	stats.stall_ns = get(&heap->stall_ns);
 	stats.stop_unscheduled_ns = get(&heap->stop_unscheduled_ns);
 	stats.sweep_assisted = get(&heap->sweep_assisted);
-	pthread_mutex_lock(&heap->stats_lock);
-	stats.pause_total_ns = heap->pauses.total_ns;
-	stats.pause_p50_ns = pause_quantile(&heap->pauses, 500);
-	stats.pause_p99_ns = pause_quantile(&heap->pauses, 990);
-	stats.pause_max_ns = heap->pauses.max_ns;
-	pthread_mutex_unlock(&heap->stats_lock);
+	stats_pauses(heap, &pauses);
+	stats.pause_total_ns = pauses.total_ns;
+	stats.pause_p50_ns = pause_quantile(&pauses, 500);
+	stats.pause_p99_ns = pause_quantile(&pauses, 990);
+	stats.pause_max_ns = pauses.max_ns;
 	special_stats(heap, &stats);
 	memcpy(out, &stats, out->size);
 	return 0;

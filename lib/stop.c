@@ -57,7 +57,11 @@ static void futex_wait(uint32_t *word, uint32_t value)
 	futex_wait_for(word, value, 0);
 }
 
-static void futex_wake(uint32_t *word)
+/**
+ * futex_wake - wake all who sleep on a word
+ * @word: the word
+ */
+void futex_wake(uint32_t *word)
 {
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
@@ -128,6 +132,7 @@ void blocked_leave(struct gca_mutator *mutator)
 {
 	uint64_t begin = 0, delay = 0, waited;
 	struct gca_heap *heap;
+	bool stopped = false;
 
 	if (!mutator)
 		return;
@@ -144,19 +149,26 @@ void blocked_leave(struct gca_mutator *mutator)
 			if (mutator->outside == ACCOUNT_RUNNING)
 				account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
 		}
-		if (__atomic_load_n(&heap->stop, __ATOMIC_ACQUIRE))
+		if (__atomic_load_n(&heap->stop, __ATOMIC_ACQUIRE)) {
+			stopped = true;
 			futex_wait(&heap->stop, 1);
+		}
 	}
 	mutator->wakes++;
-	account_switch(&mutator->account, mutator->outside);
-	if (!begin)
+	if (!begin) {
+		account_switch(&mutator->account, mutator->outside);
 		return;
+	}
+	if (mutator->outside == ACCOUNT_RUNNING)
+		profile_wait_end(mutator, mutator->outside);
+	else
+		account_switch(&mutator->account, mutator->outside);
 	waited = now_ns() - begin;
 	delay = unscheduled_ns() - delay;
 	if (delay > waited)
 		delay = waited;
 	__atomic_add_fetch(&heap->stop_unscheduled_ns, delay, __ATOMIC_RELAXED);
-	stop_note(heap, waited - delay);
+	stop_note(heap, stopped ? GCA_STOP_WORLD : GCA_STOP_LEAVE, waited - delay);
 }
 
 /**
@@ -215,7 +227,8 @@ static void watchdog(struct gca_heap *heap, uint64_t begin, uint64_t ns)
  */
 void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth, uint64_t begin)
 {
-	uint64_t period = __atomic_load_n(&heap->watchdog_ns, __ATOMIC_RELAXED), waited;
+	uint64_t period = __atomic_load_n(&heap->watchdog_ns, __ATOMIC_RELAXED);
+	uint64_t waited, signal, pause;
 
 	if (nth < STOP_SPINS) {
 		relax();
@@ -224,7 +237,11 @@ void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth, uint64_t 
 	waited = now_ns() - begin;
 	if (period && waited >= period)
 		watchdog(heap, begin, waited);
-	futex_wait_for(&heap->acks, acks, waited < period ? period - waited : 0);
+	pause = waited < period ? period - waited : 0;
+	signal = signal_late(heap, waited);
+	if (signal && (!pause || signal < pause))
+		pause = signal;
+	futex_wait_for(&heap->acks, acks, pause);
 }
 
 /**
@@ -237,19 +254,31 @@ void stop_acknowledge(struct gca_heap *heap)
 	futex_wake(&heap->acks);
 }
 
+static void raise_to(uint64_t *most, uint64_t ns)
+{
+	uint64_t before = __atomic_load_n(most, __ATOMIC_RELAXED);
+
+	while (ns > before)
+		if (__atomic_compare_exchange_n(most, &before, ns, true, __ATOMIC_RELAXED,
+						__ATOMIC_RELAXED))
+			break;
+}
+
 /**
  * stop_note - a mutator was kept from running
  * @heap: the heap
+ * @cause: by what
  * @ns: for how long
  */
-void stop_note(struct gca_heap *heap, uint64_t ns)
+void stop_note(struct gca_heap *heap, enum gca_stop cause, uint64_t ns)
 {
-	uint64_t longest = __atomic_load_n(&heap->stop_longest, __ATOMIC_RELAXED);
+	struct gca_stops *count = &heap->stops[cause];
 
-	while (ns > longest)
-		if (__atomic_compare_exchange_n(&heap->stop_longest, &longest, ns, true,
-						__ATOMIC_RELAXED, __ATOMIC_RELAXED))
-			break;
+	raise_to(&heap->stop_longest, ns);
+	raise_to(&count->max_ns, ns);
+	__atomic_add_fetch(&count->count, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&count->total_ns, ns, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&count->buckets[stop_bucket(ns)], 1, __ATOMIC_RELAXED);
 }
 
 /**
@@ -339,7 +368,7 @@ void world_start(struct gca_heap *heap, struct gca_mutator *self)
 	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
 		if (mutator == self)
 			continue;
-		__atomic_store_n(&mutator->abi.poll, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&mutator->abi.poll, heap->debug_stress, __ATOMIC_RELAXED);
 		mutator_unclaim(mutator);
 	}
 	__atomic_store_n(&heap->stop, 0, __ATOMIC_SEQ_CST);
@@ -352,6 +381,7 @@ void world_start(struct gca_heap *heap, struct gca_mutator *self)
  */
 void gca_blocking_begin(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
 		return;
 	if (!mutator->depth)
@@ -367,9 +397,22 @@ void gca_blocking_begin(struct gca_mutator *mutator)
  */
 void gca_blocking_end(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
 		return;
 	blocked_leave(mutator);
+}
+
+/* GCARENA_DEBUG=stress=1: whatever may happen at a safepoint happens at each. */
+static void stress(struct gca_mutator *mutator)
+{
+	if (mutator->stressing || mutator->depth)
+		return;
+	mutator->stressing = true;
+	/* A failure shows where somebody asks for a cycle. */
+	if (!cycle_run(mutator, false))
+		cycle_finish_sweep(mutator);
+	mutator->stressing = false;
 }
 
 /**
@@ -378,16 +421,19 @@ void gca_blocking_end(struct gca_mutator *mutator)
  */
 void gca_safepoint_slow(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	enum account_state before;
 
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
 		return;
 	if (__atomic_load_n(&mutator->request, __ATOMIC_ACQUIRE))
 		handshake_answer(mutator);
-	if (!__atomic_load_n(&mutator->heap->stop, __ATOMIC_ACQUIRE))
-		return;
-	before = account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
-	blocked_enter(mutator);
-	blocked_leave(mutator);
-	account_switch(&mutator->account, before);
+	if (__atomic_load_n(&mutator->heap->stop, __ATOMIC_ACQUIRE)) {
+		before = account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
+		blocked_enter(mutator);
+		blocked_leave(mutator);
+		profile_wait_end(mutator, before);
+	}
+	if (unlikely(mutator->heap->debug_stress))
+		stress(mutator);
 }

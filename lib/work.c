@@ -63,6 +63,7 @@ struct worker {
 	uint64_t looked;
 	uint64_t cpu_counted;	/* CPU time that is in work->cpu_ns */
 	struct mark_stack stack;
+	uint32_t marked[SPAN_CLASSES_MAX];
 };
 
 static unsigned int cpus_allowed(void)
@@ -246,7 +247,8 @@ static bool worker_tick(struct marker *marker)
 static void worker_begin(struct worker *worker, struct gca_heap *heap, struct mark_stack *stack,
 			 unsigned int index)
 {
-	marker_init(&worker->marker, heap, stack);
+	memset(worker->marked, 0, sizeof(worker->marked));
+	marker_init(&worker->marker, heap, stack, worker->marked);
 	worker->marker.tick = worker_tick;
 	worker->marker.left = TICK_WORK;
 	worker->work = &heap->work;
@@ -264,6 +266,7 @@ static void fold(struct worker *worker)
 	work->result.objects += marker->result.objects;
 	work->result.scanned += marker->result.scanned;
 	memset(&marker->result, 0, sizeof(marker->result));
+	class_marked(marker->heap, worker->marked);
 	note_scanned(worker);
 	work->pool.overflow |= marker->stack->overflow;
 	marker->stack->overflow = false;
@@ -635,7 +638,7 @@ static bool round_found_nothing(struct gca_heap *heap)
 	if (gca_fault_hit(GCA_FAULT_EARLY_END))
 		return true;
 	pthread_mutex_lock(&heap->world);
-	handshake(heap, HANDSHAKE_FLUSH);
+	handshake_round(heap);
 	pthread_mutex_unlock(&heap->world);
 	return __atomic_load_n(&work->marked, __ATOMIC_SEQ_CST) == before;
 }
@@ -751,13 +754,14 @@ static bool assist_tick(struct marker *marker)
 
 /**
  * work_assist - scan some grey objects, if there are any to be had
- * @heap: the heap; the calling thread is a black mutator
+ * @mutator: the calling thread's, black
  * @bytes: about how much
  *
  * Return: the bytes scanned; 0: there were none.
  */
-uint64_t work_assist(struct gca_heap *heap, uint64_t bytes)
+uint64_t work_assist(struct gca_mutator *mutator, uint64_t bytes)
 {
+	struct gca_heap *heap = mutator->heap;
 	struct work *work = &heap->work;
 	uint64_t entries[ASSIST_ENTRIES], scanned;
 	struct mark_stack stack = { .entries = entries, .max = ASSIST_ENTRIES, .fixed = true };
@@ -773,7 +777,8 @@ uint64_t work_assist(struct gca_heap *heap, uint64_t bytes)
 	pool_take(work, &stack, ASSIST_TAKE);
 	work->busy++;
 	pthread_mutex_unlock(&work->lock);
-	marker_init(&marker, heap, &stack);
+	marker_init(&marker, heap, &stack, mutator->marked);
+	mutator->has_marked = true;
 	marker.tick = assist_tick;
 	marker.left = (int64_t)bytes;
 	marker_drain(&marker);
@@ -795,7 +800,7 @@ uint64_t work_assist(struct gca_heap *heap, uint64_t bytes)
 /* @owner's bitmaps, or with world held the heap's: between the flip and its answer a
  * mutator is black by the bitmaps that it was black by before.
  */
-static void shades(struct gca_heap *heap, const struct gca_mutator *owner, const uintptr_t *words,
+static void shades(struct gca_heap *heap, struct gca_mutator *owner, const uintptr_t *words,
 		   size_t nr)
 {
 	struct work *work = &heap->work;
@@ -808,8 +813,9 @@ static void shades(struct gca_heap *heap, const struct gca_mutator *owner, const
 		size_t here = nr < SHADES_MAX ? nr : SHADES_MAX;
 
 		stack = (struct mark_stack){ .entries = entries, .max = SHADES_MAX, .fixed = true };
-		marker_init(&marker, heap, &stack);
+		marker_init(&marker, heap, &stack, owner ? owner->marked : heap->shaded);
 		if (owner) {
+			owner->has_marked = true;
 			marker.alloc_bits = owner->abi.alloc_bits;
 			marker.mark_bits = owner->mark_bits;
 		}

@@ -528,14 +528,34 @@ void gca_core_get_policy(struct gca_core *core, struct gcarena_policy *policy)
  */
 void gca_core_stats(struct gca_core *core, struct gcarena_stats *stats)
 {
+	gca_core_snapshot(core, stats);
+}
+
+/**
+ * gca_core_snapshot - the same, and which state of the status page it is
+ * @core: the arena
+ * @stats: what is filled in
+ *
+ * Return: the status page's update: as long as it is that, its counters are these.
+ */
+u32 gca_core_snapshot(struct gca_core *core, struct gcarena_stats *stats)
+{
+	struct gcarena_counters before;
+	u32 update;
+
 	gca_lock(&core->lock);
+	before = core->counters;
 	gca_slots_fold(core);
+	if (memcmp(&before, &core->counters, sizeof(before)))
+		gca_publish(core);
+	update = core->status_update;
 	stats->sequence = core->sequence;
 	stats->generation = core->generation;
 	stats->sweeping = core->sweeping;
 	stats->sweep_left = core->sweep_left;
 	stats->counters = core->counters;
 	gca_unlock(&core->lock);
+	return update;
 }
 
 /**

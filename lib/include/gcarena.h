@@ -81,8 +81,11 @@ enum gca_mode {
  * The environment overrides: GCARENA_BACKEND (device, process, auto),
  * GCARENA_PERCENT (a number or off), GCARENA_LIMIT (bytes, or with KiB, MiB, GiB;
  * cgroup, or as 80% a part of the control group's; or off), GCARENA_SHARE (per cent),
- * GCARENA_WORKERS (threads), GCARENA_DEBUG (comma-separated key=value: verify, shadow,
- * gctrace, pacertrace, poison, each 0 or 1).
+ * GCARENA_WORKERS (threads), GCARENA_SIGNAL (a real-time signal, or off),
+ * GCARENA_PROFILE (see Documentation/profiling.rst), GCARENA_DEBUG
+ * (comma-separated key=value: verify, shadow, gctrace, pacertrace, poison, stress, each 0
+ * or 1), GCARENA_ENDPOINT (a directory instead of XDG_RUNTIME_DIR for the socket that
+ * gcarena(1) asks, or off).
  */
 struct gca_config {
 	size_t size;
@@ -121,6 +124,10 @@ GCA_API size_t gca_set_limit(struct gca_heap *heap, size_t bytes);
  * else they wait when the heap is at its goal.
  */
 GCA_API bool gca_set_assist(struct gca_heap *heap, bool on);
+/* Whether the percent follows load and pressure, from a quarter of it to four times; off at
+ * first.  Documentation/pacing.rst has the law.
+ */
+GCA_API bool gca_set_adaptive(struct gca_heap *heap, bool on);
 /* The limit is @percent of the control group's memory.max or memory.high, read at each
  * cycle's start; 0: no longer.  -EINVAL.
  */
@@ -129,6 +136,11 @@ GCA_API int gca_follow_cgroup(struct gca_heap *heap, unsigned int percent);
  * for is named to the report handler, or on stderr; 10000 at first, 0: never.
  */
 GCA_API uint64_t gca_set_watchdog(struct gca_heap *heap, uint64_t ms);
+/* The signal that stops threads with conservative stacks which come to no safepoint
+ * for 10 ms; SIGRTMAX - 4 at first; 0: they are waited for.  -EINVAL: no real-time
+ * signal; -EBUSY: it has a handler; -ENOTSUP: not on this machine.
+ */
+GCA_API int gca_set_stop_signal(struct gca_heap *heap, int number);
 /* How many milliseconds may pass without a cycle, 120000 at first; 0: any. */
 GCA_API uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms);
 
@@ -277,6 +289,12 @@ struct gca_layout {
  * a loop over an array at its end may leave: it may fill its slot to the brim.
  */
 #define GCA_LAYOUT_EXACT	0x1u
+/* The pointer fields may point into objects, or one past their end, not only to where
+ * they begin.  Such objects have a kind's id instead of pointer bits: at least 64 bytes.
+ */
+#define GCA_LAYOUT_INTERIOR	0x2u
+/* Objects may change into another such kind, by gca_relayout(); stored like those. */
+#define GCA_LAYOUT_CHANGES	0x4u
 
 /* Kinds are the process's, not one heap's.  Never NULL: when a layout is bad or
  * there are 65535 kinds already, a kind from which every allocation fails.
@@ -371,7 +389,10 @@ typedef GCA_REF(void) gca_ref;
 #define GCA_END_RAW_(type, name)
 #define GCA_END_(sort, ...)		GCA_END_##sort##_(__VA_ARGS__)
 
-#define GCA_STRUCT(tag, FIELDS)							\
+#define GCA_STRUCT(tag, FIELDS)	GCA_STRUCT_FLAGS(tag, FIELDS, 0)
+
+/* The same with GCA_LAYOUT_INTERIOR or _CHANGES, or both. */
+#define GCA_STRUCT_FLAGS(tag, FIELDS, flags_)					\
 	struct tag { FIELDS(GCA_FIELD_) };					\
 	FIELDS(GCA_CHECK_)							\
 	static inline __attribute__((unused)) struct gca_layout *		\
@@ -383,7 +404,7 @@ typedef GCA_REF(void) gca_ref;
 			#tag, sizeof(struct tag),				\
 			(uint32_t)(GCA_NO_TAIL FIELDS(GCA_TAIL_)),		\
 			runs, NULL, NULL,					\
-			(0 FIELDS(GCA_END_)) ? 0 : GCA_LAYOUT_EXACT };		\
+			((0 FIELDS(GCA_END_)) ? 0 : GCA_LAYOUT_EXACT) | (flags_) }; \
 		return &layout;							\
 	}									\
 	struct tag
@@ -450,6 +471,27 @@ GCA_ALWAYS_INLINE_ void gca_set_layout_(struct gca_mutator_abi *abi, uint64_t gr
 		gca_bits_or_(&abi->pointer_bits[(word >> 6) + 1], mask >> (64 - shift));
 }
 
+/*
+ * GCA_TAKE_ - take the next slot of a cache, which is full when it gives false.  Where
+ * it is one instruction that does it, a signal finds a slot taken or not taken.
+ */
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#define GCA_TAKE_(cache, slot) __extension__ ({					\
+	bool gca_there_;							\
+										\
+	(slot) = (cache)->elem;							\
+	__asm__ volatile("xaddq %[slot], %[cur]\n\t"				\
+			 "cmpq %[end], %[slot]"					\
+			 : [slot] "+r" (slot), [cur] "+m" ((cache)->cur),	\
+			   "=@ccb" (gca_there_)					\
+			 : [end] "m" ((cache)->end));				\
+	GCA_LIKELY_(gca_there_);						\
+})
+#else
+#define GCA_TAKE_(cache, slot) \
+	(((slot) = (cache)->cur) < (cache)->end && ((cache)->cur += (cache)->elem, 1))
+#endif
+
 /**
  * gca_alloc - allocate a zeroed object
  * @mutator: the calling thread's
@@ -475,10 +517,8 @@ GCA_ALWAYS_INLINE_ void *gca_alloc(struct gca_mutator *mutator, const struct gca
 			 (!kind->size || size == kind->size)))
 		return gca_alloc_slow(mutator, kind, size);
 	cache = &abi->cache[kind->class_of[(size + 16) >> 4]];
-	slot = cache->cur;
-	if (!GCA_LIKELY_(slot < cache->end))
+	if (!GCA_TAKE_(cache, slot))
 		return gca_alloc_slow(mutator, kind, size);
-	cache->cur = slot + cache->elem;
 	/* Only of slots without pointers: others were zeroed with their run. */
 	if (cache->needs_zero)
 		memset((void *)slot, 0, size);
@@ -496,12 +536,11 @@ GCA_ALWAYS_INLINE_ void *gca_alloc_fixed_(struct gca_mutator *mutator,
 	struct gca_mutator_abi *abi = GCA_MUTATOR_(mutator);
 	struct gca_cache *cache = (struct gca_cache *)(void *)
 				  ((char *)abi->cache + kind->cache_offset);
-	uintptr_t slot = cache->cur;
 	uint64_t granule;
+	uintptr_t slot;
 
-	if (!GCA_LIKELY_(slot < cache->end))
+	if (!GCA_TAKE_(cache, slot))
 		return gca_alloc_slow(mutator, kind, size);
-	cache->cur = slot + cache->elem;
 	if (cache->needs_zero)
 		memset((void *)slot, 0, size);
 	granule = (slot - abi->heap_base) >> 4;
@@ -521,10 +560,8 @@ GCA_ALWAYS_INLINE_ void *gca_alloc_bytes_(struct gca_mutator *mutator, size_t si
 	if (!GCA_LIKELY_(size - 1 < GCA_INLINE_MAX))
 		goto slow;
 	cache = &abi->cache[abi->noscan_class[(size + 16) >> 4]];
-	slot = cache->cur;
-	if (!GCA_LIKELY_(slot < cache->end))
+	if (!GCA_TAKE_(cache, slot))
 		goto slow;
-	cache->cur = slot + cache->elem;
 	if (zeroed && cache->needs_zero)
 		memset((void *)slot, 0, size);
 	gca_publish_(abi, (slot - abi->heap_base) >> 4);
@@ -577,6 +614,17 @@ GCA_API char *gca_strndup(struct gca_mutator *mutator, const char *string, size_
  */
 GCA_API void *gca_realloc(struct gca_mutator *mutator, const struct gca_kind *kind, void *object,
 			  size_t old_size, size_t size);
+
+/*
+ * gca_relayout - let an object be of another kind from now on
+ *
+ * Both kinds are GCA_LAYOUT_CHANGES, the new one fits the object's slot, the object is in
+ * no other thread's hands meanwhile.  What is a pointer field in both keeps its value;
+ * what becomes one is NULL; what was one and is data now may be written with plain
+ * stores after the call.  -EINVAL: one of these is not so.
+ */
+GCA_API int gca_relayout(struct gca_mutator *mutator, void *object,
+			 const struct gca_kind *kind);
 
 /*
  * gca_free - say that nobody will use @object again
@@ -719,20 +767,7 @@ GCA_API void gca_clear_slots_slow(struct gca_mutator *mutator, gca_word_ *dst, s
 GCA_ALWAYS_INLINE_ void gca_copy_slots(struct gca_mutator *mutator, void *dst, const void *src,
 				       size_t count)
 {
-	const gca_word_ *from = (const gca_word_ *)src;
-	gca_word_ *to = (gca_word_ *)dst;
-	size_t i;
-
-	if (!GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
-		gca_copy_slots_slow(mutator, to, from, count);
-	else if ((uintptr_t)to - (uintptr_t)from >= count * sizeof(*to))
-		for (i = 0; i < count; i++)
-			__atomic_store_n(&to[i], __atomic_load_n(&from[i], __ATOMIC_ACQUIRE),
-					 __ATOMIC_RELEASE);
-	else
-		for (i = count; i-- > 0;)
-			__atomic_store_n(&to[i], __atomic_load_n(&from[i], __ATOMIC_ACQUIRE),
-					 __ATOMIC_RELEASE);
+	gca_copy_slots_slow(mutator, (gca_word_ *)dst, (const gca_word_ *)src, count);
 }
 
 /**
@@ -743,14 +778,7 @@ GCA_ALWAYS_INLINE_ void gca_copy_slots(struct gca_mutator *mutator, void *dst, c
  */
 GCA_ALWAYS_INLINE_ void gca_clear_slots(struct gca_mutator *mutator, void *dst, size_t count)
 {
-	gca_word_ *to = (gca_word_ *)dst;
-	size_t i;
-
-	if (!GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
-		gca_clear_slots_slow(mutator, to, count);
-	else
-		for (i = 0; i < count; i++)
-			__atomic_store_n(&to[i], (void *)0, __ATOMIC_RELAXED);
+	gca_clear_slots_slow(mutator, (gca_word_ *)dst, count);
 }
 
 /* @n structures of GCA_STRUCT @tag from @src to @dst, data and pointers, as memmove()
@@ -1011,6 +1039,131 @@ GCA_API int gca_account_all(struct gca_heap *heap, struct gca_account *account);
 
 /* -EINVAL: size.  Never stops a mutator. */
 GCA_API int gca_stats(struct gca_heap *heap, struct gca_stats *stats);
+
+#define GCA_PAUSES		256	/* that are remembered */
+#define GCA_SIZES		80	/* rows of by_size at most */
+
+/*
+ * struct gca_memstats - the fields of Go's runtime.MemStats; bytes unless said
+ *
+ * Of one moment each: what the arena counts (marked A), tagged with its sequence, and
+ * what cycles settle (marked C).  What threads count as they go (marked T) is of the runs
+ * of slots that they have finished; of the calling thread's it is exact.
+ *
+ * heap_sys == heap_inuse + heap_idle; heap_released is a part of heap_idle;
+ * heap_objects == mallocs - frees; sys == heap_sys + mspan_sys + gc_sys.
+ */
+struct gca_memstats {
+	size_t size;		/* in: sizeof(struct gca_memstats) */
+	uint32_t sequence;	/* A: of the counters, as "update" in debugfs */
+	uint32_t generation;	/* A: of sweeping */
+	uint32_t arena;		/* its name in debugfs; 0: the process backend */
+	uint32_t nr_sizes;	/* rows of by_size */
+	uint64_t alloc;		/* heap_alloc, as in Go */
+	uint64_t total_alloc;	/* T: allocated since open */
+	uint64_t sys;
+	uint64_t mallocs;	/* T: objects allocated since open */
+	uint64_t frees;		/* C: objects found dead since open */
+	uint64_t heap_alloc;	/* C, T: live at the last cycle, and allocated since */
+	uint64_t heap_sys;	/* A: address space taken into use */
+	uint64_t heap_idle;	/* A: in free pages */
+	uint64_t heap_inuse;	/* A: in spans in use */
+	uint64_t heap_released;	/* A: of heap_idle, given back to the system */
+	uint64_t heap_objects;
+	uint64_t mspan_inuse;	/* A: of the span table, rows of pages in use */
+	uint64_t mspan_sys;	/* A: and of all pages of heap_sys */
+	uint64_t gc_sys;	/* A: bitmaps, side tables, the library's own */
+	uint64_t next_gc;	/* goal of heap_alloc; UINT64_MAX: none */
+	uint64_t last_gc;	/* C: when the last cycle ended, ns since 1970; 0: never */
+	uint64_t pause_total_ns; /* C: the longest stop of any thread, summed over cycles */
+	uint64_t num_gc;	/* C: cycles */
+	uint64_t num_forced_gc;	/* C: of those by gca_collect() */
+	double gc_cpu_fraction;	/* of the CPUs' time since open, for collection */
+	uint64_t pause_ns[GCA_PAUSES]; /* C: a ring; the last is [(num_gc + 255) % 256] */
+	uint64_t pause_end[GCA_PAUSES]; /* C: when they ended, ns since 1970 */
+	struct {
+		uint32_t size;	/* of the slot */
+		uint32_t reserved;
+		uint64_t mallocs; /* T: objects */
+		uint64_t frees;	/* C */
+	} by_size[GCA_SIZES];
+};
+
+/* -EINVAL: size; -EIO.  Stops nobody and waits for nobody. */
+GCA_API int gca_memstats(struct gca_heap *heap, struct gca_memstats *stats);
+
+/* What a thread was kept from running by. */
+enum gca_stop {
+	GCA_STOP_BLACK,		/* handshake: marking begins */
+	GCA_STOP_SETTLE,	/* handshake: stores begun before are over */
+	GCA_STOP_SCAN,		/* handshake: its stack is scanned */
+	GCA_STOP_FLUSH,		/* handshake: hands over what it shaded */
+	GCA_STOP_WHITE,		/* handshake: marking is over */
+	GCA_STOP_WORLD,		/* all threads stopped */
+	GCA_STOP_LEAVE,		/* left a blocking region while it was answered for */
+	GCA_STOP_PROXY,		/* the answer for one that was blocked, seen from the other
+				 * side: kept from running had it left
+				 */
+	GCA_STOP_SIGNAL,	/* stood still in a signal, for any of these */
+	GCA_STOP_CAUSES,
+};
+
+#define GCA_STOP_BUCKETS	26
+/* The longest stop that bucket @i counts, in ns; the last counts longer ones too. */
+#define GCA_STOP_BUCKET_NS(i)	(256ull << (i))
+#define GCA_QUANTILES		5
+
+struct gca_stops {
+	uint64_t count;
+	uint64_t total_ns;
+	uint64_t max_ns;
+	uint64_t buckets[GCA_STOP_BUCKETS];
+};
+
+/*
+ * struct gca_gcstats - the fields of Go's debug.GCStats, and stops by cause
+ *
+ * A pause is a cycle's: the longest stop of any one thread in it.
+ */
+struct gca_gcstats {
+	size_t size;		/* in: sizeof(struct gca_gcstats) */
+	uint64_t last_gc;	/* when the last cycle ended, ns since 1970; 0: never */
+	uint64_t num_gc;
+	uint64_t pause_total_ns;
+	uint32_t nr_pauses;	/* of those that follow: the last ones */
+	uint32_t reserved;
+	uint64_t pause_ns[GCA_PAUSES]; /* the most recent first */
+	uint64_t pause_end[GCA_PAUSES]; /* ns since 1970 */
+	uint64_t pause_quantiles[GCA_QUANTILES]; /* least, 25, 50, 75 per cent, most */
+	struct gca_stops pauses; /* all of them */
+	struct gca_stops stops[GCA_STOP_CAUSES];
+};
+
+/* -EINVAL: size; -EIO.  Stops nobody and waits for nobody. */
+GCA_API int gca_gcstats(struct gca_heap *heap, struct gca_gcstats *stats);
+/* "scan", "world", ...; NULL: no such cause. */
+GCA_API const char *gca_stop_name(enum gca_stop cause);
+
+/* -------------------------------------------------------------- profiles */
+
+/*
+ * Profiles that "go tool pprof" opens, of a heap's life so far.  In-use is what was alive
+ * at the end of the last cycle, or everything if there was none.  None of this stops a
+ * mutator; from any thread, not in a signal handler.
+ */
+
+/* Bytes allocated between two samples on average: 524288 at first, 1 for every object,
+ * 0 for none.  Another one forgets the samples so far.  The previous one.
+ */
+GCA_API uint64_t gca_profile_set_rate(struct gca_heap *heap, uint64_t bytes);
+/* Waits of so many nanoseconds are all recorded, shorter ones in proportion: 1000000 at
+ * first, 0 for none.
+ */
+GCA_API uint64_t gca_profile_set_wait_rate(struct gca_heap *heap, uint64_t ns);
+/* Where objects were allocated: all and in use, their number and bytes. */
+GCA_API int gca_profile_heap_write(struct gca_heap *heap, int fd);
+/* Where threads waited for the collector: how often and how long, by cause. */
+GCA_API int gca_profile_wait_write(struct gca_heap *heap, int fd);
 
 #ifdef __cplusplus
 }

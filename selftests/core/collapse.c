@@ -17,36 +17,21 @@ static struct test_host host;
 static struct gca_core *core;
 static struct gcarena_span spans[GCARENA_CHUNK_PAGES];
 
-static u32 always_zero(void)
-{
-	return 0;
-}
-
 static void begin(u32 chunks)
 {
-	host_init(&host, chunks);
-	if (gca_core_create(&host_ops, &host, (u64)chunks * GCARENA_CHUNK_SIZE, classes, CLASSES,
-			    NULL, &core))
+	core = host_begin(&host, chunks, classes, CLASSES, NULL);
+	if (!core)
 		bail("no core");
-	host.core = core;
-	host.random = always_zero;
 }
 
 static void end(const char *name)
 {
-	int valid = gca_core_validate(core);
-
-	gca_core_destroy(core);
-	host_exit(&host);
-	ok(!valid && !host.wrong, "%s: core valid, host content", name);
+	ok(host_end(&host), "%s: core valid, host content", name);
 }
 
 static struct gcarena_counters counters(void)
 {
-	struct gcarena_stats stats = { .size = sizeof(stats) };
-
-	gca_core_stats(core, &stats);
-	return stats.counters;
+	return host_counters(&host);
 }
 
 static void take(struct gcarena_span *out, u32 nr)

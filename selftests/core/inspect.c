@@ -32,11 +32,6 @@ static void host_sweep_started(void *arg)
 		host_wrong(h, "a sweep that began is not in the status page");
 }
 
-static u32 always_zero(void)
-{
-	return 0;
-}
-
 static int refill(struct gcarena_span *spans, u16 span_class, u32 npages, u32 nr)
 {
 	struct gcarena_refill args = {
@@ -164,7 +159,6 @@ int main(void)
 			    &core))
 		bail("no core");
 	host.core = core;
-	host.random = always_zero;
 	test_walks();
 	test_classes();
 	test_told();

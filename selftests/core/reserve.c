@@ -22,11 +22,6 @@ static struct gca_core *core;
 static struct gcarena_span spans[CHUNKS];
 static u32 nr_spans;
 
-static u32 always_zero(void)
-{
-	return 0;
-}
-
 static void set_policy(u32 reserve, u64 limit, u64 retain)
 {
 	struct gcarena_policy policy = {
@@ -40,12 +35,9 @@ static void set_policy(u32 reserve, u64 limit, u64 retain)
 
 static void begin(u32 reserve)
 {
-	host_init(&host, CHUNKS);
-	if (gca_core_create(&host_ops, &host, (u64)CHUNKS * GCARENA_CHUNK_SIZE, classes, CLASSES,
-			    NULL, &core))
+	core = host_begin(&host, CHUNKS, classes, CLASSES, NULL);
+	if (!core)
 		bail("no core");
-	host.core = core;
-	host.random = always_zero;
 	host.now = NS_PER_S;
 	nr_spans = 0;
 	set_policy(reserve, 0, 0);
@@ -53,19 +45,12 @@ static void begin(u32 reserve)
 
 static void end(const char *name)
 {
-	int valid = gca_core_validate(core);
-
-	gca_core_destroy(core);
-	host_exit(&host);
-	ok(!valid && !host.wrong, "%s: core valid, host content, nothing leaked", name);
+	ok(host_end(&host), "%s: core valid, host content, nothing leaked", name);
 }
 
 static struct gcarena_counters counters(void)
 {
-	struct gcarena_stats stats = { .size = sizeof(stats) };
-
-	gca_core_stats(core, &stats);
-	return stats.counters;
+	return host_counters(&host);
 }
 
 static struct gca_reserve_info reserve(void)

@@ -32,36 +32,21 @@ static void count_complaint(const char *text)
 	nr_complaints++;
 }
 
-static u32 always_zero(void)
-{
-	return 0;
-}
-
 static void begin(u32 chunks, const struct gcarena_policy *policy)
 {
-	host_init(&host, chunks);
-	if (gca_core_create(&host_ops, &host, (u64)chunks * GCARENA_CHUNK_SIZE, classes, CLASSES,
-			    policy, &core))
+	core = host_begin(&host, chunks, classes, CLASSES, policy);
+	if (!core)
 		bail("no core");
-	host.core = core;
-	host.random = always_zero;
 }
 
 static void end(const char *name)
 {
-	int valid = gca_core_validate(core);
-
-	gca_core_destroy(core);
-	host_exit(&host);
-	ok(!valid && !host.wrong, "%s: core valid, host content, nothing leaked", name);
+	ok(host_end(&host), "%s: core valid, host content, nothing leaked", name);
 }
 
 static struct gcarena_counters counters(void)
 {
-	struct gcarena_stats stats = { .size = sizeof(stats) };
-
-	gca_core_stats(core, &stats);
-	return stats.counters;
+	return host_counters(&host);
 }
 
 /* Into @spans; the number, or the error. */

@@ -32,12 +32,20 @@ result $? "make install with DESTDIR and PREFIX"
 
 (cd "$to" && find . ! -type d ! -path './opt/gca/share/man/*' | sort) > "$tmp/log"
 diff - "$tmp/log" > /dev/null <<-'EOT'
+	./opt/gca/bin/gcarena
 	./opt/gca/include/gcarena.h
 	./opt/gca/include/linux/gcarena.h
 	./opt/gca/lib/libgcarena.a
 	./opt/gca/lib/libgcarena.so
 	./opt/gca/lib/libgcarena.so.0
 	./opt/gca/lib/pkgconfig/gcarena.pc
+	./opt/gca/share/gcarena/gdb/gcarena-gdb.py
+	./opt/gca/share/gcarena/gdb/gcarena_gdb/__init__.py
+	./opt/gca/share/gcarena/gdb/gcarena_gdb/commands.py
+	./opt/gca/share/gcarena/gdb/gcarena_gdb/heap.py
+	./opt/gca/share/gcarena/gdb/gcarena_gdb/printers.py
+	./opt/gca/share/gcarena/gdb/gcarena_gdb/roots.py
+	./opt/gca/share/gdb/auto-load/opt/gca/lib/libgcarena.so.0-gdb.py
 EOT
 result $? "installs these files and no others"
 

@@ -40,7 +40,7 @@ result $? "a public function without a page is an error that names it" "$tmp/log
 make -s B="$build" DESTDIR="$tmp/to" PREFIX=/usr install > "$tmp/log" 2>&1 &&
 	[ -f "$tmp/to/usr/share/man/man3/gca_open.3" ] &&
 	[ -f "$tmp/to/usr/share/man/man3/gca_pool_get.3" ] &&
-	[ -f "$tmp/to/usr/share/man/man4/gcarena.4" ] && [ -f "$tmp/to/usr/share/man/man7/gcarena.7" ]
+	[ -f "$tmp/to/usr/share/man/man1/gcarena.1" ] && [ -f "$tmp/to/usr/share/man/man4/gcarena.4" ] && [ -f "$tmp/to/usr/share/man/man7/gcarena.7" ]
 result $? "make install installs it" "$tmp/log"
 make -s B="$build" DESTDIR="$tmp/to" PREFIX=/usr uninstall > "$tmp/log" 2>&1 &&
 	[ -z "$(find "$tmp/to" ! -type d)" ]

@@ -362,6 +362,7 @@ static void test_finalizer_thread(enum gca_mode mode)
 
 static struct {
 	struct gca_heap *heap;
+	struct gca_mutator *reader;
 	uint32_t stage;
 	uint32_t there;
 	uint32_t go;
@@ -383,6 +384,7 @@ static void *load_weakly(void *arg)
 	struct gca_mutator *m = attach(gate.heap, GCA_STACK_PRECISE);
 	struct node *node;
 
+	__atomic_store_n(&gate.reader, m, __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&gate.there, __ATOMIC_ACQUIRE)) {
 		gca_safepoint(m);
 		sched_yield();
@@ -398,6 +400,14 @@ static void *load_weakly(void *arg)
 	}
 	gca_detach(m);
 	return NULL;
+}
+
+/* Does the reader wait there?  On a busy machine it takes a while to get so far. */
+static bool at_gate(void)
+{
+	struct gca_mutator *reader = __atomic_load_n(&gate.reader, __ATOMIC_ACQUIRE);
+
+	return reader && __atomic_load_n(&reader->account.state, __ATOMIC_RELAXED) == ACCOUNT_GATE;
 }
 
 static NOINLINE void weak_to_garbage(struct gca_mutator *m)
@@ -431,6 +441,8 @@ static void test_gate(bool fault)
 		sched_yield();
 	}
 	gca_blocking_begin(m);
+	for (int i = 0; !fault && i < 1000 && !at_gate(); i++)
+		sleep_ms(10);
 	sleep_ms(30);
 	if (!fault)
 		eq(__atomic_load_n(&gate.result, __ATOMIC_ACQUIRE), 0,

@@ -4,10 +4,8 @@
 package main
 
 import (
-	"fmt"
-	"os"
-	"strconv"
 	"sync"
+	"time"
 )
 
 const minDepth = 4
@@ -30,13 +28,10 @@ func (n *node) count() uint64 {
 	return 1 + n.left.count() + n.right.count()
 }
 
-func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "trees DEPTH THREADS")
-		os.Exit(1)
-	}
-	depth, _ := strconv.Atoi(os.Args[1])
-	threads, _ := strconv.Atoi(os.Args[2])
+func runTrees() {
+	depth := int(number(0))
+	threads := int(number(1))
+	begin := time.Now()
 	nodes := makeTree(depth + 1).count()
 	kept := makeTree(depth)
 	shares := make([]uint64, threads)
@@ -60,5 +55,6 @@ func main() {
 		nodes += sum
 	}
 	nodes += kept.count()
-	fmt.Println(nodes)
+	printOps(nodes, begin)
+	printSum(nodes)
 }

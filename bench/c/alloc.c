@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * alloc: objects of one size that die at once.  alloc WHAT SIZE COUNT
+ * alloc WHAT SIZE COUNT: objects of one size that die at once.
  *
  * WHAT is "zeroed" (bytes, cleared: calloc and free), "raw" (bytes as they come:
  * malloc and free) or "node" (a structure with two pointers and SIZE bytes in
- * all, cleared).  One word of each object is written.  Prints what was written,
- * summed up, for the runner to compare.
+ * all, cleared).  One word of each object is written; the sum is of those.
  */
-#include "../peer.h"
+#include "bench.h"
 
 /* The object's address is known to nobody but this register. */
 #define opaque(p)	__asm__ volatile("" : "+r"(p) : : "memory")
@@ -19,7 +18,10 @@
 				F(VALS, uint64_t, value, 29) F(VAL, uint64_t, last)
 PEER_STRUCT(node16, NODE16_FIELDS);
 PEER_STRUCT(node64, NODE64_FIELDS);
+#define NODE1024_FIELDS(F)	F(REF, struct node1024, left) F(REF, struct node1024, right) \
+				F(VALS, uint64_t, value, 125) F(VAL, uint64_t, last)
 PEER_STRUCT(node256, NODE256_FIELDS);
+PEER_STRUCT(node1024, NODE1024_FIELDS);
 
 /* Each loop has its size as a constant, as a program has. */
 #define LOOP(count, allocation) do {					\
@@ -29,7 +31,7 @@ PEER_STRUCT(node256, NODE256_FIELDS);
 		uint64_t *object_ = (void *)(allocation);		\
 									\
 		if (!object_)						\
-			peer_die("out of memory");			\
+			bench_die("out of memory");			\
 		opaque(object_);					\
 		object_[1] += i_;					\
 		sum += object_[1];					\
@@ -46,7 +48,7 @@ PEER_STRUCT(node256, NODE256_FIELDS);
 		uint64_t *object_ = (void *)(allocation);		\
 									\
 		if (!object_)						\
-			peer_die("out of memory");			\
+			bench_die("out of memory");			\
 		opaque(object_);					\
 		object_[1] = i_;					\
 		sum += object_[1];					\
@@ -55,22 +57,22 @@ PEER_STRUCT(node256, NODE256_FIELDS);
 	}								\
 } while (0)
 
-int main(int argc, char **argv)
+void run_alloc(struct bench *b)
 {
-	unsigned long size = peer_number(argc, argv, 2, 16);
-	unsigned long count = peer_number(argc, argv, 3, 1);
-	const char *what = argv[1];
-	uint64_t sum = 0;
-	peer_thread t;
+	unsigned long size = bench_number(b, 1, 16);
+	unsigned long count = bench_number(b, 2, 1);
+	const char *what = b->argv[0];
+	uint64_t sum = 0, begin = now_ns();
+	peer_thread t = b->t;
 
-	peer_open();
-	t = peer_enter();
 	if (!strcmp(what, "zeroed") && size == 16)
 		LOOP(count, peer_bytes(t, 16));
 	else if (!strcmp(what, "zeroed") && size == 64)
 		LOOP(count, peer_bytes(t, 64));
 	else if (!strcmp(what, "zeroed") && size == 256)
 		LOOP(count, peer_bytes(t, 256));
+	else if (!strcmp(what, "zeroed") && size == 1024)
+		LOOP(count, peer_bytes(t, 1024));
 	else if (!strcmp(what, "zeroed"))
 		LOOP(count, peer_bytes(t, size));
 	else if (!strcmp(what, "raw") && size == 16)
@@ -79,6 +81,8 @@ int main(int argc, char **argv)
 		LOOP_RAW(count, peer_bytes_raw(t, 64));
 	else if (!strcmp(what, "raw") && size == 256)
 		LOOP_RAW(count, peer_bytes_raw(t, 256));
+	else if (!strcmp(what, "raw") && size == 1024)
+		LOOP_RAW(count, peer_bytes_raw(t, 1024));
 	else if (!strcmp(what, "raw"))
 		LOOP_RAW(count, peer_bytes_raw(t, size));
 	else if (!strcmp(what, "node") && size == 16)
@@ -87,9 +91,10 @@ int main(int argc, char **argv)
 		LOOP(count, peer_new(t, node64));
 	else if (!strcmp(what, "node") && size == 256)
 		LOOP(count, peer_new(t, node256));
+	else if (!strcmp(what, "node") && size == 1024)
+		LOOP(count, peer_new(t, node1024));
 	else
-		peer_die("alloc zeroed|raw|node SIZE COUNT, nodes of 16, 64 or 256 bytes");
-	peer_leave(t);
-	printf("%llu\n", (unsigned long long)sum);
-	return 0;
+		bench_die("alloc zeroed|raw|node SIZE COUNT, nodes of 16, 64, 256 or 1024 bytes");
+	bench_ops(count, begin);
+	bench_sum(sum);
 }

@@ -5,9 +5,8 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"strconv"
+	"time"
 )
 
 type node16 struct{ left, right *node16 }
@@ -24,31 +23,42 @@ type node256 struct {
 	last        uint64
 }
 
+type node1024 struct {
+	left, right *node1024
+	value       [125]uint64
+	last        uint64
+}
+
 type bytes16 [2]uint64
 type bytes64 [8]uint64
 type bytes256 [32]uint64
+type bytes1024 [128]uint64
 
 // What is stored here escapes to the heap, and is garbage with the next store.
 var (
-	sink16      *bytes16
-	sink64      *bytes64
-	sink256     *bytes256
-	sinkAny     []uint64
-	sinkNode16  *node16
-	sinkNode64  *node64
-	sinkNode256 *node256
+	sink16       *bytes16
+	sink64       *bytes64
+	sink256      *bytes256
+	sink1024     *bytes1024
+	sinkAny      []uint64
+	sinkNode16   *node16
+	sinkNode64   *node64
+	sinkNode256  *node256
+	sinkNode1024 *node1024
 )
 
-func main() {
-	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "alloc zeroed|raw|node SIZE COUNT")
-		os.Exit(1)
-	}
-	what := os.Args[1]
-	size, _ := strconv.Atoi(os.Args[2])
-	count, _ := strconv.Atoi(os.Args[3])
+func runAlloc() {
+	what := os.Args[2]
+	size := number(1)
+	n := number(2)
+	begin := time.Now()
+	sum := allocate(what, size, n)
+	printOps(n, begin)
+	printSum(sum)
+}
+
+func allocate(what string, size, n uint64) uint64 {
 	sum := uint64(0)
-	n := uint64(count)
 	if what == "node" {
 		switch size {
 		case 16:
@@ -70,9 +80,15 @@ func main() {
 				p.last += i
 				sum += p.last
 			}
+		case 1024:
+			for i := uint64(0); i < n; i++ {
+				p := new(node1024)
+				sinkNode1024 = p
+				p.last += i
+				sum += p.last
+			}
 		}
-		fmt.Println(sum)
-		return
+		return sum
 	}
 	switch size {
 	case 16:
@@ -96,6 +112,13 @@ func main() {
 			p[1] += i
 			sum += p[1]
 		}
+	case 1024:
+		for i := uint64(0); i < n; i++ {
+			p := new(bytes1024)
+			sink1024 = p
+			p[1] += i
+			sum += p[1]
+		}
 	default:
 		for i := uint64(0); i < n; i++ {
 			p := make([]uint64, size/8)
@@ -104,5 +127,5 @@ func main() {
 			sum += p[1]
 		}
 	}
-	fmt.Println(sum)
+	return sum
 }

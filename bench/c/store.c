@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * store: pointer stores into an old object.  store HOW COUNT
+ * store HOW COUNT: pointer stores into an old object.
  *
  * HOW is "plain" (an assignment), "off" (a barrier with marking off) or "on" (with
  * marking on).  The marker is kept at work by a trace callback that waits, so that
  * marking is on for as long as the stores take and does nothing meanwhile.
  */
-#include "../peer.h"
+#include "bench.h"
 
-#include <pthread.h>
+#ifdef PEER_GCARENA
+
 #include <semaphore.h>
 
 #define SLOTS	64u	/* of the object stored into; the values are as many */
@@ -61,27 +62,25 @@ static void store_barrier(peer_thread t, gca_ref *slots, unsigned long count)
 	}
 }
 
-int main(int argc, char **argv)
+void run_store(struct bench *b)
 {
-	unsigned long count = peer_number(argc, argv, 2, 1);
-	const char *how = argv[1];
+	unsigned long count = bench_number(b, 1, 1);
+	const char *how = b->argv[0];
 	pthread_t collector;
-	peer_thread t;
+	peer_thread t = b->t;
 
-	peer_open();
-	t = peer_enter();
 	{
 		GCA_FRAME(t, f, gca_ref *slots; gca_ref *kept; struct brake *brake);
 		f.slots = gca_new_refs(t, SLOTS);
 		f.kept = gca_new_refs(t, SLOTS);
 		f.brake = gca_new(t, brake);
 		if (!f.slots || !f.kept || !f.brake)
-			peer_die("out of memory");
+			bench_die("out of memory");
 		for (unsigned int i = 0; i < SLOTS; i++) {
 			struct holder *value = gca_new(t, holder);
 
 			if (!value)
-				peer_die("out of memory");
+				bench_die("out of memory");
 			values[i] = value;
 			gca_store(t, &f.kept[i], value);
 		}
@@ -90,7 +89,7 @@ int main(int argc, char **argv)
 			sem_init(&done, 0, 0);
 			waits = 1;
 			if (pthread_create(&collector, NULL, collect, NULL))
-				peer_die("no thread");
+				bench_die("no thread");
 			peer_blocked(t, sem_wait(&reached));
 			store_barrier(t, f.slots, count);
 			sem_post(&done);
@@ -100,10 +99,10 @@ int main(int argc, char **argv)
 		} else if (!strcmp(how, "plain")) {
 			store_plain(f.slots, count);
 		} else {
-			peer_die("store plain|off|on COUNT");
+			bench_die("store plain|off|on COUNT");
 		}
 	}
-	peer_leave(t);
-	printf("%lu\n", count);
-	return 0;
+	bench_sum(count);
 }
+
+#endif /* PEER_GCARENA */

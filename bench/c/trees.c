@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * trees: binary-trees.  trees DEPTH THREADS
+ * trees DEPTH THREADS: binary-trees.
  *
  * One tree of DEPTH + 1 is made and dropped, one of DEPTH is kept, and of each
  * depth from 4 to DEPTH in steps of two so many trees are made, walked and dropped
- * that each depth makes as many nodes; the threads share them out.  Prints the nodes
+ * that each depth makes as many nodes; the threads share them out.  The sum is of the nodes
  * counted.  A tree is built from its leaves and freed whole.
  */
-#include "../peer.h"
-
-#include <pthread.h>
+#include "bench.h"
 
 #define MIN_DEPTH	4
 #define THREADS_MAX	64
@@ -29,7 +27,7 @@ static struct node *make(peer_thread t, unsigned int levels)
 	}
 	node = peer_new(t, node);
 	if (!node)
-		peer_die("out of memory");
+		bench_die("out of memory");
 	peer_init(t, &node->left, left);
 	peer_init(t, &node->right, right);
 	return node;
@@ -82,19 +80,18 @@ static void *work(void *arg)
 	return NULL;
 }
 
-int main(int argc, char **argv)
+void run_trees(struct bench *b)
 {
 	struct share shares[THREADS_MAX] = { 0 };
+	uint64_t begin = now_ns();
 	unsigned long nodes;
 	struct node *tree;
-	peer_thread t;
+	peer_thread t = b->t;
 
-	depth = (unsigned int)peer_number(argc, argv, 1, MIN_DEPTH);
-	nr_threads = (unsigned int)peer_number(argc, argv, 2, 1);
+	depth = (unsigned int)bench_number(b, 0, MIN_DEPTH);
+	nr_threads = (unsigned int)bench_number(b, 1, 1);
 	if (nr_threads > THREADS_MAX)
-		peer_die("too many threads");
-	peer_open();
-	t = peer_enter();
+		bench_die("too many threads");
 	tree = make(t, depth + 1);
 	nodes = count(tree);
 	drop(tree);
@@ -102,7 +99,7 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < nr_threads; i++) {
 		shares[i].index = i;
 		if (pthread_create(&shares[i].thread, NULL, work, &shares[i]))
-			peer_die("no thread");
+			bench_die("no thread");
 	}
 	for (unsigned int i = 0; i < nr_threads; i++) {
 		peer_blocked(t, pthread_join(shares[i].thread, NULL));
@@ -110,7 +107,6 @@ int main(int argc, char **argv)
 	}
 	nodes += count(tree);
 	drop(tree);
-	peer_leave(t);
-	printf("%lu\n", nodes);
-	return 0;
+	bench_ops(nodes, begin);
+	bench_sum(nodes);
 }

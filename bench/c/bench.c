@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The program of all C workloads: PEER WORKLOAD PARAMETER...
+ *
+ * Opens the heap, runs one workload on the main thread, prints what the heap
+ * knows about itself.  Must never touch the heap before peer_open().
+ */
+#include "bench.h"
+
+#include <inttypes.h>
+
+static const struct workload {
+	const char *name;
+	void (*run)(struct bench *b);
+} workloads[] = {
+	{ "alloc", run_alloc },
+	{ "bursty", run_bursty },
+	{ "connections", run_connections },
+	{ "depgraph", run_depgraph },
+	{ "fragment", run_fragment },
+	{ "gcbench", run_gcbench },
+	{ "jitter", run_jitter },
+	{ "large", run_large },
+	{ "limit", run_limit },
+	{ "mutate", run_mutate },
+	{ "percent", run_percent },
+	{ "scale", run_scale },
+#ifdef PEER_GCARENA
+	{ "store", run_store },
+#endif
+	{ "threads", run_threads },
+	{ "trees", run_trees },
+};
+
+void bench_die(const char *what)
+{
+	fprintf(stderr, "bench: %s\n", what);
+	exit(1);
+}
+
+/**
+ * bench_number - a parameter of the workload
+ * @b: the run
+ * @i: which, from 0
+ * @least: what it must be at least
+ *
+ * Return: the number; ends the program without one.
+ */
+unsigned long bench_number(const struct bench *b, int i, unsigned long least)
+{
+	unsigned long n;
+	char *end;
+
+	if (i >= b->argc)
+		bench_die("a parameter is missing");
+	n = strtoul(b->argv[i], &end, 10);
+	if (*end || n < least)
+		bench_die("a parameter is not a number that will do");
+	return n;
+}
+
+void bench_sum(uint64_t sum)
+{
+	printf("sum %" PRIu64 "\n", sum);
+}
+
+void bench_figure(const char *name, const char *unit, double value)
+{
+	printf("figure %s %s %.6g\n", name, unit, value);
+}
+
+/**
+ * bench_memory - print the memory that the process has at this moment
+ * @when: end of the figure's name
+ * @live: bytes that the program has in use, or 0: no ratio
+ */
+void bench_memory(const char *when, uint64_t live)
+{
+	unsigned long pss = 0, huge = 0;
+	char line[128], name[64];
+	FILE *file = fopen("/proc/self/smaps_rollup", "r");
+
+	if (!file)
+		bench_die("no /proc/self/smaps_rollup");
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Pss: %lu", &pss) != 1 &&
+		    sscanf(line, "AnonHugePages: %lu", &huge) == 1)
+			break;
+	}
+	fclose(file);
+	snprintf(name, sizeof(name), "resident_%s", when);
+	bench_figure(name, "KiB", (double)pss);
+	snprintf(name, sizeof(name), "huge_%s", when);
+	bench_figure(name, "KiB", (double)huge);
+	if (!live)
+		return;
+	snprintf(name, sizeof(name), "resident_over_live_%s", when);
+	bench_figure(name, "1", (double)pss * 1024 / (double)live);
+}
+
+/* @ops operations since @begin. */
+void bench_ops(uint64_t ops, uint64_t begin)
+{
+	bench_figure("ops", "1/s", (double)ops * 1e9 / (double)(now_ns() - begin));
+}
+
+void bench_sleep(peer_thread t, uint64_t ns)
+{
+	struct timespec ts = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+
+	peer_blocked(t, nanosleep(&ts, NULL));
+}
+
+void laps_add(struct laps *to, const struct laps *from)
+{
+	to->count += from->count;
+	if (from->worst > to->worst)
+		to->worst = from->worst;
+	for (unsigned int i = 0; i < BUCKETS; i++)
+		to->buckets[i] += from->buckets[i];
+}
+
+/* In microseconds: the end of the bucket in which the quantile lies. */
+static double laps_quantile(const struct laps *laps, double q)
+{
+	uint64_t seen = 0;
+	unsigned int i;
+
+	for (i = 0; i < BUCKETS - 1; i++) {
+		seen += laps->buckets[i];
+		if ((double)seen >= q * (double)laps->count)
+			break;
+	}
+	seen = i < 16 ? i : ((16ull + (i & 15) + 1) << ((i >> 4) - 1)) - 1;
+	return (double)(seen < laps->worst ? seen : laps->worst) / 1e3;
+}
+
+void laps_print(const struct laps *laps)
+{
+	bench_figure("batch_p50", "us", laps_quantile(laps, 0.5));
+	bench_figure("batch_p99", "us", laps_quantile(laps, 0.99));
+	bench_figure("batch_p999", "us", laps_quantile(laps, 0.999));
+	bench_figure("batch_max", "us", (double)laps->worst / 1e3);
+}
+
+int main(int argc, char **argv)
+{
+	struct bench b = { .argc = argc - 2, .argv = argv + 2 };
+
+	for (size_t i = 0; argc > 1 && i < sizeof(workloads) / sizeof(*workloads); i++) {
+		if (strcmp(argv[1], workloads[i].name))
+			continue;
+		peer_open();
+		b.t = peer_enter();
+		workloads[i].run(&b);
+		peer_figures();
+		peer_leave(b.t);
+		return 0;
+	}
+	fprintf(stderr, "usage: %s WORKLOAD PARAMETER...\n", argv[0]);
+	return 2;
+}

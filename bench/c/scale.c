@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/*
+ * scale MIB CYCLES: what a collection costs by the live set, beside the floor.
+ *
+ * Nodes of 64 bytes with two pointers each, to nodes anywhere before them, all kept by a
+ * table.  CYCLES collections are asked for, the process's CPU time taken for each.
+ * The floor is what no collector goes below: following all those pointers
+ * once, from a queue that prefetches, and zeroing and giving back as much memory.
+ */
+#include "bench.h"
+
+#include <sys/mman.h>
+
+#define AHEAD		16u	/* entries of the queue between prefetch and use */
+
+#define SCALED_FIELDS(F)	F(REF, struct scaled, left) F(REF, struct scaled, right) \
+				F(VALS, uint64_t, data, 4) F(VAL, uint64_t, seen) \
+				F(VAL, uint64_t, value)
+PEER_STRUCT(scaled, SCALED_FIELDS);
+
+static peer_ref roots[1];
+
+static double cpu_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+struct queue {
+	struct scaled **items;
+	uint64_t head, tail;
+};
+
+static void visit(struct queue *queue, struct scaled *node)
+{
+	if (!node)
+		return;
+	__builtin_prefetch(&node->seen, 1);
+	queue->items[queue->tail++] = node;
+}
+
+/* Every node comes in by the table, as with a collector, and once more for each pointer. */
+static uint64_t chase(peer_ref *table, uint64_t nr)
+{
+	struct queue queue = { must(malloc((3 * AHEAD + 3 * nr) * sizeof(void *))), 0, 0 };
+	uint64_t seen = 0;
+
+	for (uint64_t i = 0; i < nr || queue.head < queue.tail;) {
+		if (i < nr && queue.tail - queue.head < AHEAD) {
+			visit(&queue, peer_load(&table[i]));
+			i++;
+		} else {
+			struct scaled *node = queue.items[queue.head++];
+
+			if (node->seen)
+				continue;
+			node->seen = 1;
+			seen++;
+			visit(&queue, peer_load(&node->left));
+			visit(&queue, peer_load(&node->right));
+		}
+	}
+	free(queue.items);
+	return seen;
+}
+
+static void floors(peer_ref *table, uint64_t nr)
+{
+	size_t bytes = nr * sizeof(struct scaled);
+	double begin = cpu_s(), each;
+	void *memory;
+
+	if (chase(table, nr) != nr)
+		bench_die("the chase did not see every node");
+	each = (cpu_s() - begin) / (double)nr;
+	bench_figure("chase", "ns/object", each * 1e9);
+	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		bench_die("out of memory");
+	madvise(memory, bytes, MADV_HUGEPAGE);
+	memset(memory, 1, bytes);
+	begin = cpu_s();
+	memset(memory, 0, bytes);
+	__asm__ volatile("" : : "r"(memory) : "memory");
+	bench_figure("memset", "ns/object", (cpu_s() - begin) / (double)nr * 1e9);
+	begin = cpu_s();
+	munmap(memory, bytes);
+	bench_figure("munmap", "ns/object", (cpu_s() - begin) / (double)nr * 1e9);
+}
+
+void run_scale(struct bench *b)
+{
+	uint64_t nr = (bench_number(b, 0, 1) << 20) / sizeof(struct scaled);
+	uint64_t cycles = bench_number(b, 1, 1), state = 8, sum = 0;
+	double least = 1e9, least_wall = 1e18, begin;
+	uint64_t wall;
+	struct scaled *node;
+	peer_thread t = b->t;
+	peer_ref *table;
+
+	peer_roots(roots, 1);
+	table = must(peer_refs(t, nr));
+	peer_store(t, &roots[0], (void *)table);
+	for (uint64_t i = 0; i < nr; i++) {
+		node = must(peer_new(t, scaled));
+		node->value = i;
+		if (i) {
+			peer_init(t, &node->left, peer_load(&table[draw_below(&state, i)]));
+			peer_init(t, &node->right, peer_load(&table[draw_below(&state, i)]));
+		}
+		peer_store(t, &table[i], (void *)node);
+	}
+	for (uint64_t i = 0; i < cycles && PEER_COLLECTS; i++) {
+		begin = cpu_s();
+		wall = now_ns();
+		peer_collect(t);
+		wall = now_ns() - wall;
+		begin = cpu_s() - begin;
+		if (begin < least)
+			least = begin;
+		if ((double)wall < least_wall)
+			least_wall = (double)wall;
+	}
+	if (PEER_COLLECTS) {
+		bench_figure("cycle", "ns/object", least / (double)nr * 1e9);
+		bench_figure("cycle_wall", "ns/object", least_wall / (double)nr);
+	}
+	floors(table, nr);
+	for (uint64_t i = 1; i < nr; i++) {
+		node = peer_load(&table[i]);
+		sum += peer_load(&node->left)->value + peer_load(&node->right)->value;
+	}
+	bench_sum(sum);
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+//
+// The program of all Java workloads: java Bench WORKLOAD PARAMETER...; see c/bench.c,
+// which says what a run prints.  Each workload does what the source of the same name
+// in c/ does, in the same order of draws.
+import java.io.File;
+import java.io.IOException;
+import java.lang.management.GarbageCollectorMXBean;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+final class Bench {
+    static final int BATCH = 64;
+    private static String[] parameters;
+    private static long state;
+
+    static long number(int i) {
+        return Long.parseLong(parameters[i + 1]);
+    }
+
+    static void sum(long sum) {
+        System.out.println("sum " + Long.toUnsignedString(sum));
+    }
+
+    static void figure(String name, String unit, double value) {
+        System.out.println("figure " + name + " " + unit + " " + value);
+    }
+
+    static void ops(long ops, long begin) {
+        figure("ops", "1/s", ops * 1e9 / (System.nanoTime() - begin));
+    }
+
+    static void seed(long seed) {
+        state = seed;
+    }
+
+    static long draw() {
+        long z = state += 0x9e3779b97f4a7c15L;
+
+        z = (z ^ z >>> 30) * 0xbf58476d1ce4e5b9L;
+        z = (z ^ z >>> 27) * 0x94d049bb133111ebL;
+        return z ^ z >>> 31;
+    }
+
+    static int below(long n) {
+        return (int) ((draw() >>> 33) % n);
+    }
+
+    static int size(int least, int doublings) {
+        int base = least << below(doublings);
+
+        return base + below(base);
+    }
+
+    static void sleep(long seconds) throws InterruptedException {
+        Thread.sleep(seconds * 1000);
+    }
+
+    // What the process has at this moment.
+    static void memory(String when, long live) throws IOException {
+        double pss = 0, huge = 0;
+
+        for (String line : Files.readAllLines(Path.of("/proc/self/smaps_rollup"))) {
+            String[] words = line.trim().split(" +");
+
+            if (words[0].equals("Pss:"))
+                pss = Double.parseDouble(words[1]);
+            else if (words[0].equals("AnonHugePages:"))
+                huge = Double.parseDouble(words[1]);
+        }
+        figure("resident_" + when, "KiB", pss);
+        figure("huge_" + when, "KiB", huge);
+        if (live != 0)
+            figure("resident_over_live_" + when, "1", pss * 1024 / live);
+    }
+
+    // The histogram of batches: sixteen buckets to a power of two.
+    static final class Laps {
+        private final long[] buckets = new long[1024];
+        private long last, count, worst;
+
+        void begin() {
+            last = System.nanoTime();
+        }
+
+        void next() {
+            long now = System.nanoTime(), ns = now - last, bucket = ns;
+
+            last = now;
+            count++;
+            if (ns >= 16) {
+                int log = 63 - Long.numberOfLeadingZeros(ns);
+
+                bucket = ((log - 3) << 4) + (ns >> (log - 4) & 15);
+            }
+            buckets[(int) bucket]++;
+            worst = Math.max(worst, ns);
+        }
+
+        private double quantile(double q) {
+            long seen = 0;
+            int i = 0;
+
+            for (; i < buckets.length - 1; i++) {
+                seen += buckets[i];
+                if (seen >= q * count)
+                    break;
+            }
+            return Math.min(worst, i < 16 ? i : ((16L + (i & 15) + 1) << ((i >> 4) - 1)) - 1) / 1e3;
+        }
+
+        void print() {
+            figure("batch_p50", "us", quantile(0.5));
+            figure("batch_p99", "us", quantile(0.99));
+            figure("batch_p999", "us", quantile(0.999));
+            figure("batch_max", "us", worst / 1e3);
+        }
+    }
+
+    // CPU time of the threads that collect, by their names.
+    private static void collectorFigures() throws IOException {
+        long cycles = 0, ns = 0;
+
+        for (GarbageCollectorMXBean bean : ManagementFactory.getGarbageCollectorMXBeans())
+            cycles += Math.max(0, bean.getCollectionCount());
+        for (File task : new File("/proc/self/task").listFiles()) {
+            String name = Files.readString(task.toPath().resolve("comm"));
+
+            if (name.matches("(?s)(GC |G1 |VM Thread|Z[A-Z]|Shenandoah).*"))
+                ns += Long.parseLong(Files.readString(task.toPath().resolve("schedstat"))
+                    .split(" ")[0]);
+        }
+        figure("cycles", "1", cycles);
+        figure("gc_cpu", "s", ns / 1e9);
+    }
+
+    public static void main(String[] args) throws Exception {
+        parameters = args;
+        switch (args.length > 0 ? args[0] : "") {
+        case "connections":
+            Connections.run();
+            break;
+        case "fragment":
+            Fragment.run();
+            break;
+        case "gcbench":
+            Gcbench.run();
+            break;
+        case "mutate":
+            Mutate.run();
+            break;
+        case "trees":
+            Trees.run();
+            break;
+        default:
+            System.err.println("usage: java Bench WORKLOAD PARAMETER...");
+            System.exit(2);
+        }
+        collectorFigures();
+    }
+}

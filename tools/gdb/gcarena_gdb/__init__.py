@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""gdb's view of gcarena heaps"""
