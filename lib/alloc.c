@@ -54,6 +54,27 @@
  */
 #define THRASHING_PARTS	8
 
+/* The next class that @mutator has ever refilled, or nr_span_classes. */
+static unsigned int next_used(const struct gca_mutator *mutator, unsigned int class)
+{
+	unsigned int word = class / 64;
+	uint64_t bits;
+
+	if (class >= nr_span_classes)
+		return nr_span_classes;
+	bits = mutator->used[word] & ~0ULL << (class & 63);
+	while (!bits) {
+		if (++word == ARRAY_SIZE(mutator->used))
+			return nr_span_classes;
+		bits = mutator->used[word];
+	}
+	return word * 64 + (unsigned int)__builtin_ctzll(bits);
+}
+
+#define for_each_used(mutator, class)						\
+	for ((class) = next_used((mutator), CLASS_SMALL); (class) < nr_span_classes; \
+	     (class) = next_used((mutator), (class) + 1))
+
 /* For the pacing, which is told by cycle, and for verify. */
 static void count_allocated(struct gca_mutator *mutator, uint64_t bytes, uint64_t objects)
 {
@@ -119,7 +140,7 @@ bool alloc_settled(const struct gca_mutator *mutator)
 {
 	unsigned int class;
 
-	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
+	for_each_used(mutator, class) {
 		const struct gca_cache *cache = &mutator->caches[class];
 
 		if (cache->cur > mutator->holdings[class].run && cache->cur <= cache->end &&
@@ -138,7 +159,7 @@ void alloc_count(struct gca_mutator *mutator)
 {
 	unsigned int class;
 
-	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
+	for_each_used(mutator, class) {
 		count_run(mutator, class);
 		class_count_out(mutator, class);
 	}
@@ -239,7 +260,7 @@ void alloc_flush(struct gca_mutator *mutator)
 {
 	unsigned int class;
 
-	for (class = CLASS_SMALL; class < nr_span_classes; class++)
+	for_each_used(mutator, class)
 		flush_class(mutator, class);
 	count_out(mutator);
 	mutator->tiny = 0;
@@ -280,7 +301,7 @@ void alloc_turn_black(struct gca_mutator *mutator)
 	mutator->tiny_end = 0;
 	mutator->epoch = mutator->heap->epoch;
 	mutator->mark_bits = mark_bitmap(mutator->heap);
-	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
+	for_each_used(mutator, class) {
 		struct gca_cache *cache = &mutator->caches[class];
 
 		if (cache->cur != cache->end)
@@ -622,6 +643,7 @@ static int refill_small(struct gca_mutator *mutator, unsigned int class, size_t 
 	uint32_t nr, i;
 	int error;
 
+	mutator->used[class / 64] |= 1ULL << (class & 63);
 	for (;;) {
 		if (next_run(mutator, class) || next_span(mutator, class))
 			return 0;

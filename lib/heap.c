@@ -475,6 +475,32 @@ bool gca_set_assist(struct gca_heap *heap, bool on)
 }
 
 /**
+ * gca_set_adaptive - let the percent follow load and pressure, or not
+ * @heap: the heap
+ * @on: whether it does
+ *
+ * Between a quarter of the set percent and four times it.
+ *
+ * Return: whether it did.
+ */
+bool gca_set_adaptive(struct gca_heap *heap, bool on)
+{
+	RUNTIME();
+	bool before;
+
+	if (heap_usable(heap))
+		return false;
+	world_lock(heap, mutator_self(heap));
+	before = heap->pacer.adaptive;
+	heap->pacer.adaptive = on;
+	if (!on)
+		heap->pacer.eager = 100;
+	pace_set(heap);
+	world_unlock(heap);
+	return before;
+}
+
+/**
  * gca_follow_cgroup - let the limit be the control group's, at each cycle
  * @heap: the heap
  * @percent: of it, up to 100; 0: the limit stays as it is

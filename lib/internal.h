@@ -153,6 +153,8 @@ struct kind {
 	uint32_t tail;		/* offset, or GCA_NO_TAIL */
 	uint32_t elem;		/* bytes of an element, of an array of a kind; or 0 */
 	bool conservative;
+	bool interior;		/* pointers into objects too */
+	bool changes;		/* objects may become of another such kind */
 	const struct kind *array; /* of these; atomic, NULL until one is asked for */
 };
 
@@ -361,6 +363,11 @@ struct gca_mutator {
 
 	struct account account;
 	enum account_state outside; /* what it did before it was blocked */
+
+	/* Of the classes, those that it ever had: what is walked at a handshake, and all of
+	 * holdings that takes memory.  Own thread.
+	 */
+	uint64_t used[SPAN_CLASSES_MAX / 64];
 
 	uint64_t profile_rate;	/* that sample_left is of */
 	uint64_t profile_random; /* state of random numbers */

@@ -190,9 +190,11 @@ static void note_spent(struct gca_heap *heap, bool forced)
 	heap->gc_seen_ns = gc;
 	heap->cpu_seen_ns = all;
 	/* Who asks for cycles gets them. */
-	if (!forced)
-		pacer_spent(&heap->pacer, gc_since,
-			    all_since > gc_since ? all_since - gc_since : 0);
+	if (forced)
+		return;
+	pacer_spent(&heap->pacer, gc_since, all_since > gc_since ? all_since - gc_since : 0);
+	pacer_adapt(&heap->pacer, all_since ? (double)gc_since / (double)all_since : 0,
+		    __atomic_load_n(&heap->status->pressure, __ATOMIC_RELAXED));
 }
 
 /**
@@ -443,6 +445,11 @@ static void tell_pressure(struct gca_mutator *mutator)
 	PROBE2(pressure, heap, level);
 	handler = heap->pressure;
 	arg = heap->pressure_arg;
+	/* Not only with the next cycle: that may be far. */
+	if (heap->pacer.adaptive && level) {
+		pacer_adapt(&heap->pacer, 0, (unsigned int)level);
+		pace_set(heap);
+	}
 	world_unlock(heap);
 	if (handler)
 		handler(mutator, (enum gca_pressure)level, arg);
