@@ -13,3 +13,4 @@ COMMAND(record, "what a process's heaps say, over time, into a file",
 	"[--interval MS] [--seconds N] --output FILE pid:PID | -- COMMAND...")
 COMMAND(report, "a recording as a page with plots", "[--output FILE] RECORDING")
 COMMAND(export, "all heaps as Prometheus metrics", "[--textfile FILE | --listen [ADDRESS:]PORT]")
+COMMAND(oom, "explain the OOM kills in a kernel log", "[FILE|-]")
