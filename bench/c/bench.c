@@ -9,6 +9,8 @@
 
 #include <inttypes.h>
 
+#define STACK_GROWN	(256u << 10)
+
 static const struct workload {
 	const char *name;
 	void (*run)(struct bench *b);
@@ -143,6 +145,18 @@ void laps_print(const struct laps *laps)
 	bench_figure("batch_max", "us", (double)laps->worst / 1e3);
 }
 
+/* Valgrind cannot deliver a signal, by which a collector may stop a thread, where the
+ * stack would have to grow for it.
+ */
+__attribute__((noinline))
+static void grow_stack(void)
+{
+	volatile char deep[STACK_GROWN];
+
+	for (size_t i = 0; i < sizeof(deep); i += 4096)
+		deep[i] = 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct bench b = { .argc = argc - 2, .argv = argv + 2 };
@@ -150,6 +164,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof(workloads) / sizeof(*workloads); i++) {
 		if (strcmp(argv[1], workloads[i].name))
 			continue;
+		grow_stack();
 		peer_open();
 		b.t = peer_enter();
 		workloads[i].run(&b);
