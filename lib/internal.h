@@ -824,6 +824,7 @@ struct gca_heap {
 	bool refused;		/* the arena refused memory, for which a cycle is run */
 	uint64_t holes;		/* in use beyond objects, when they were at their most; */
 	uint64_t holes_objects;	/* so many bytes of them; world held */
+	uint64_t holes_refused;	/* added for refusals */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
 	uint64_t peak_inuse;
