@@ -215,5 +215,7 @@ int env_read(struct gca_config *config, struct gca_heap *heap)
 		error = read_signal(heap);
 	if (!error)
 		error = read_debug(heap);
+	if (!error)
+		error = profile_env(heap);
 	return error;
 }

@@ -202,9 +202,11 @@ static void note_spent(struct gca_heap *heap, bool forced)
 	heap->gc_seen_ns = gc;
 	heap->cpu_seen_ns = all;
 	/* Who asks for cycles gets them. */
-	if (!forced)
-		pacer_spent(&heap->pacer, gc_since,
-			    all_since > gc_since ? all_since - gc_since : 0);
+	if (forced)
+		return;
+	pacer_spent(&heap->pacer, gc_since, all_since > gc_since ? all_since - gc_since : 0);
+	pacer_adapt(&heap->pacer, all_since ? (double)gc_since / (double)all_since : 0,
+		    __atomic_load_n(&heap->status->pressure, __ATOMIC_RELAXED));
 }
 
 /**
@@ -279,8 +281,9 @@ static uint64_t assist(struct gca_mutator *mutator, uint64_t bytes)
 	before = account_switch(&mutator->account, ACCOUNT_ASSIST);
 	begin = mutator->account.since;
 	scanned = work_assist(mutator, bytes);
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
 	ns = mutator->account.since - begin;
+	PROBE3(assist, heap, scanned, ns);
 	if (!scanned)
 		return 0;
 	__atomic_add_fetch(&heap->assist_ns, ns, __ATOMIC_RELAXED);
@@ -343,7 +346,8 @@ static bool stall(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 	uint64_t begin = mutator->account.since;
 	bool over = concurrent_wait(mutator, cycle, ns);
 
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
+	PROBE2(stall, heap, mutator->account.since - begin);
 	__atomic_add_fetch(&heap->stall_ns, mutator->account.since - begin, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->stalls, 1, __ATOMIC_RELAXED);
 	return over;
@@ -450,8 +454,14 @@ static void tell_pressure(struct gca_mutator *mutator)
 					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
 	world_lock(heap, mutator);
+	PROBE2(pressure, heap, level);
 	handler = heap->pressure;
 	arg = heap->pressure_arg;
+	/* Not only with the next cycle: that may be far. */
+	if (heap->pacer.adaptive && level) {
+		pacer_adapt(&heap->pacer, 0, (unsigned int)level);
+		pace_set(heap);
+	}
 	world_unlock(heap);
 	if (handler)
 		handler(mutator, (enum gca_pressure)level, arg);

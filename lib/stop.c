@@ -155,9 +155,14 @@ void blocked_leave(struct gca_mutator *mutator)
 		}
 	}
 	mutator->wakes++;
-	account_switch(&mutator->account, mutator->outside);
-	if (!begin)
+	if (!begin) {
+		account_switch(&mutator->account, mutator->outside);
 		return;
+	}
+	if (mutator->outside == ACCOUNT_RUNNING)
+		profile_wait_end(mutator, mutator->outside);
+	else
+		account_switch(&mutator->account, mutator->outside);
 	waited = now_ns() - begin;
 	delay = unscheduled_ns() - delay;
 	if (delay > waited)
@@ -269,6 +274,7 @@ void stop_note(struct gca_heap *heap, enum gca_stop cause, uint64_t ns)
 {
 	struct gca_stops *count = &heap->stops[cause];
 
+	PROBE3(stop, heap, cause, ns);
 	raise_to(&heap->stop_longest, ns);
 	raise_to(&count->max_ns, ns);
 	__atomic_add_fetch(&count->count, 1, __ATOMIC_RELAXED);
@@ -427,7 +433,7 @@ void gca_safepoint_slow(struct gca_mutator *mutator)
 		before = account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
 		blocked_enter(mutator);
 		blocked_leave(mutator);
-		account_switch(&mutator->account, before);
+		profile_wait_end(mutator, before);
 	}
 	if (unlikely(mutator->heap->debug_stress))
 		stress(mutator);
