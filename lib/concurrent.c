@@ -210,6 +210,7 @@ static int run(struct gca_heap *heap, bool forced)
 	mark_beside(heap, &cycle.result);
 	cycle.trace.mark_ns = now_ns() - marking;
 	gca_stage(heap, GCA_STAGE_MARKED);
+	profile_settle(heap);
 
 	world_lock(heap, NULL);
 	error = ends_stopped(heap) ? flip_stopped(heap, &cycle) : flip_beside(heap);

@@ -145,6 +145,7 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	pace.mark_ns = marked - stopped;
 	verify_marked(heap);
 	poison_dead(heap);
+	profile_settle(heap);
 	error = flip_stopped(heap);
 	if (!error) {
 		stats_begin(heap);

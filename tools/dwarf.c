@@ -365,11 +365,9 @@ static bool read_members(Dwarf_Die *die, struct member *of, unsigned int depth)
 /* ------------------------------------------------------------ the pointer map */
 
 static const char a_union[] =
-	"is a union with a reference: which member is set only the program knows: "
-	"declare the kind with GCA_TRACED and a callback";
+	"is a union with a reference: declare the kind with GCA_TRACED and a callback";
 static const char flexible_structs[] =
-	"is a flexible array of structures with references: "
-	"declare the kind with GCA_TRACED and a callback";
+	"is a flexible array of structures with references: declare the kind with GCA_TRACED";
 
 struct mapper {
 	struct layout *layout;

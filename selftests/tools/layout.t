@@ -11,6 +11,8 @@ gcarena=$build/asan/tools/gcarena
 need "$gcarena"
 cc=${CC:-cc}
 flags="-std=gnu11 -Wall -Wextra -Werror -Ilib/include -Iuapi -I$tmp"
+# What the archive wants beside it.
+libs=$(sed -n 's/^Libs.private: *//p' "$build/gcarena.pc")
 
 # says STATUS REGEX NAME COMMAND ARGUMENT...: lines are joined by blanks
 says()
@@ -180,7 +182,7 @@ int main(void)
 }
 EOT
 # shellcheck disable=SC2086
-$cc $flags -g -o "$tmp/prog" "$tmp/prog.c" "$build/libgcarena.a" -pthread > "$tmp/log" 2>&1
+$cc $flags -g -o "$tmp/prog" "$tmp/prog.c" "$build/libgcarena.a" $libs > "$tmp/log" 2>&1
 result $? "it compiles without a warning" "$tmp/log"
 GCARENA_BACKEND=process GCARENA_DEBUG=verify=1 "$tmp/prog" > "$tmp/log" 2>&1
 result $? "and its kinds keep what they are to keep, and no more" "$tmp/log"
@@ -222,7 +224,7 @@ bad=0
 for ((i = 0; i < 24; i++)); do
 	cp "$tmp/types" "$tmp/bent"
 	at=$((0x$offset + (i * 7919 + 13) % 0x$length))
-	printf "\\x$(printf %x $((i * 37 % 256)))" | dd of="$tmp/bent" bs=1 seek=$at conv=notrunc status=none
+	printf '%b' "\\x$(printf %x $((i * 37 % 256)))" | dd of="$tmp/bent" bs=1 seek=$at conv=notrunc status=none
 	timeout 20 "$gcarena" kinds "$tmp/bent" all tailed plain > /dev/null 2> "$tmp/err"
 	[ $? -le 1 ] || { bad=1; break; }
 done
