@@ -5,8 +5,9 @@
 #   make                module, library, samples, tools
 #   make check          every test (check-host, check-guest run alone as well)
 #   make lint           checkpatch, sparse, W=1, headers on their own
-#   make bench          the peers installed, the same work on all: 30 minutes;
+#   make bench          the peers installed, the same work on all, a report: 30 minutes;
 #                       QUICK=1: 5 minutes; bench-long: the largest cases
+#   make bench-check    fails when gcarena is slower than bench/baseline.json says
 #   make bench-kernel   instructions of each operation, beside user space
 #   make demo           depgraph on malloc, process backend and device
 #   make install        library, headers, pkg-config file, tools, manual  (PREFIX, DESTDIR)
@@ -360,16 +361,23 @@ $(BENCH_PEERS)/java/Bench.class: $(wildcard bench/java/*.java)
 	@mkdir -p $(@D)
 	$(BENCH_JAVA) -m jdk.compiler/com.sun.tools.javac.Main -d $(@D) $^
 
-.PHONY: bench-programs bench bench-long
+.PHONY: bench-programs bench bench-long bench-check bench-baseline
 bench-programs: $(BENCH_PROGRAMS)
 
 bench:
 	@scripts/install-deps build bench
 	@MAKE=$(MAKE) bench/run --set $(if $(QUICK),quick,full)
+	@bench/report
 
 bench-long:
 	@scripts/install-deps build bench
 	@MAKE=$(MAKE) bench/run --set long
+	@bench/report
+
+# Against what bench-baseline wrote, on any machine: instructions, and ratios of times.
+bench-check bench-baseline: bench-%:
+	@scripts/install-deps build bench
+	@MAKE=$(MAKE) bench/check $(if $(filter baseline,$*),--record)
 
 # Like the guest's tests: the contract and nothing else.
 BENCH_KERNEL	:= $(patsubst %.c,$(B)/%,$(wildcard bench/kernel/*.c))

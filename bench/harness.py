@@ -129,7 +129,7 @@ class Case:
     def parameters(self):
         values = [int(word) if word.isdigit() else word for word in self.words]
         named = dict(zip(PARAMETERS[self.workload], values))
-        if self.counted:
+        if "N" in self.words:
             del named["count"]
         return named
 
@@ -242,7 +242,9 @@ def collected(case, peer, programs, only=None):
 
 
 def instructions(case, peer, programs):
-    """Of one operation: start and end of the program cancel out."""
+    """Of one operation, as start and end of the program cancel out; or of a whole run."""
+    if "N" not in case.words:
+        return {"instructions_run": ("1", collected(case, peer, programs))}
     short, long = case.with_count(SHORT), case.with_count(LONG)
 
     def each(only=None):

@@ -166,6 +166,7 @@ static const struct gca_host_ops gca_ops = {
 	.pressure = gca_op_pressure,
 	.slots_stocked = gca_op_slots_stocked,
 	.slots_empty = gca_op_slots_empty,
+	.held = gca_backing_held,
 };
 
 static int gca_arena_register(struct gca_arena *arena)
@@ -241,6 +242,7 @@ static void gca_arena_die(struct gca_arena *arena, bool owner_gone)
 		gca_shrinker_quiesce(arena);
 		gca_reclaim_stop(arena);
 		gca_shrinker_unanchor(arena);
+		gca_oom_report(arena);
 		gca_core_destroy(arena->core);
 		arena->core = NULL;
 		gca_shrinker_free(arena->ready);

@@ -212,6 +212,7 @@ u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept);
 void gca_backing_recount(struct gca_arena *arena);
 u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept);
 int gca_backing_collapse(void *host, u32 chunk);
+bool gca_backing_held(void *host, u32 chunk);
 void gca_backing_filled(void *host, u32 chunk);
 int gca_backing_mmap(struct gca_arena *arena, struct vm_area_struct *vma);
 
@@ -247,7 +248,7 @@ u64 gca_meta_region_size(const struct gca_arena *arena, enum gca_region region);
 int gca_meta_mmap(struct gca_arena *arena, enum gca_region region, struct vm_area_struct *vma);
 
 /* pin.c */
-void gca_pin_set(struct gca_arena *arena, u32 chunk);
+int gca_pin_set(struct gca_arena *arena, u32 chunk, const u64 *going);
 void gca_pin_drop(struct gca_arena *arena, u32 chunk);
 
 /* shrinker.c */
@@ -270,6 +271,9 @@ void gca_reclaim_stop(struct gca_arena *arena);
 int gca_shrinker_create(struct gca_arena *arena);
 void gca_shrinker_add_ready(struct gca_arena *arena);
 void gca_shrinker_del_ready(struct gca_arena *arena);
+
+/* oom.c */
+void gca_oom_report(struct gca_arena *arena);
 
 /* percpu.c */
 int gca_percpu_init(void);

@@ -14,6 +14,7 @@
  * page back in or MADV_REMOVE a held one, and reclaim drops or swaps pages.
  * What was freed is therefore counted in the mapping, never assumed.
  */
+#include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/memcontrol.h>
 #include <linux/mount.h>
@@ -50,6 +51,15 @@
  * costs 2,000 and a TLB flush, which on several CPUs is an interrupt to each.
  */
 #define GCA_UNMAP_GAP	2
+
+/*
+ * Times that splitting a chunk is tried before what stays of it has a pin.  Again,
+ * because khugepaged collapsed it meanwhile, of which it does one after another; or
+ * because somebody has a reference, as khugepaged has who looks at it: then after a
+ * while.  Together less than what releasing a chunk by base pages takes.
+ */
+#define GCA_BREAK_TRIES		8
+#define GCA_BREAK_WAIT_US	50
 
 static struct vfsmount *gca_mount;
 
@@ -293,6 +303,49 @@ static void gca_backing_drop_swapped(struct inode *inode, pgoff_t first, const u
 	}
 }
 
+/*
+ * Have a chunk of which @going goes on base pages, and one that stays pinned, as far
+ * as that can be had.  Whether it was on a huge page: then all of it was unmapped.
+ */
+static bool gca_backing_break(struct gca_arena *arena, u32 chunk, const u64 *going)
+{
+	struct inode *inode = file_inode(arena->heap);
+	struct address_space *mapping = inode->i_mapping;
+	pgoff_t first = (pgoff_t)chunk * GCA_CHUNK_BASES;
+	pgoff_t at = first + gca_map_next(going, GCA_CHUNK_BASES, 0);
+	bool was_huge = false;
+	int i;
+
+	for (i = 0; i < GCA_BREAK_TRIES; i++) {
+		struct folio *huge = gca_backing_huge(mapping, first);
+
+		if (huge) {
+			bool unused, pinned;
+
+			was_huge = true;
+			/* A part of a PMD cannot stay mapped. */
+			unmap_mapping_range(mapping, (loff_t)first << PAGE_SHIFT,
+					    GCARENA_CHUNK_SIZE, 0);
+			/* Who collapses or maps it has it locked. */
+			folio_lock(huge);
+			folio_unlock(huge);
+			unused = gca_backing_unused(huge);
+			pinned = folio_maybe_dma_pinned(huge);
+			folio_put(huge);
+			if (pinned)
+				break;
+			if (!unused) {
+				usleep_range(GCA_BREAK_WAIT_US, 2 * GCA_BREAK_WAIT_US);
+				continue;
+			}
+			gca_backing_split(inode, at);
+		}
+		if (!gca_pin_set(arena, chunk, going))
+			break;
+	}
+	return was_huge;
+}
+
 /**
  * gca_backing_release - give a part of a chunk back to the system
  * @host: the arena
@@ -316,25 +369,18 @@ u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept)
 	u32 nr = gca_map_count(going, 0, GCA_CHUNK_BASES);
 	u32 from = gca_map_next(going, GCA_CHUNK_BASES, 0);
 	u32 page = (first + from) / GCA_PAGE_BASES;
-	struct folio *huge = gca_backing_huge(mapping, first);
 	struct folio_batch batch;
-	bool split = false;
+	bool unmapped = false;
 	u64 bytes = 0;
 
 	might_sleep();
 	folio_batch_init(&batch);
-	if (huge) {
-		/* A part of a PMD cannot stay mapped. */
-		unmap_mapping_range(mapping, (loff_t)first << PAGE_SHIFT, GCARENA_CHUNK_SIZE, 0);
-		split = nr < GCA_CHUNK_BASES && gca_backing_unused(huge);
-		folio_put(huge);
-		if (split)
-			gca_backing_split(inode, first + from);
-	}
+	if (nr < GCA_CHUNK_BASES)
+		unmapped = gca_backing_break(arena, chunk, going);
 	while (from < GCA_CHUNK_BASES) {
 		u32 end = gca_backing_stretch(going, from);
 
-		if (!huge)
+		if (!unmapped)
 			unmap_mapping_range(mapping, (loff_t)(first + from) << PAGE_SHIFT,
 					    (loff_t)(end - from) << PAGE_SHIFT, 0);
 		bytes += (u64)gca_backing_drop(mapping, first, from, end, going, kept, &batch)
@@ -347,8 +393,6 @@ u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept)
 	if (nr == GCA_CHUNK_BASES) {
 		gca_pin_drop(arena, chunk);
 		gca_shrinker_forget(arena, chunk);
-	} else {
-		gca_pin_set(arena, chunk);
 	}
 	trace_gcarena_scavenge(arena->id, page, nr / GCA_PAGE_BASES, bytes);
 	return bytes;
@@ -572,6 +616,58 @@ u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept)
 	return before > after ? (u64)(before - after) << PAGE_SHIFT : 0;
 }
 
+/*
+ * Whether somebody has a reference of a folio beside the page cache, who maps it, and
+ * the caller.  Pins are counted apart.  The rest is what is left of the references, so
+ * mappings that come or go meanwhile are taken for references of somebody's.
+ */
+static bool gca_backing_folio_held(struct folio *folio)
+{
+	int maps, refs;
+
+	if (folio_maybe_dma_pinned(folio))
+		return true;
+	if (!folio_test_large(folio))
+		return false;
+	maps = gca_folio_mapcount(folio);
+	/* A mapping counts after its reference came, and until before that goes. */
+	smp_rmb();
+	refs = folio_ref_count(folio);
+	smp_rmb();	/* as above */
+	maps = min(maps, gca_folio_mapcount(folio));
+	return refs > folio_nr_pages(folio) + maps + 1;
+}
+
+/**
+ * gca_backing_held - does somebody have a part of a chunk in his hands?
+ * @host: the arena
+ * @chunk: index (core lock held)
+ *
+ * Of a huge page any reference counts, as that is what kept it from being split.  Base
+ * pages leave the file under their references; only from reclaim a pin keeps one.
+ *
+ * Return: true if so, or if it just looks so.
+ */
+bool gca_backing_held(void *host, u32 chunk)
+{
+	struct gca_arena *arena = host;
+	pgoff_t index = (pgoff_t)chunk * GCA_CHUNK_BASES;
+	pgoff_t last = index + GCA_CHUNK_BASES - 1;
+	struct folio_batch batch;
+	bool held = false;
+	unsigned int i;
+
+	folio_batch_init(&batch);
+	while (!held && filemap_get_folios(arena->heap->f_mapping, &index, last, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++) {
+			held |= gca_backing_folio_held(batch.folios[i]);
+			folio_put(batch.folios[i]);
+		}
+		folio_batch_init(&batch);
+	}
+	return held;
+}
+
 /**
  * gca_backing_collapse - was a chunk collapsed?
  * @host: the arena
@@ -588,11 +684,11 @@ int gca_backing_collapse(void *host, u32 chunk)
 	struct folio *folio = gca_backing_huge(arena->heap->f_mapping,
 					       (pgoff_t)chunk * GCA_CHUNK_BASES);
 
-	if (!folio) {
-		gca_pin_set(arena, chunk);
+	/* The pin finds out if khugepaged was faster. */
+	if (!folio && !gca_pin_set(arena, chunk, NULL))
 		return -EAGAIN;
-	}
-	folio_put(folio);
+	if (folio)
+		folio_put(folio);
 	gca_pin_drop(arena, chunk);
 	return 0;
 }

@@ -54,6 +54,26 @@ static inline struct folio *shmem_read_folio_gfp(struct address_space *mapping, 
 }
 #endif
 
+/* Page table entries that map any of a folio of a file, each with a reference. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+static inline int gca_folio_mapcount(struct folio *folio)
+{
+	int nr = folio_nr_pages(folio);
+	int count = 0;
+	int i;
+
+	/* A mapping of the whole counts in each page, and once more. */
+	for (i = 0; i < nr; i++)
+		count += atomic_read(&folio_page(folio, i)->_mapcount) + 1;
+	return nr == 1 ? count : count - (nr - 1) * folio_entire_mapcount(folio);
+}
+#else
+static inline int gca_folio_mapcount(struct folio *folio)
+{
+	return folio_mapcount(folio);
+}
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 static inline int generic_error_remove_folio(struct address_space *mapping, struct folio *folio)
 {

@@ -154,6 +154,7 @@ static void *chunks_find(struct seq_file *m, loff_t *pos)
 		row->info.nr_free = GCARENA_CHUNK_PAGES;
 		row->info.longest = GCARENA_CHUNK_PAGES;
 		row->info.transit = false;
+		row->info.withheld = false;
 		memset(row->info.free, 0xff, sizeof(row->info.free));
 	}
 	gca_residency_look(arena, row->info.chunk * GCARENA_CHUNK_PAGES, GCARENA_CHUNK_PAGES,
@@ -213,8 +214,8 @@ static int chunks_show(struct seq_file *m, void *v)
 	}
 	map[GCARENA_CHUNK_PAGES] = 0;
 	seq_printf(m, "%u %u %u %u %s %d %s\n", row->info.chunk, row->info.nr_free,
-		   row->info.longest, row->info.transit, chunk_backing(&row->resident),
-		   row->resident.node, map);
+		   row->info.longest, row->info.withheld ? 2 : row->info.transit,
+		   chunk_backing(&row->resident), row->resident.node, map);
 	return 0;
 }
 

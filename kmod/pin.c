@@ -5,7 +5,8 @@
  * khugepaged makes a huge page of 2 MiB of shmem that have as little as one base
  * page in memory (max_ptes_none), and what is missing becomes memory again.  It
  * leaves alone what somebody else holds a reference of.  So of each broken chunk
- * one base page that stays is referenced: the first, which is where it looks first.
+ * one base page that stays is referenced: the first, which is where it looks first;
+ * and that before anything of the chunk goes, as khugepaged may be at it already.
  *
  * That page cannot be migrated or swapped meanwhile; it can be released like any
  * other, and is replaced by the next.  Memory that is to be movable (a hot-pluggable
@@ -22,13 +23,17 @@
 
 #include "arena.h"
 #include "compat.h"
+#include "core/bits.h"
 
 static bool pin_broken = true;
 module_param(pin_broken, bool, 0644);
 MODULE_PARM_DESC(pin_broken, "Keep khugepaged from filling what was released of broken chunks");
 
-/* The first base page in memory of a chunk, referenced, or NULL. */
-static struct folio *gca_pin_find(struct address_space *mapping, pgoff_t first)
+/*
+ * The first folio in memory of a chunk at @first that is not in the map @going,
+ * referenced, or NULL.
+ */
+static struct folio *gca_pin_find(struct address_space *mapping, pgoff_t first, const u64 *going)
 {
 	XA_STATE(xas, &mapping->i_pages, first);
 	struct folio *found = NULL;
@@ -37,6 +42,8 @@ static struct folio *gca_pin_find(struct address_space *mapping, pgoff_t first)
 	rcu_read_lock();
 	xas_for_each(&xas, folio, first + GCA_CHUNK_BASES - 1) {
 		if (xas_retry(&xas, folio) || xa_is_value(folio))
+			continue;
+		if (going && gca_map_test(going, xas.xa_index - first))
 			continue;
 		if (!folio_try_get(folio)) {
 			xas_reset(&xas);
@@ -51,12 +58,7 @@ static struct folio *gca_pin_find(struct address_space *mapping, pgoff_t first)
 		break;
 	}
 	rcu_read_unlock();
-	if (!found)
-		return NULL;
-	if (!folio_test_large(found) && folio_zonenum(found) != ZONE_MOVABLE)
-		return found;
-	folio_put(found);
-	return NULL;
+	return found;
 }
 
 /**
@@ -75,29 +77,59 @@ void gca_pin_drop(struct gca_arena *arena, u32 chunk)
 	folio_put(folio);
 }
 
+/* Whether a chunk at @first has a pin that does its work, also when @going is gone. */
+static bool gca_pin_good(struct folio *folio, struct address_space *mapping, pgoff_t first,
+			 const u64 *going)
+{
+	/* Nobody else sets it, and one that is dropped now was not wanted. */
+	return folio && READ_ONCE(folio->mapping) == mapping &&
+	       !(going && gca_map_test(going, folio->index - first));
+}
+
 /**
  * gca_pin_set - see to it that a broken chunk has a pin, on a page that is there
  * @arena: the arena
  * @chunk: index; in transit
+ * @going: map of its base pages that are about to go, so that none of them will do;
+ *	or NULL
+ *
+ * Waits for a folio's lock: khugepaged, which has it while it collapses, either saw
+ * our reference or is done.
+ *
+ * Return: 0, or -EAGAIN if the chunk is on a huge page.
  */
-void gca_pin_set(struct gca_arena *arena, u32 chunk)
+int gca_pin_set(struct gca_arena *arena, u32 chunk, const u64 *going)
 {
 	struct address_space *mapping = arena->heap->f_mapping;
 	struct folio **slot = gca_meta_pin(&arena->meta, chunk);
-	struct folio *folio = READ_ONCE(*slot);
+	pgoff_t first = (pgoff_t)chunk * GCA_CHUNK_BASES;
+	struct folio *folio;
+	bool collapsed;
 
-	/* Nobody else sets it, and one that is dropped now was not wanted. */
-	if (folio && READ_ONCE(folio->mapping) == mapping)
-		return;
+	if (gca_pin_good(READ_ONCE(*slot), mapping, first, going))
+		return 0;
+	/* The old one, if any, goes last: there is one all the time. */
+	folio = READ_ONCE(pin_broken) ? gca_pin_find(mapping, first, going) : NULL;
+	if (folio) {
+		folio_lock(folio);
+		collapsed = folio->mapping != mapping || folio_test_pmd_mappable(folio);
+		folio_unlock(folio);
+		if (collapsed) {
+			folio_put(folio);
+			return -EAGAIN;
+		}
+		if (folio_test_large(folio) || folio_zonenum(folio) == ZONE_MOVABLE) {
+			folio_put(folio);
+			folio = NULL;
+		}
+	}
 	gca_pin_drop(arena, chunk);
-	if (!READ_ONCE(pin_broken))
-		return;
-	folio = gca_pin_find(mapping, (pgoff_t)chunk * GCA_CHUNK_BASES);
 	if (!folio)
-		return;
+		return 0;
 	atomic_long_inc(&arena->pins);
 	if (cmpxchg(slot, NULL, folio)) {
 		atomic_long_dec(&arena->pins);
 		folio_put(folio);
 	}
+	return 0;
 }

@@ -212,11 +212,24 @@ void account_gone(struct gca_heap *heap, const struct account *account)
  */
 int gca_account(struct gca_mutator *mutator, struct gca_account *out)
 {
+	RUNTIME();
 	if (out->size != sizeof(*out))
 		return error_set(-EINVAL, "account: a structure of %zu bytes", out->size);
 	account_clear(out);
 	add_account(out, &mutator->account);
 	return 0;
+}
+
+/* World held. */
+static void add_all(struct gca_heap *heap, struct gca_account *out)
+{
+	struct gca_mutator *mutator;
+
+	account_clear(out);
+	if (heap->gone.size)
+		*out = heap->gone;
+	for (mutator = heap->mutators; mutator; mutator = mutator->next)
+		add_account(out, &mutator->account);
 }
 
 /**
@@ -228,21 +241,33 @@ int gca_account(struct gca_mutator *mutator, struct gca_account *out)
  */
 int gca_account_all(struct gca_heap *heap, struct gca_account *out)
 {
-	struct gca_mutator *mutator;
+	RUNTIME();
 	int error = heap_usable(heap);
 
 	if (error)
 		return error;
 	if (out->size != sizeof(*out))
 		return error_set(-EINVAL, "account: a structure of %zu bytes", out->size);
-	account_clear(out);
 	world_lock(heap, mutator_self(heap));
-	if (heap->gone.size)
-		*out = heap->gone;
-	for (mutator = heap->mutators; mutator; mutator = mutator->next)
-		add_account(out, &mutator->account);
+	add_all(heap, out);
 	world_unlock(heap);
 	return 0;
+}
+
+/**
+ * account_try_all - the same, if nobody holds the world
+ * @heap: the heap
+ * @out: its size is set
+ *
+ * Return: false: somebody does.
+ */
+bool account_try_all(struct gca_heap *heap, struct gca_account *out)
+{
+	if (pthread_mutex_trylock(&heap->world))
+		return false;
+	add_all(heap, out);
+	world_unlock(heap);
+	return true;
 }
 
 /* -------------------------------------------------------------- stopwatch */

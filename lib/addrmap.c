@@ -6,10 +6,8 @@
  * R), so that a map that objects come into and leave for ever does not fill with
  * marks of what was there.
  */
+#include "internal.h"
 #include "addrmap.h"
-
-#include <errno.h>
-#include <stdlib.h>
 
 #define SLOTS_FIRST	64u
 
@@ -33,13 +31,13 @@ static int grow(struct addrmap *map)
 	struct addrmap grown = { .size = map->size ? map->size * 2 : SLOTS_FIRST, .nr = map->nr };
 	size_t i;
 
-	grown.slots = calloc(grown.size, sizeof(*grown.slots));
+	grown.slots = table_map(grown.size * sizeof(*grown.slots));
 	if (!grown.slots)
 		return -ENOMEM;
 	for (i = 0; i < map->size; i++)
 		if (map->slots[i].key)
 			*find(&grown, map->slots[i].key) = map->slots[i];
-	free(map->slots);
+	table_unmap(map->slots, map->size * sizeof(*map->slots));
 	*map = grown;
 	return 0;
 }
@@ -125,6 +123,6 @@ bool addrmap_remove(struct addrmap *map, uintptr_t key)
  */
 void addrmap_free(struct addrmap *map)
 {
-	free(map->slots);
+	table_unmap(map->slots, map->size * sizeof(*map->slots));
 	*map = (struct addrmap){ 0 };
 }

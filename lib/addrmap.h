@@ -2,8 +2,9 @@
 /*
  * A map from addresses to words: open addressing, linear probing, no tombstones.
  *
- * Not locked: its owner's lock covers it.  Address 0 is no key.  Memory is malloc's,
- * so that what it holds keeps nothing in a heap alive.
+ * Not locked: its owner's lock covers it.  Address 0 is no key.  Memory is the
+ * library's own, so that what it holds keeps nothing in a heap alive, and a map may grow
+ * with the world stopped (malloc's locks may be held by who stands still).
  */
 #ifndef GCARENA_ADDRMAP_H
 #define GCARENA_ADDRMAP_H

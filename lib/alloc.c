@@ -66,8 +66,12 @@ static void count_run(struct gca_mutator *mutator, unsigned int class)
 {
 	struct holding *holding = &mutator->holdings[class];
 	struct gca_cache *cache = &mutator->caches[class];
-	uint64_t bytes = cache->cur - holding->run;
+	uint64_t bytes;
 
+	/* The inline path adds first and looks then. */
+	if (cache->cur > cache->end)
+		cache->cur = cache->end;
+	bytes = cache->cur - holding->run;
 	if (!bytes)
 		return;
 	mutator->uncounted += bytes;
@@ -89,6 +93,37 @@ static void count_out(struct gca_mutator *mutator)
 	mutator->uncounted_objects = 0;
 	mutator->total_alloc += bytes;
 	count_allocated(mutator, bytes, objects);
+}
+
+/**
+ * alloc_count_class - count what the open run of a class has handed out
+ * @mutator: the calling thread's
+ * @class: the class
+ */
+void alloc_count_class(struct gca_mutator *mutator, unsigned int class)
+{
+	count_run(mutator, class);
+}
+
+/**
+ * alloc_settled - is every slot that was handed out an object?
+ * @mutator: the calling thread's; in a signal, not inside the library
+ *
+ * The inline path takes a slot by one instruction and sets its alloc bit last.
+ */
+bool alloc_settled(const struct gca_mutator *mutator)
+{
+	unsigned int class;
+
+	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
+		const struct gca_cache *cache = &mutator->caches[class];
+
+		if (cache->cur > mutator->holdings[class].run && cache->cur <= cache->end &&
+		    !bit_test(mutator->abi.alloc_bits,
+			      granule_of(mutator->heap, cache->cur - cache->elem)))
+			return false;
+	}
+	return true;
 }
 
 /**
@@ -649,7 +684,7 @@ void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsig
 	struct gca_heap *heap = mutator->heap;
 	uintptr_t slot;
 
-	if (cache->cur == cache->end && refill_small(mutator, class, size))
+	if (cache->cur >= cache->end && refill_small(mutator, class, size))
 		return NULL;
 	slot = cache->cur;
 	cache->cur = slot + cache->elem;
@@ -801,6 +836,7 @@ int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_sp
  */
 void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind, size_t size)
 {
+	RUNTIME();
 	const struct kind *full = kind_of(kind);
 
 	if (!alloc_ready(mutator, full, size))
@@ -819,6 +855,7 @@ void *gca_alloc_slow(struct gca_mutator *mutator, const struct gca_kind *kind, s
  */
 void *gca_alloc_raw_slow(struct gca_mutator *mutator, size_t size)
 {
+	RUNTIME();
 	const struct kind *bytes = kind_of(gca_kind_noscan());
 
 	if (!alloc_ready(mutator, bytes, size))
@@ -841,6 +878,7 @@ void *gca_alloc_raw_slow(struct gca_mutator *mutator, size_t size)
 void *gca_alloc_tail_(struct gca_mutator *mutator, const struct gca_kind *kind, size_t size,
 		      size_t count)
 {
+	RUNTIME();
 	const struct kind *full = kind_of(kind);
 	size_t bytes;
 

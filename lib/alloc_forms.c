@@ -25,6 +25,7 @@
  */
 void *gca_alloc_array_(struct gca_mutator *mutator, const struct gca_kind *kind, size_t count)
 {
+	RUNTIME();
 	const struct kind *full = kind_of(kind);
 	size_t bytes;
 
@@ -68,6 +69,7 @@ static unsigned int aligned_class(unsigned int flavour, size_t size, size_t alig
 void *gca_alloc_aligned(struct gca_mutator *mutator, const struct gca_kind *kind, size_t size,
 			size_t align)
 {
+	RUNTIME();
 	const struct kind *full = kind_of(kind);
 	unsigned int class = 0;
 
@@ -96,6 +98,7 @@ void *gca_alloc_aligned(struct gca_mutator *mutator, const struct gca_kind *kind
  */
 void *gca_new_tiny(struct gca_mutator *mutator, size_t size)
 {
+	RUNTIME();
 	size_t align = size & 1 ? 1 : size & 2 ? 2 : size & 4 ? 4 : 8;
 	uintptr_t place = align_up(mutator->tiny, align);
 
@@ -129,6 +132,7 @@ void *gca_new_tiny(struct gca_mutator *mutator, size_t size)
  */
 char *gca_strndup(struct gca_mutator *mutator, const char *string, size_t length)
 {
+	RUNTIME();
 	char *copy;
 
 	length = strnlen(string, length);
@@ -149,6 +153,7 @@ char *gca_strndup(struct gca_mutator *mutator, const char *string, size_t length
  */
 char *gca_strdup(struct gca_mutator *mutator, const char *string)
 {
+	RUNTIME();
 	return gca_strndup(mutator, string, strlen(string));
 }
 
@@ -215,6 +220,7 @@ static void copied(struct gca_mutator *mutator, void *object)
 void *gca_realloc(struct gca_mutator *mutator, const struct gca_kind *kind, void *object,
 		  size_t old_size, size_t size)
 {
+	RUNTIME();
 	const struct kind *full = kind_of(kind);
 	struct gca_heap *heap = mutator->heap;
 	size_t usable, fill;
@@ -250,6 +256,10 @@ static bool take_back(struct gca_mutator *mutator, unsigned int class, uintptr_t
 		return false;
 	memset((void *)slot, 0, cache->elem);
 	cache->cur = slot;
+	/* Freed before this one: not to be taken for one that is being allocated. */
+	if (slot > holding->run &&
+	    !bit_test(mutator->abi.alloc_bits, granule_of(mutator->heap, slot - cache->elem)))
+		alloc_count_class(mutator, class);
 	return true;
 }
 
@@ -280,6 +290,7 @@ static bool is_tiny(const struct object *object)
  */
 bool gca_free(struct gca_mutator *mutator, void *pointer)
 {
+	RUNTIME();
 	struct gca_heap *heap = mutator->heap;
 	bool checks = heap->debug_poison || heap->debug_shadow;
 	const struct holding *holding;
@@ -309,9 +320,14 @@ bool gca_free(struct gca_mutator *mutator, void *pointer)
 	if (span_classes[object.span_class].flavour == GCA_FLAVOUR_PRECISE)
 		clear_bits(heap->pointer_bits, word, object.size / sizeof(void *));
 	clear_bits(mutator->abi.alloc_bits, object.granule, 1);
-	if (heap->debug_poison)
+	if (mutator->caches[object.span_class].cur > mutator->caches[object.span_class].end)
+		alloc_count_class(mutator, object.span_class);
+	if (heap->debug_poison) {
 		poison_slot(heap, object.base, object.size);
-	else
+		/* The same as in take_back(). */
+		alloc_count_class(mutator, object.span_class);
+	} else {
 		take_back(mutator, object.span_class, object.base);
+	}
 	return true;
 }

@@ -111,6 +111,31 @@ static int device_collapse(struct gca_heap *heap, struct gcarena_collapse *args)
 	return call(heap, GCARENA_IOC_COLLAPSE, args);
 }
 
+/* Letters of a page's state, in use and free. */
+static int device_chunk_map(struct gca_heap *heap, uint32_t chunk, char map[GCARENA_CHUNK_PAGES])
+{
+	static const char letters[2][5] = { ".shw", "-SHW" };
+	struct gcarena_run runs[GCARENA_CHUNK_PAGES];
+	struct gcarena_residency args = {
+		.size = sizeof(args),
+		.page = chunk * GCARENA_CHUNK_PAGES,
+		.npages = GCARENA_CHUNK_PAGES,
+		.runs = (uintptr_t)runs,
+		.nr_runs = ARRAY_SIZE(runs),
+	};
+	int error = call(heap, GCARENA_IOC_RESIDENCY, &args);
+	uint32_t i, page;
+
+	if (error)
+		return error;
+	memset(map, '.', GCARENA_CHUNK_PAGES);
+	for (i = 0; i < args.nr_runs; i++)
+		for (page = 0; page < runs[i].npages; page++)
+			map[(runs[i].page + page) % GCARENA_CHUNK_PAGES] =
+				letters[!!runs[i].in_use][runs[i].state & 3];
+	return 0;
+}
+
 static int device_set_policy(struct gca_heap *heap, const struct gcarena_policy *policy)
 {
 	struct gcarena_policy_call args = {
@@ -161,6 +186,7 @@ static const struct backend_ops device_ops = {
 	.collapse = device_collapse,
 	.stats = device_stats,
 	.wait_sweep = device_wait_sweep,
+	.chunk_map = device_chunk_map,
 };
 
 /* What this library was compiled with must be what the module speaks. */

@@ -68,6 +68,18 @@ static int process_wait_sweep(struct gca_heap *heap)
 	return gca_process_wait_sweep(heap->backend, -1);
 }
 
+static int process_chunk_map(struct gca_heap *heap, uint32_t chunk,
+			     char map[GCARENA_CHUNK_PAGES])
+{
+	gca_process_chunk_map(heap->backend, chunk, map);
+	return 0;
+}
+
+static int process_validate(struct gca_heap *heap)
+{
+	return gca_process_validate(heap->backend);
+}
+
 static const struct backend_ops process_ops = {
 	.name = "process",
 	.close = process_close,
@@ -80,6 +92,8 @@ static const struct backend_ops process_ops = {
 	.collapse = process_collapse,
 	.stats = process_stats,
 	.wait_sweep = process_wait_sweep,
+	.chunk_map = process_chunk_map,
+	.validate = process_validate,
 };
 
 /**

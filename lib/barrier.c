@@ -63,6 +63,7 @@ static size_t drop_marked(struct gca_mutator *mutator)
  */
 void gca_shade_flush(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	/* A flush has its price too: not for a few words. */
 	if (drop_marked(mutator) > SHADES_MAX / 2)
 		mark_shade_flush(mutator);
@@ -87,6 +88,7 @@ void barrier_shade(struct gca_mutator *mutator, void *value)
  */
 void gca_store_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
+	RUNTIME();
 	if (mutator->mark_bits) {
 		shade_old(mutator, __atomic_load_n(slot, __ATOMIC_RELAXED));
 		shade_new(mutator, value);
@@ -106,6 +108,7 @@ void gca_store_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
  */
 void gca_init_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
+	RUNTIME();
 	if (mutator->mark_bits)
 		shade_new(mutator, value);
 	if (mutator->heap->debug_shadow)
@@ -122,6 +125,7 @@ void gca_init_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
  */
 void *gca_exchange_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
+	RUNTIME();
 	void *old;
 
 	if (mutator->mark_bits)
@@ -146,6 +150,7 @@ void *gca_exchange_slow(struct gca_mutator *mutator, gca_word_ *slot, void *valu
  */
 bool gca_cas_slow(struct gca_mutator *mutator, gca_word_ *slot, void *expected, void *desired)
 {
+	RUNTIME();
 	void *old = expected;
 	bool stored;
 
@@ -171,6 +176,7 @@ bool gca_cas_slow(struct gca_mutator *mutator, gca_word_ *slot, void *expected, 
 void gca_copy_slots_slow(struct gca_mutator *mutator, gca_word_ *dst, const gca_word_ *src,
 			 size_t count)
 {
+	RUNTIME();
 	size_t i;
 
 	if ((uintptr_t)dst - (uintptr_t)src >= count * sizeof(*dst)) {
@@ -190,6 +196,7 @@ void gca_copy_slots_slow(struct gca_mutator *mutator, gca_word_ *dst, const gca_
  */
 void gca_clear_slots_slow(struct gca_mutator *mutator, gca_word_ *dst, size_t count)
 {
+	RUNTIME();
 	size_t i;
 
 	for (i = 0; i < count; i++)
@@ -205,6 +212,7 @@ void gca_clear_slots_slow(struct gca_mutator *mutator, gca_word_ *dst, size_t co
  */
 void gca_move_slots(struct gca_mutator *mutator, void *dst, void *src, size_t count)
 {
+	RUNTIME();
 	gca_word_ *to = dst, *from = src;
 	size_t ahead = (size_t)(to - from), behind = (size_t)(from - to);
 
@@ -245,6 +253,7 @@ static void copy_struct(struct gca_mutator *mutator, const struct kind *kind, ch
 void gca_copy_structs_(struct gca_mutator *mutator, const struct gca_kind *gca_kind, void *dst,
 		       const void *src, size_t n)
 {
+	RUNTIME();
 	const struct kind *kind = kind_of(gca_kind);
 	size_t size = kind->abi.size, i;
 	const char *from = src;

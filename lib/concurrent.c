@@ -71,6 +71,7 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 	heap->drifted = 0;
 	heap->black_objects = 0;
 	__atomic_store_n(&heap->epoch, heap->epoch ^ 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&heap->in_flight, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&heap->marking, 1, __ATOMIC_RELAXED);
 	one = gca_fault_hit(GCA_FAULT_ONE_HANDSHAKE);
 	handshake(heap, one ? HANDSHAKE_ONE_FOR_TWO : HANDSHAKE_BLACK);

@@ -271,6 +271,7 @@ static int collect(struct gca_mutator *mutator)
  */
 int gca_collect(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	int error = collect(mutator);
 
 	if (error)
@@ -289,6 +290,7 @@ int gca_collect(struct gca_mutator *mutator)
  */
 size_t gca_release(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	struct gca_heap *heap = mutator->heap;
 	struct gca_mutator *each;
 	size_t released = 0;

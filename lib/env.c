@@ -8,6 +8,7 @@
  */
 #include "internal.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -128,6 +129,30 @@ static int read_count(const char *name, unsigned int max, unsigned int *out)
 	return 0;
 }
 
+static int read_signal(struct gca_heap *heap)
+{
+	static const char name[] = "GCARENA_SIGNAL";
+	const char *value = variable(name), *end;
+	uint64_t count;
+
+	if (!value)
+		return 0;
+	if (!strcmp(value, "off")) {
+		heap->stop_signal = -1;
+		return 0;
+	}
+	if (!number(value, &end, &count) || *end || count < (uint64_t)SIGRTMIN ||
+	    count > (uint64_t)SIGRTMAX) {
+		char want[64];
+
+		snprintf(want, sizeof(want), "must be a real-time signal, %d to %d, or off",
+			 SIGRTMIN, SIGRTMAX);
+		return bad(name, value, want);
+	}
+	heap->stop_signal = (int)count;
+	return 0;
+}
+
 static int read_debug(struct gca_heap *heap)
 {
 	static const char name[] = "GCARENA_DEBUG";
@@ -184,6 +209,8 @@ int env_read(struct gca_config *config, struct gca_heap *heap)
 		error = read_count("GCARENA_SHARE", 100, &config->share);
 	if (!error)
 		error = read_count("GCARENA_WORKERS", WORKERS_MAX, &config->workers);
+	if (!error)
+		error = read_signal(heap);
 	if (!error)
 		error = read_debug(heap);
 	return error;

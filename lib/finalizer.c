@@ -78,6 +78,7 @@ static int put_in(struct special *special, const struct finalizer *finalizer)
 int gca_finalizer_set(struct gca_mutator *mutator, void *object, gca_finalizer_fn fn, void *arg,
 		      unsigned int flags)
 {
+	RUNTIME();
 	struct finalizer finalizer = { (uintptr_t)object, fn, arg, flags };
 	struct special *special = &mutator->heap->special;
 	uint64_t at;
@@ -238,12 +239,20 @@ static bool take(struct gca_mutator *mutator, struct finalizer *finalizer, void 
  */
 size_t gca_finalizers_run(struct gca_mutator *mutator, size_t max)
 {
+	RUNTIME();
 	GCA_FRAME(mutator, f, void *object);
 	struct finalizer finalizer;
+	unsigned int depth;
 	size_t nr = 0;
 
 	while ((!max || nr < max) && take(mutator, &finalizer, &f.object)) {
+		/* The program's code, which may compute for long. */
+		depth = runtime_depth;
+		runtime_depth = 0;
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 		finalizer.fn(mutator, f.object, finalizer.arg);
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		runtime_depth = depth;
 		f.object = NULL;
 		nr++;
 	}
@@ -256,6 +265,7 @@ size_t gca_finalizers_run(struct gca_mutator *mutator, size_t max)
  */
 size_t gca_finalizers_ready(struct gca_heap *heap)
 {
+	RUNTIME();
 	struct special *special = &heap->special;
 	size_t nr;
 
@@ -316,6 +326,7 @@ static void *finalizer_thread(void *arg)
  */
 int gca_finalizer_thread(struct gca_heap *heap)
 {
+	RUNTIME();
 	struct gca_mutator *self = mutator_self(heap);
 	struct special *special = &heap->special;
 	struct start start = { .heap = heap };

@@ -117,6 +117,7 @@ fail:
  */
 struct gca_handle *gca_handle_new(struct gca_mutator *mutator, void *object)
 {
+	RUNTIME();
 	GCA_FRAME(mutator, f, void *object);
 	struct special *special = &mutator->heap->special;
 	struct gca_handle *handle;
@@ -152,6 +153,7 @@ void *gca_handle_get(const struct gca_handle *handle)
  */
 void gca_handle_set(struct gca_mutator *mutator, struct gca_handle *handle, void *object)
 {
+	RUNTIME();
 	gca_store(mutator, &handle->slot, object);
 }
 
@@ -164,6 +166,7 @@ void gca_handle_set(struct gca_mutator *mutator, struct gca_handle *handle, void
  */
 int gca_handle_free(struct gca_mutator *mutator, struct gca_handle *handle)
 {
+	RUNTIME();
 	struct special *special = &mutator->heap->special;
 	bool done;
 
@@ -188,6 +191,7 @@ int gca_handle_free(struct gca_mutator *mutator, struct gca_handle *handle)
  */
 int gca_pin(struct gca_mutator *mutator, const void *address)
 {
+	RUNTIME();
 	GCA_FRAME(mutator, f, void *object);
 	struct special *special = &mutator->heap->special;
 	struct gca_handle *handle;
@@ -238,6 +242,7 @@ int gca_pin(struct gca_mutator *mutator, const void *address)
  */
 int gca_unpin(struct gca_mutator *mutator, const void *address)
 {
+	RUNTIME();
 	void *object = gca_object_of(mutator->heap, address, NULL);
 	struct special *special = &mutator->heap->special;
 	struct pin *last = NULL;

@@ -72,6 +72,8 @@ static struct shader shader_of(struct gca_mutator *mutator)
 
 static void turn_black(struct gca_mutator *mutator)
 {
+	/* A store that a signal interrupted may have left old words there. */
+	mark_shades_drop(mutator);
 	alloc_turn_black(mutator);
 	mutator->abi.barrier |= GCA_BARRIER_MARK;
 }
@@ -152,6 +154,7 @@ void handshake_answer(struct gca_mutator *mutator)
 	if (what == HANDSHAKE_SCAN || what == HANDSHAKE_ONE_FOR_TWO)
 		stack_publish(mutator);
 	mutator->quiet_since = UINT64_MAX;
+	mutator->late = false;
 	answer(mutator, what);
 	stop_note(heap, cause_of(what), stopwatch_stop(&watch, &heap->stop_unscheduled_ns));
 	stop_acknowledge(heap);
@@ -177,6 +180,8 @@ static bool answered(struct gca_mutator *mutator, enum handshake what)
 		answer(mutator, what);
 	}
 	mutator_unclaim(mutator);
+	if (__atomic_load_n(&mutator->parked, __ATOMIC_RELAXED))
+		futex_wake(&mutator->request);
 	stop_note(mutator->heap, GCA_STOP_PROXY,
 		  stopwatch_stop(&watch, &mutator->heap->stop_unscheduled_ns));
 	return true;
@@ -265,4 +270,29 @@ void handshake(struct gca_heap *heap, enum handshake what)
 	/* That of blocked mutators is none. */
 	if (waits && waited > heap->safepoint_max_ns)
 		__atomic_store_n(&heap->safepoint_max_ns, waited, __ATOMIC_RELAXED);
+}
+
+/**
+ * handshake_round - have every mutator hand over what it shaded
+ * @heap: the heap, its world held, marking on
+ *
+ * Was a thread stopped by a signal since marking began, then a store of its may have
+ * overwritten a pointer that nobody shaded, and that some other stack holds: stacks are
+ * scanned again, and with them what root callbacks find.
+ */
+void handshake_round(struct gca_heap *heap)
+{
+	uint64_t begin;
+
+	if (!__atomic_load_n(&heap->in_flight, __ATOMIC_RELAXED)) {
+		handshake(heap, HANDSHAKE_FLUSH);
+	} else if (!heap->roots.nr_callbacks) {
+		handshake(heap, HANDSHAKE_SCAN);
+	} else {
+		world_stop(heap, NULL);
+		begin = now_ns();
+		handshake_scan_stopped(heap);
+		stop_note(heap, GCA_STOP_WORLD, now_ns() - begin);
+		world_start(heap, NULL);
+	}
 }

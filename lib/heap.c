@@ -8,6 +8,7 @@
  * heaps are marked, and every call says so.
  */
 #include "internal.h"
+#include "endpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,13 +29,17 @@
 #define NS_PER_MS		1000000u
 /* Longer than any loop that polls; beside it a stuck program would be silent. */
 #define WATCHDOG_NS		(10 * NSEC_PER_SEC)
+/* Without an answer until a thread is sent a signal: longer than most waits for a CPU. */
+#define LATE_NS			10000000u
 
 /* The process's heaps, for fork(). */
 static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gca_heap *heaps;
+static uint32_t heaps_ever;
 
 static void fork_prepare(void)
 {
+	endpoint_lock();
 	pthread_mutex_lock(&heaps_lock);
 	kind_lock();
 }
@@ -43,6 +48,7 @@ static void fork_parent(void)
 {
 	kind_unlock();
 	pthread_mutex_unlock(&heaps_lock);
+	endpoint_unlock();
 }
 
 static void fork_child(void)
@@ -54,6 +60,7 @@ static void fork_child(void)
 	mutator_forked();
 	kind_unlock();
 	pthread_mutex_unlock(&heaps_lock);
+	endpoint_forked();
 }
 
 static void register_fork(void)
@@ -67,6 +74,7 @@ static void heap_list(struct gca_heap *heap)
 
 	pthread_once(&once, register_fork);
 	pthread_mutex_lock(&heaps_lock);
+	heap->number = ++heaps_ever;
 	heap->next_heap = heaps;
 	if (heap->next_heap)
 		heap->next_heap->heap_link = &heap->next_heap;
@@ -84,6 +92,33 @@ static void heap_unlist(struct gca_heap *heap)
 	if (heap->next_heap)
 		heap->next_heap->heap_link = heap->heap_link;
 	pthread_mutex_unlock(&heaps_lock);
+}
+
+/**
+ * heaps_lock_all - no heap is listed or closed from now on
+ */
+void heaps_lock_all(void)
+{
+	pthread_mutex_lock(&heaps_lock);
+}
+
+/**
+ * heaps_unlock_all - the end of that
+ */
+void heaps_unlock_all(void)
+{
+	pthread_mutex_unlock(&heaps_lock);
+}
+
+/**
+ * heaps_next - go through the process's heaps, which are locked
+ * @heap: one, or NULL
+ *
+ * Return: the next, the first; NULL: there are no more.
+ */
+struct gca_heap *heaps_next(const struct gca_heap *heap)
+{
+	return heap ? heap->next_heap : heaps;
 }
 
 /**
@@ -268,6 +303,7 @@ static void heap_free(struct gca_heap *heap)
  */
 int gca_open(const struct gca_config *config, struct gca_heap **out)
 {
+	RUNTIME();
 	struct gca_config taken;
 	struct gca_heap *heap;
 	int error;
@@ -292,6 +328,11 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 			    cgroup_limit(NULL, NULL) / 100 * heap->follow_cgroup : taken.limit;
 	heap->pacer.heap_max = taken.heap_max;
 	heap->watchdog_ns = WATCHDOG_NS;
+	heap->late_ns = LATE_NS;
+	if (heap->stop_signal < 0)
+		heap->stop_signal = 0;
+	else if (!heap->stop_signal)
+		heap->stop_signal = signal_default();
 	heap->pacer.eager = 100;
 	heap->assist_on = 1;
 	heap->period_ns = PERIOD_NS;
@@ -310,6 +351,12 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 		goto fail;
 	}
 	heap_list(heap);
+	error = endpoint_open();
+	if (error) {
+		heap_unlist(heap);
+		close_sized(heap);
+		goto fail;
+	}
 	*out = heap;
 	return 0;
 fail:
@@ -326,6 +373,7 @@ fail:
  */
 int gca_close(struct gca_heap *heap)
 {
+	RUNTIME();
 	uint32_t mutators;
 
 	if (__atomic_load_n(&heap->forked, __ATOMIC_RELAXED)) {
@@ -342,6 +390,7 @@ int gca_close(struct gca_heap *heap)
 		return error_set(-EBUSY, "%u mutators are attached", mutators);
 	finalizer_thread_stop(heap);
 	heap_unlist(heap);
+	endpoint_close();
 	concurrent_close(heap);
 	work_close(heap);
 	close_sized(heap);
@@ -367,6 +416,7 @@ enum gca_backend gca_backend(const struct gca_heap *heap)
  */
 int gca_set_percent(struct gca_heap *heap, int percent)
 {
+	RUNTIME();
 	int previous;
 
 	if (heap_usable(heap))
@@ -390,6 +440,7 @@ int gca_set_percent(struct gca_heap *heap, int percent)
  */
 size_t gca_set_limit(struct gca_heap *heap, size_t bytes)
 {
+	RUNTIME();
 	size_t previous;
 
 	if (heap_usable(heap))
@@ -411,6 +462,7 @@ size_t gca_set_limit(struct gca_heap *heap, size_t bytes)
  */
 bool gca_set_assist(struct gca_heap *heap, bool on)
 {
+	RUNTIME();
 	return __atomic_exchange_n(&heap->assist_on, on, __ATOMIC_RELAXED);
 }
 
@@ -423,6 +475,7 @@ bool gca_set_assist(struct gca_heap *heap, bool on)
  */
 int gca_follow_cgroup(struct gca_heap *heap, unsigned int percent)
 {
+	RUNTIME();
 	int error = heap_usable(heap);
 
 	if (error)
@@ -448,6 +501,7 @@ int gca_follow_cgroup(struct gca_heap *heap, unsigned int percent)
  */
 uint64_t gca_set_watchdog(struct gca_heap *heap, uint64_t ms)
 {
+	RUNTIME();
 	uint64_t ns = ms > UINT64_MAX / NS_PER_MS ? 0 : ms * NS_PER_MS;
 
 	return __atomic_exchange_n(&heap->watchdog_ns, ns, __ATOMIC_RELAXED) / NS_PER_MS;
@@ -462,6 +516,7 @@ uint64_t gca_set_watchdog(struct gca_heap *heap, uint64_t ms)
  */
 uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms)
 {
+	RUNTIME();
 	uint64_t ns = ms > UINT64_MAX / NS_PER_MS ? 0 : ms * NS_PER_MS;
 
 	ns = __atomic_exchange_n(&heap->period_ns, ns, __ATOMIC_RELAXED);
@@ -477,6 +532,7 @@ uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms)
  */
 void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg)
 {
+	RUNTIME();
 	if (heap_usable(heap))
 		return;
 	world_lock(heap, mutator_self(heap));
@@ -493,6 +549,7 @@ void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg
  */
 void gca_set_pressure_handler(struct gca_heap *heap, gca_pressure_fn fn, void *arg)
 {
+	RUNTIME();
 	if (heap_usable(heap))
 		return;
 	world_lock(heap, mutator_self(heap));
@@ -509,6 +566,7 @@ void gca_set_pressure_handler(struct gca_heap *heap, gca_pressure_fn fn, void *a
  */
 void gca_set_report_handler(struct gca_heap *heap, gca_report_fn fn, void *arg)
 {
+	RUNTIME();
 	if (heap_usable(heap))
 		return;
 	world_lock(heap, mutator_self(heap));

@@ -50,6 +50,28 @@ static inline size_t align_up(size_t value, size_t align)
 void assertion_failed(const char *condition, const char *file, int line)
 	__attribute__((noreturn, cold));
 
+/*
+ * The first line of every function that a program can call: from here to the end of
+ * the block no signal stops this thread (signal.c).
+ */
+#define RUNTIME_TLS	__attribute__((tls_model("initial-exec")))
+extern __thread unsigned int runtime_depth RUNTIME_TLS;
+
+static inline void runtime_leave(const bool *unused)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	runtime_depth--;
+}
+
+static inline bool runtime_enter(void)
+{
+	runtime_depth++;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return true;
+}
+#define RUNTIME() \
+	bool runtime_ __attribute__((cleanup(runtime_leave), unused)) = runtime_enter()
+
 #define KIB		(1UL << 10)
 #define MIB		(1UL << 20)
 #define GIB		(1UL << 30)
@@ -166,6 +188,10 @@ struct backend_ops {
 	int (*collapse)(struct gca_heap *heap, struct gcarena_collapse *args);
 	int (*stats)(struct gca_heap *heap, struct gcarena_stats *stats);
 	int (*wait_sweep)(struct gca_heap *heap); /* until the sweep is complete */
+	/* A letter a page of @chunk, as in "chunks" of debugfs. */
+	int (*chunk_map)(struct gca_heap *heap, uint32_t chunk, char map[GCARENA_CHUNK_PAGES]);
+	/* 0, or -EUCLEAN, the particulars on stderr.  NULL: the kernel's to do. */
+	int (*validate)(struct gca_heap *heap);
 };
 
 /* Each fills base, rows, bitmap, status, ops and backend of @heap. */
@@ -255,6 +281,8 @@ struct account {		/* own thread writes, others read by sequence */
 void account_begin(struct account *account);
 enum account_state account_switch(struct account *account, enum account_state to);
 void account_gone(struct gca_heap *heap, const struct account *account);
+/* As gca_account_all(); false: a cycle holds the world, and nothing was done. */
+bool account_try_all(struct gca_heap *heap, struct gca_account *out);
 
 struct stopwatch {
 	uint64_t wall;
@@ -292,6 +320,12 @@ struct gca_mutator {
 	/* world held */
 	struct gca_mutator *next;
 	struct gca_mutator **link;
+	bool late;		/* it answered the last time when a signal came */
+	uint64_t signalled_at;	/* ns after it was asked */
+
+	/* signal.c, atomic */
+	uint32_t signalled;	/* a signal is on its way */
+	uint32_t parked;	/* it stands in the handler; own thread writes */
 
 	/* own thread, or a stopper that has claimed it */
 	struct gca_mutator *next_mine;	/* of the thread's, other heaps */
@@ -360,8 +394,21 @@ void mutator_unclaim(struct gca_mutator *mutator);
  */
 void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth, uint64_t begin);
 void stop_acknowledge(struct gca_heap *heap);
+void futex_wake(uint32_t *word);
 /* A mutator was kept from running for so long. */
 void stop_note(struct gca_heap *heap, enum gca_stop cause, uint64_t ns);
+
+/* -------------------------------------------------------------- signal.c */
+
+#define STOP_SIGNAL_BELOW	4	/* SIGRTMAX less this: what a heap begins with */
+
+/* World held: ns until the next call, or 0. */
+uint64_t signal_late(struct gca_heap *heap, uint64_t waited);
+int signal_default(void);
+/* The calling thread's mutators, by next_mine. */
+struct gca_mutator *mutators_mine(void);
+/* Own thread, in a signal: no object is taken that is not published. */
+bool alloc_settled(const struct gca_mutator *mutator);
 
 /* ----------------------------------------------------------- handshake.c */
 
@@ -369,6 +416,8 @@ void stop_note(struct gca_heap *heap, enum gca_stop cause, uint64_t ns);
 void handshake(struct gca_heap *heap, enum handshake what);
 /* Owner, running, asked to. */
 void handshake_answer(struct gca_mutator *mutator);
+/* World held: HANDSHAKE_FLUSH, or more where a thread was stopped amid a store. */
+void handshake_round(struct gca_heap *heap);
 /* World stopped: the same as HANDSHAKE_SCAN of all, and the root callbacks. */
 void handshake_scan_stopped(struct gca_heap *heap);
 
@@ -406,6 +455,8 @@ void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsig
 void *alloc_fail(struct gca_mutator *mutator, size_t size, const char *why)
 	__attribute__((cold));
 
+/* Owner: what the run of @class has handed out is counted, and is not taken back. */
+void alloc_count_class(struct gca_mutator *mutator, unsigned int class);
 /* Owner or stopper: counts and closes every run; all spans go to the backend. */
 void alloc_flush(struct gca_mutator *mutator);
 /* Owner or stopper, at the handshakes of those names. */
@@ -663,6 +714,9 @@ void stats_end(struct gca_heap *heap);
 /* Readers: copy between the two, again while stats_retry() says so. */
 uint64_t stats_read(const struct gca_heap *heap);
 bool stats_retry(const struct gca_heap *heap, uint64_t sequence);
+/* The arena's counters of one moment, that moment's update and generation. */
+void stats_arena(const struct gca_heap *heap, struct gcarena_counters *counters,
+		 uint32_t *update, uint32_t *generation);
 /* A consistent copy of the pauses. */
 void stats_pauses(const struct gca_heap *heap, struct pause_stats *pauses);
 
@@ -697,6 +751,7 @@ struct gca_heap {
 	const struct backend_ops *ops;
 	void *backend;		/* the backend's own */
 	enum gca_backend backend_kind;
+	uint32_t number;	/* in the process, from 1; never used again */
 	uint32_t arena;		/* its name in debugfs; 0: it has none */
 	bool has_reserve;	/* the backend can back chunks ahead of demand */
 	enum gca_mode mode;
@@ -728,6 +783,12 @@ struct gca_heap {
 	uint32_t drifted;	/* a mutator left while marking was on */
 	uint32_t forked;	/* this is a child: nothing works */
 	uint32_t broken;	/* a cycle could not be finished: nothing works */
+
+	/* signal.c, atomic */
+	int stop_signal;	/* 0: none */
+	uint64_t late_ns;	/* without an answer until the first */
+	uint32_t in_flight;	/* since marking began a store may have been interrupted */
+	uint64_t signal_stops;
 
 	/* stop.c, atomic */
 	uint32_t stop;		/* futex: 1 while a stop is asked for or in force */

@@ -175,6 +175,7 @@ static struct kind *kind_new(const struct gca_layout *layout, uint32_t id)
  */
 const struct gca_kind *gca_kind_register(struct gca_layout *layout)
 {
+	RUNTIME();
 	const struct gca_kind *done;
 	const char *fault;
 	struct kind *kind;

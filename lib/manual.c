@@ -96,6 +96,7 @@ static void return_spans(struct gca_heap *heap, struct gcarena_span *spans, uint
  */
 void *gca_manual_alloc(struct gca_mutator *mutator, size_t bytes)
 {
+	RUNTIME();
 	struct gca_heap *heap = mutator->heap;
 	struct manual_cache *cache = &heap->special.manual;
 	uint32_t npages = pages_of(heap, bytes);
@@ -136,6 +137,7 @@ void *gca_manual_alloc(struct gca_mutator *mutator, size_t bytes)
  */
 int gca_manual_free(struct gca_mutator *mutator, void *memory)
 {
+	RUNTIME();
 	struct gca_heap *heap = mutator->heap;
 	struct manual_cache *cache = &heap->special.manual;
 	struct gcarena_span span = { .span_class = CLASS_MANUAL };

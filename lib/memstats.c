@@ -112,10 +112,17 @@ void stats_pauses(const struct gca_heap *heap, struct pause_stats *pauses)
 	} while (stats_retry(heap, sequence));
 }
 
-/* The arena's counters of one moment; their sequence and generation. */
-static void read_arena(const struct gcarena_status *status, struct gcarena_counters *counters,
-		       uint32_t *update, uint32_t *generation)
+/**
+ * stats_arena - the arena's counters of one moment
+ * @heap: the heap
+ * @counters: they
+ * @update: the status page's, of that moment
+ * @generation: as well
+ */
+void stats_arena(const struct gca_heap *heap, struct gcarena_counters *counters,
+		 uint32_t *update, uint32_t *generation)
 {
+	const struct gcarena_status *status = heap->status;
 	unsigned int spins = 0;
 
 	for (;;) {
@@ -289,6 +296,7 @@ static double cpu_fraction(const struct gca_heap *heap)
  */
 int gca_memstats(struct gca_heap *heap, struct gca_memstats *stats)
 {
+	RUNTIME();
 	struct gca_mutator *self = mutator_self(heap);
 	struct gcarena_counters arena = { 0 };
 	int error = heap_usable(heap);
@@ -301,7 +309,7 @@ int gca_memstats(struct gca_heap *heap, struct gca_memstats *stats)
 	/* A thread in a blocking region may not count: a cycle may be at it. */
 	if (self && !self->depth)
 		alloc_count(self);
-	read_arena(heap->status, &arena, &stats->sequence, &stats->generation);
+	stats_arena(heap, &arena, &stats->sequence, &stats->generation);
 	read_cycles(heap, stats);
 	stats->arena = heap->arena;
 	stats->alloc = stats->heap_alloc;
@@ -346,6 +354,7 @@ static void sum_pauses(const struct pause_stats *pauses, struct gca_stops *to)
  */
 int gca_gcstats(struct gca_heap *heap, struct gca_gcstats *stats)
 {
+	RUNTIME();
 	static const unsigned int per_mille[GCA_QUANTILES] = { 0, 250, 500, 750, 1000 };
 	int error = heap_usable(heap);
 	struct pause_stats pauses;
@@ -383,6 +392,7 @@ int gca_gcstats(struct gca_heap *heap, struct gca_gcstats *stats)
  */
 const char *gca_stop_name(enum gca_stop cause)
 {
+	RUNTIME();
 	static const char *const names[GCA_STOP_CAUSES] = {
 		[GCA_STOP_BLACK] = "black",
 		[GCA_STOP_SETTLE] = "settle",
@@ -392,6 +402,7 @@ const char *gca_stop_name(enum gca_stop cause)
 		[GCA_STOP_WORLD] = "world",
 		[GCA_STOP_LEAVE] = "leave",
 		[GCA_STOP_PROXY] = "proxy",
+		[GCA_STOP_SIGNAL] = "signal",
 	};
 
 	return (unsigned int)cause < GCA_STOP_CAUSES ? names[cause] : NULL;

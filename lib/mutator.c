@@ -18,7 +18,7 @@
 #define CACHE_LINE	64
 
 /* The calling thread's mutators, of all heaps. */
-static __thread struct gca_mutator *mine;
+static __thread struct gca_mutator *mine RUNTIME_TLS;
 
 /* What abi.cache points to while every allocation is to take the slow path. */
 static struct gca_cache empty_caches[SPAN_CLASSES_MAX];
@@ -40,6 +40,16 @@ struct gca_mutator *mutator_self(struct gca_heap *heap)
 		if (mutator->heap == heap)
 			break;
 	return mutator;
+}
+
+/**
+ * mutators_mine - the calling thread's mutators
+ *
+ * Return: the first; next_mine leads on.
+ */
+struct gca_mutator *mutators_mine(void)
+{
+	return mine;
 }
 
 static void forget_mine(struct gca_mutator *mutator)
@@ -96,6 +106,8 @@ static void drop(struct gca_mutator *mutator)
 
 static void thread_exits(void *unused)
 {
+	RUNTIME();
+
 	while (mine) {
 		struct gca_mutator *mutator = mine;
 
@@ -167,6 +179,7 @@ fail:
  */
 int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **out)
 {
+	RUNTIME();
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct gca_mutator *mutator = NULL;
 	int error = heap_usable(heap);
@@ -205,6 +218,8 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
 	world_unlock(heap);
 
 	mutator->next_mine = mine;
+	/* A signal may come here, and walk the list. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	mine = mutator;
 	*out = mutator;
 	return 0;
@@ -219,6 +234,7 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
  */
 int gca_detach(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	if (mutator_self(mutator->heap) != mutator)
 		return error_set(-EPERM, "the mutator is another thread's");
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED)) {

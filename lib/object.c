@@ -20,6 +20,7 @@
  */
 void *gca_object_of(struct gca_heap *heap, const void *address, size_t *size)
 {
+	RUNTIME();
 	const uint32_t *generation = &heap->status->generation;
 	struct object object;
 	uint32_t before;

@@ -51,6 +51,7 @@ static struct pool_shard *shard_of(struct gca_pool *pool, const struct gca_mutat
  */
 struct gca_pool *gca_pool_new(struct gca_heap *heap)
 {
+	RUNTIME();
 	struct special *special = &heap->special;
 	struct gca_pool *pool;
 	unsigned int i;
@@ -94,6 +95,7 @@ static void pool_free(struct gca_pool *pool)
  */
 void gca_pool_free(struct gca_mutator *mutator, struct gca_pool *pool)
 {
+	RUNTIME();
 	struct special *special = &pool->heap->special;
 
 	pthread_mutex_lock(&special->lock);
@@ -115,6 +117,7 @@ void gca_pool_free(struct gca_mutator *mutator, struct gca_pool *pool)
  */
 void gca_pool_put(struct gca_mutator *mutator, struct gca_pool *pool, void *object)
 {
+	RUNTIME();
 	struct pool_shard *shard = shard_of(pool, mutator, 0);
 	struct pool_half *half = &shard->primary;
 
@@ -153,6 +156,7 @@ static uintptr_t take(struct gca_mutator *mutator, struct pool_shard *shard)
  */
 void *gca_pool_get(struct gca_mutator *mutator, struct gca_pool *pool)
 {
+	RUNTIME();
 	uintptr_t object = 0;
 	unsigned int i;
 

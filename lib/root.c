@@ -64,6 +64,7 @@ static int add_range(struct gca_heap *heap, uintptr_t start, size_t bytes)
  */
 int gca_root_add(struct gca_heap *heap, void *start, size_t bytes)
 {
+	RUNTIME();
 	uintptr_t address = (uintptr_t)start;
 	int error;
 
@@ -89,6 +90,7 @@ int gca_root_add(struct gca_heap *heap, void *start, size_t bytes)
  */
 int gca_root_remove(struct gca_heap *heap, void *start)
 {
+	RUNTIME();
 	struct roots *roots = &heap->roots;
 	int error = heap_usable(heap);
 	size_t at;
@@ -133,6 +135,7 @@ static size_t find_callback(const struct roots *roots, gca_root_fn fn, void *arg
  */
 int gca_root_callback_add(struct gca_heap *heap, gca_root_fn fn, void *arg)
 {
+	RUNTIME();
 	struct roots *roots = &heap->roots;
 	int error = heap_usable(heap);
 
@@ -162,6 +165,7 @@ int gca_root_callback_add(struct gca_heap *heap, gca_root_fn fn, void *arg)
  */
 int gca_root_callback_remove(struct gca_heap *heap, gca_root_fn fn, void *arg)
 {
+	RUNTIME();
 	struct roots *roots = &heap->roots;
 	int error = heap_usable(heap);
 	size_t at;
@@ -186,6 +190,8 @@ int gca_root_callback_remove(struct gca_heap *heap, gca_root_fn fn, void *arg)
 void gca_frame_push(struct gca_mutator *mutator, struct gca_frame *frame)
 {
 	frame->next = mutator->frames;
+	/* A signal that stops the thread here finds the list whole. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	mutator->frames = frame;
 }
 

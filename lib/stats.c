@@ -147,6 +147,7 @@ static uint64_t get(const uint64_t *value)
  */
 int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 {
+	RUNTIME();
 	struct gca_stats stats = { .size = out->size };
 	struct gca_mutator *self = mutator_self(heap);
 	struct gcarena_stats arena = { 0 };

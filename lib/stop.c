@@ -57,7 +57,11 @@ static void futex_wait(uint32_t *word, uint32_t value)
 	futex_wait_for(word, value, 0);
 }
 
-static void futex_wake(uint32_t *word)
+/**
+ * futex_wake - wake all who sleep on a word
+ * @word: the word
+ */
+void futex_wake(uint32_t *word)
 {
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
@@ -218,7 +222,8 @@ static void watchdog(struct gca_heap *heap, uint64_t begin, uint64_t ns)
  */
 void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth, uint64_t begin)
 {
-	uint64_t period = __atomic_load_n(&heap->watchdog_ns, __ATOMIC_RELAXED), waited;
+	uint64_t period = __atomic_load_n(&heap->watchdog_ns, __ATOMIC_RELAXED);
+	uint64_t waited, signal, pause;
 
 	if (nth < STOP_SPINS) {
 		relax();
@@ -227,7 +232,11 @@ void stop_wait(struct gca_heap *heap, uint32_t acks, unsigned int nth, uint64_t 
 	waited = now_ns() - begin;
 	if (period && waited >= period)
 		watchdog(heap, begin, waited);
-	futex_wait_for(&heap->acks, acks, waited < period ? period - waited : 0);
+	pause = waited < period ? period - waited : 0;
+	signal = signal_late(heap, waited);
+	if (signal && (!pause || signal < pause))
+		pause = signal;
+	futex_wait_for(&heap->acks, acks, pause);
 }
 
 /**
@@ -367,6 +376,7 @@ void world_start(struct gca_heap *heap, struct gca_mutator *self)
  */
 void gca_blocking_begin(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
 		return;
 	if (!mutator->depth)
@@ -382,6 +392,7 @@ void gca_blocking_begin(struct gca_mutator *mutator)
  */
 void gca_blocking_end(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))
 		return;
 	blocked_leave(mutator);
@@ -393,6 +404,7 @@ void gca_blocking_end(struct gca_mutator *mutator)
  */
 void gca_safepoint_slow(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	enum account_state before;
 
 	if (__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))

@@ -52,7 +52,7 @@ static struct verify *verify_of(struct gca_heap *heap)
 
 	if (verify)
 		return verify;
-	verify = calloc(1, sizeof(*verify));
+	verify = table_map(sizeof(*verify));
 	if (!verify)
 		return NULL;
 	verify->heap = heap;
@@ -79,7 +79,7 @@ void verify_close(struct gca_heap *heap)
 		return;
 	table_unmap(verify->visited, verify->visited_bytes);
 	table_unmap(verify->stack, verify->room * sizeof(*verify->stack));
-	free(verify);
+	table_unmap(verify, sizeof(*verify));
 	heap->verify = NULL;
 }
 

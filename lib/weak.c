@@ -170,6 +170,7 @@ static bool list_box(struct gca_heap *heap, struct address_list *list, void *box
  */
 struct gca_weak *gca_weak_new(struct gca_mutator *mutator, void *target)
 {
+	RUNTIME();
 	GCA_FRAME(mutator, f, void *target);
 	struct gca_weak *weak;
 
@@ -197,6 +198,7 @@ struct gca_weak *gca_weak_new(struct gca_mutator *mutator, void *target)
  */
 void *gca_weak_get(struct gca_mutator *mutator, struct gca_weak *weak)
 {
+	RUNTIME();
 	return weak_load(mutator, weak, &weak->target);
 }
 
@@ -206,6 +208,7 @@ void *gca_weak_get(struct gca_mutator *mutator, struct gca_weak *weak)
  */
 void gca_weak_clear(struct gca_weak *weak)
 {
+	RUNTIME();
 	__atomic_store_n(&weak->target, 0, __ATOMIC_RELEASE);
 }
 
@@ -220,6 +223,7 @@ void gca_weak_clear(struct gca_weak *weak)
  */
 struct gca_ephemeron *gca_ephemeron_new(struct gca_mutator *mutator, void *key, void *value)
 {
+	RUNTIME();
 	GCA_FRAME(mutator, f, void *key; void *value);
 	struct gca_ephemeron *ephemeron;
 
@@ -246,6 +250,7 @@ struct gca_ephemeron *gca_ephemeron_new(struct gca_mutator *mutator, void *key, 
  */
 void *gca_ephemeron_key(struct gca_mutator *mutator, struct gca_ephemeron *ephemeron)
 {
+	RUNTIME();
 	return weak_load(mutator, ephemeron, &ephemeron->key);
 }
 
@@ -259,6 +264,7 @@ void *gca_ephemeron_key(struct gca_mutator *mutator, struct gca_ephemeron *ephem
  */
 void *gca_ephemeron_value(struct gca_mutator *mutator, struct gca_ephemeron *ephemeron)
 {
+	RUNTIME();
 	/* What was set after the key was gone is nobody's to keep. */
 	if (!get(&ephemeron->key))
 		return NULL;
@@ -274,6 +280,7 @@ void *gca_ephemeron_value(struct gca_mutator *mutator, struct gca_ephemeron *eph
 void gca_ephemeron_set_value(struct gca_mutator *mutator, struct gca_ephemeron *ephemeron,
 			     void *value)
 {
+	RUNTIME();
 	/* The ephemeron may have been looked at already in this cycle. */
 	if (mutator->mark_bits && value)
 		mark_shade(mutator, (uintptr_t)value);
@@ -336,6 +343,7 @@ struct index {
 		size_t next;	/* entry + 1, 0: the last */
 	} *entries;
 	size_t nr;
+	size_t max;
 	struct gca_heap *heap;
 	uintptr_t *owed;	/* values, a stack; each entry is there once at most */
 	size_t nr_owed;
@@ -378,8 +386,10 @@ static bool index_build(struct index *index, struct gca_heap *heap, uintptr_t *p
 	pthread_mutex_lock(&heap->special.lock);
 	max = heap->special.ephemerons.nr;
 	pthread_mutex_unlock(&heap->special.lock);
-	index->entries = calloc(max * 2, sizeof(*index->entries));
-	index->owed = calloc(max * 2, sizeof(*index->owed));
+	/* Not malloc's: in a stop somebody who stands still may hold its locks. */
+	index->max = max * 2;
+	index->entries = table_map(index->max * sizeof(*index->entries));
+	index->owed = table_map(index->max * sizeof(*index->owed));
 	if (!index->entries || !index->owed)
 		return false;
 	while ((nr = next_piece(heap, &heap->special.ephemerons, &at, piece))) {
@@ -418,8 +428,8 @@ static void pass_indexed(struct gca_heap *heap, struct gca_visitor *visitor, uin
 		mark_watch(visitor, NULL, NULL);
 	}
 	addrmap_free(&index.first);
-	free(index.entries);
-	free(index.owed);
+	table_unmap(index.entries, index.max * sizeof(*index.entries));
+	table_unmap(index.owed, index.max * sizeof(*index.owed));
 }
 
 /**

@@ -638,7 +638,7 @@ static bool round_found_nothing(struct gca_heap *heap)
 	if (gca_fault_hit(GCA_FAULT_EARLY_END))
 		return true;
 	pthread_mutex_lock(&heap->world);
-	handshake(heap, HANDSHAKE_FLUSH);
+	handshake_round(heap);
 	pthread_mutex_unlock(&heap->world);
 	return __atomic_load_n(&work->marked, __ATOMIC_SEQ_CST) == before;
 }

@@ -7,3 +7,4 @@
  * and its tests in selftests/tools.  Included more than once: no guard.
  */
 COMMAND(check, "validate the tables of an arena", "ID")
+COMMAND(oom, "explain the OOM kills in a kernel log", "[FILE|-]")

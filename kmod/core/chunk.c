@@ -178,7 +178,7 @@ static void bucket_del(struct gca_core *core, struct gca_chunk *chunk)
 void gca_chunk_place(struct gca_core *core, struct gca_chunk *chunk)
 {
 	GCA_ASSERT(chunk->place == GCA_PLACE_NONE);
-	if (chunk->transit || !chunk->nr_free)
+	if (chunk->transit || chunk->withheld || !chunk->nr_free)
 		return;
 	if (chunk->nr_free < GCARENA_CHUNK_PAGES) {
 		bucket_add(core, chunk);
@@ -275,6 +275,69 @@ void gca_chunk_end_transit(struct gca_core *core, struct gca_chunk *chunk)
 	core->nr_transit--;
 	gca_chunk_place(core, chunk);
 	gca_transit_changed(core);
+}
+
+/**
+ * gca_chunk_withhold - give nothing out of a chunk, or again
+ * @core: the arena, lock held
+ * @chunk: in no place
+ * @withhold: which
+ *
+ * What I/O has in its hands must not be anybody's else until I/O is done.  The host
+ * cannot say which pages of a huge one these are.
+ */
+void gca_chunk_withhold(struct gca_core *core, struct gca_chunk *chunk, bool withhold)
+{
+	GCA_ASSERT(chunk->place == GCA_PLACE_NONE);
+	if (chunk->withheld == withhold)
+		return;
+	chunk->withheld = withhold;
+	if (withhold) {
+		if (chunk->reserved) {
+			core->counters.reserve_released++;
+			gca_reserve_forget(core, chunk);
+		}
+		hlist_add_head(&chunk->link, &core->withheld[1]);
+		core->counters.chunks_withheld++;
+	} else {
+		hlist_del_init(&chunk->link);
+		core->counters.chunks_withheld--;
+	}
+}
+
+/**
+ * gca_withheld_check - give out again what nobody has in his hands any more
+ * @core: the arena, lock held
+ * @nr: how many withheld chunks to look at; each comes before one is again
+ *
+ * Return: whether there is anything to be had.
+ */
+bool gca_withheld_check(struct gca_core *core, u32 nr)
+{
+	bool any = false;
+
+	nr = min_t(u64, nr, core->counters.chunks_withheld);
+	while (nr--) {
+		struct gca_chunk *chunk;
+
+		if (hlist_empty(&core->withheld[0])) {
+			core->withheld[0].first = core->withheld[1].first;
+			core->withheld[0].first->pprev = &core->withheld[0].first;
+			core->withheld[1].first = NULL;
+		}
+		chunk = hlist_entry(core->withheld[0].first, struct gca_chunk, link);
+		if (!chunk->transit && !core->ops->held(core->host, chunk->index)) {
+			gca_chunk_withhold(core, chunk, false);
+			gca_chunk_place(core, chunk);
+			any = true;
+			continue;
+		}
+		hlist_del_init(&chunk->link);
+		hlist_add_head(&chunk->link, &core->withheld[1]);
+	}
+	if (any)
+		gca_transit_changed(core);
+	return any;
 }
 
 /**

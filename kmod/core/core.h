@@ -83,6 +83,9 @@ enum gca_level {
  *	until @slots_empty, gca_core_tick() wants to be called.  Core lock held.
  *	Optional, for a host that has slots.
  * @slots_empty: No slot has any more.  Core lock held.  Likewise.
+ * @held: Is there anything in @chunk that somebody else has a reference of, as
+ *	I/O has?  Never no while I/O is going on; yes for now, if unsure.  Core lock
+ *	held.  Optional: a host without it never keeps what somebody has.
  */
 struct gca_host_ops {
 	int (*back)(void *host, u32 page, u32 npages);
@@ -104,6 +107,7 @@ struct gca_host_ops {
 	void (*pressure)(void *host);
 	void (*slots_stocked)(void *host);
 	void (*slots_empty)(void *host);
+	bool (*held)(void *host, u32 chunk);
 };
 
 /*
@@ -249,6 +253,7 @@ bool gca_core_next_span(struct gca_core *core, u32 page, struct gca_span_info *i
  * @longest: longest run of free pages
  * @transit: somebody is backing or releasing a part of it
  * @small: believed backed, but not (all) by a huge page
+ * @withheld: nothing of it is given out, as somebody has a reference of it
  * @free: a bit a page: of no span
  * @released: a bit a page: believed not backed
  */
@@ -259,6 +264,7 @@ struct gca_chunk_info {
 	u16 longest;
 	bool transit;
 	bool small;
+	bool withheld;
 	u64 free[GCARENA_CHUNK_PAGES / 64];
 	u64 released[GCARENA_CHUNK_PAGES / 64];
 };

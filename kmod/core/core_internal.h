@@ -68,6 +68,14 @@
 #define GCA_READY_BYTES_MIN	0x100000UL
 
 /*
+ * Withheld chunks looked at before fresh memory is taken into use, at a flip, and
+ * before a refill fails or memory is given back.  Looking costs about 100 ns, under
+ * the lock.
+ */
+#define GCA_WITHHELD_SOME	16
+#define GCA_WITHHELD_MANY	1024
+
+/*
  * A chunk is broken by "scavenge N bytes" only where at least so many pages
  * go.  Breaking costs as much as giving back a whole chunk and the survivors'
  * refaults as much again, so that less than a quarter is not worth it.
@@ -101,7 +109,7 @@ static_assert(sizeof(struct gca_record) * GCARENA_CHUNK_PAGES == 4096);
 
 /* Which index a chunk stands in.  EMPTY is also what a chunk never used is. */
 enum gca_place {
-	GCA_PLACE_NONE,		/* full, or in transit */
+	GCA_PLACE_NONE,		/* full, in transit, or withheld */
 	GCA_PLACE_BUCKET,	/* partly used */
 	GCA_PLACE_IDLE,		/* wholly free, some of it backed */
 	GCA_PLACE_EMPTY		/* wholly free, nothing backed */
@@ -109,7 +117,7 @@ enum gca_place {
 
 /**
  * struct gca_chunk - descriptor of 2 MiB taken into use
- * @link: in its bucket, or in gca_reserve.list
+ * @link: in its bucket, in gca_reserve.list, or in gca_core.withheld
  * @free: pages of no span
  * @dirty: pages that were handed out and not released since
  * @released: pages not backed; all of them free, but while in transit
@@ -125,6 +133,8 @@ enum gca_place {
  * @small: backed, but not (all) by a huge page
  * @broken_at: the generation in which it was last broken, or could not be collapsed
  * @reserved: backed ahead of demand and not taken since: wholly free, clean
+ * @withheld: what was to be released of it is in somebody's hands: no page of it is
+ *	given out
  */
 struct gca_chunk {
 	struct hlist_node link;
@@ -142,6 +152,7 @@ struct gca_chunk {
 	bool transit;
 	bool small;
 	bool reserved;
+	bool withheld;
 	u32 broken_at;
 };
 
@@ -282,6 +293,7 @@ struct gca_slot {
  * @reserve: chunks backed ahead of demand
  * @pressure: watermarks and episodes
  * @counters: all but those of gca_core_add_worker_time() follow the structures
+ * @withheld: chunks withheld, to be looked at; [1] those that were
  * @claimed_bytes: about to be in use, counted against the limit
  * @sequence: events so far
  * @sweep_left: spans of an older generation, in any state
@@ -326,6 +338,7 @@ struct gca_core {
 	struct gca_reserve reserve;
 	struct gca_pressure pressure;
 	struct gcarena_counters counters;
+	struct hlist_head withheld[2];
 	u64 claimed_bytes;
 	u64 sequence;
 	u64 sweep_left;
@@ -383,6 +396,8 @@ void gca_chunk_unplace(struct gca_core *core, struct gca_chunk *chunk);
 void gca_chunk_begin_transit(struct gca_core *core, struct gca_chunk *chunk);
 void gca_chunk_isolate(struct gca_core *core, struct gca_chunk *chunk);
 void gca_chunk_end_transit(struct gca_core *core, struct gca_chunk *chunk);
+void gca_chunk_withhold(struct gca_core *core, struct gca_chunk *chunk, bool withhold);
+bool gca_withheld_check(struct gca_core *core, u32 nr);
 u32 gca_idle_lowest(struct gca_core *core);
 u32 gca_idle_highest(struct gca_core *core, u32 below);
 u32 gca_empty_lowest(struct gca_core *core);

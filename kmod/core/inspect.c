@@ -119,6 +119,7 @@ bool gca_core_next_chunk(struct gca_core *core, u32 chunk, struct gca_chunk_info
 		info->nr_released = found->nr_released;
 		info->transit = found->transit;
 		info->small = found->small;
+		info->withheld = found->withheld;
 		memcpy(info->free, found->free, sizeof(info->free));
 		memcpy(info->released, found->released, sizeof(info->released));
 	}

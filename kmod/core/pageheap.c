@@ -148,6 +148,8 @@ static int take_in_one(struct gca_core *core, u32 npages, u32 *page)
 	u32 index;
 	int err;
 
+	if (!chunk && gca_withheld_check(core, GCA_WITHHELD_SOME))
+		chunk = bucket_find(core, npages, GCA_BUCKET_SCAN);
 	if (!chunk) {
 		index = gca_idle_lowest(core);
 		if (index == GCA_NONE)
@@ -259,6 +261,8 @@ int gca_pages_take(struct gca_core *core, u32 npages, u32 *page)
 			err = take_run(core, npages, page);
 		if (!err)
 			break;
+		if (err == -EAGAIN && gca_withheld_check(core, GCA_WITHHELD_MANY))
+			continue;
 		if (err == -EAGAIN)
 			err = gca_transit_wait(core);
 		if (err)

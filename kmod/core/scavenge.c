@@ -49,6 +49,13 @@ static void note_released(struct gca_core *core, struct gca_chunk *chunk, const 
 	}
 }
 
+/* Of a chunk in transit @kept has what the host could not release: of nobody's else? */
+static void note_kept(struct gca_core *core, struct gca_chunk *chunk, bool kept)
+{
+	gca_chunk_withhold(core, chunk,
+			   kept && core->ops->held && core->ops->held(core->host, chunk->index));
+}
+
 /*
  * Release what is free and backed of a chunk that is not in transit.  Drops the
  * lock.  Pages put back meanwhile stay as they are.
@@ -83,6 +90,7 @@ static u64 release_free(struct gca_core *core, struct gca_chunk *chunk)
 	note_released(core, chunk, going);
 	core->counters.scavenged_bytes += bytes;
 	core->counters.scavenge_kept += (u64)held << GCA_HALF_SHIFT;
+	note_kept(core, chunk, held);
 	gca_chunk_end_transit(core, chunk);
 	return bytes;
 }
@@ -105,6 +113,12 @@ static void breathe(struct gca_core *core) __must_hold(&core->lock)
 	gca_lock(&core->lock);
 }
 
+/* How much has to go of a chunk: all of it is free only of one that is withheld. */
+static u32 worth_releasing(const struct gca_chunk *chunk, u32 threshold)
+{
+	return chunk->nr_free == GCARENA_CHUNK_PAGES ? 1 : threshold;
+}
+
 /* Release in chunks from the top down where at least @threshold pages go. */
 static u64 release_inside(struct gca_core *core, u64 bytes, u32 threshold)
 	__must_hold(&core->lock)
@@ -117,7 +131,8 @@ static u64 release_inside(struct gca_core *core, u64 bytes, u32 threshold)
 
 		if (index % GCA_LEAF_CHUNKS == 0)
 			breathe(core);
-		if (!chunk || chunk->transit || pages_to_release(chunk) < threshold)
+		if (!chunk || chunk->transit ||
+		    pages_to_release(chunk) < worth_releasing(chunk, threshold))
 			continue;
 		released += release_free(core, chunk);
 	}
@@ -146,6 +161,7 @@ int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
 	 */
 	core->reserve.goal = 0;
 	gca_slots_drain(core);
+	gca_withheld_check(core, GCA_WITHHELD_MANY);
 	while (released < bytes) {
 		index = gca_idle_highest(core, index);
 		if (index == GCA_NONE)
@@ -279,7 +295,8 @@ bool gca_core_shrink_begin(struct gca_core *core, u32 index)
  * @kept: bit map of pages that still have backing, with old contents or zeroes
  * @bytes: what came free
  *
- * With pages kept the chunk is idle again, and chunk_idle() says so.
+ * With pages kept the chunk is idle again, and chunk_idle() says so, unless somebody
+ * has them in his hands.
  */
 void gca_core_shrink_end(struct gca_core *core, u32 index, const u64 *kept, u64 bytes)
 {
@@ -295,6 +312,7 @@ void gca_core_shrink_end(struct gca_core *core, u32 index, const u64 *kept, u64 
 	note_released(core, chunk, going);
 	core->counters.shrink_calls++;
 	core->counters.shrink_bytes += bytes;
+	note_kept(core, chunk, gca_map_count(kept, 0, GCARENA_CHUNK_PAGES));
 	gca_chunk_end_transit(core, chunk);
 	gca_reserve_yield(core);
 	gca_publish(core);

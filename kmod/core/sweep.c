@@ -99,6 +99,7 @@ int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args)
 	GCA_ASSERT(gca_central_unswept_class(core, 0) == GCA_NONE);
 	/* What lies ready is of the generation that ends, and to be swept. */
 	gca_slots_drain(core);
+	gca_withheld_check(core, GCA_WITHHELD_SOME);
 	core->stock_next = 0;
 	core->generation++;
 	core->counters.cycles++;

@@ -178,7 +178,7 @@ static void check_place(struct check *check, const struct gca_chunk *chunk)
 	struct gca_core *core = check->core;
 	u8 place = GCA_PLACE_BUCKET;
 
-	if (chunk->transit || !chunk->nr_free)
+	if (chunk->transit || chunk->withheld || !chunk->nr_free)
 		place = GCA_PLACE_NONE;
 	else if (chunk->nr_free == GCARENA_CHUNK_PAGES)
 		place = chunk->nr_released == GCARENA_CHUNK_PAGES ? GCA_PLACE_EMPTY :
@@ -258,6 +258,10 @@ static void check_chunk(struct check *check, u32 index, const struct gca_chunk *
 	check->seen.heap_idle += gca_page_bytes(nr_free);
 	check->seen.chunks_backed += nr_released < GCARENA_CHUNK_PAGES;
 	check->seen.chunks_small += chunk->small;
+	check->seen.chunks_withheld += chunk->withheld;
+	CHECK(check, !chunk->withheld || (!chunk->reserved &&
+					  nr_released < GCARENA_CHUNK_PAGES),
+	      "chunk %u: withheld, with %u released", index, nr_released);
 	check->transit += chunk->transit;
 	if (chunk->reserved)
 		check_reserved(check, chunk);
@@ -494,6 +498,7 @@ static const struct {
 	COUNTER(chunks_idle),
 	COUNTER(heap_ready),
 	COUNTER(spans_ready),
+	COUNTER(chunks_withheld),
 };
 
 static u64 counter_at(const struct gcarena_counters *counters, size_t offset)

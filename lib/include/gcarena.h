@@ -81,8 +81,10 @@ enum gca_mode {
  * The environment overrides: GCARENA_BACKEND (device, process, auto),
  * GCARENA_PERCENT (a number or off), GCARENA_LIMIT (bytes, or with KiB, MiB, GiB;
  * cgroup, or as 80% a part of the control group's; or off), GCARENA_SHARE (per cent),
- * GCARENA_WORKERS (threads), GCARENA_DEBUG (comma-separated key=value: verify, shadow,
- * gctrace, pacertrace, poison, each 0 or 1).
+ * GCARENA_WORKERS (threads), GCARENA_SIGNAL (a real-time signal, or off), GCARENA_DEBUG
+ * (comma-separated key=value: verify, shadow, gctrace, pacertrace, poison, each 0 or 1),
+ * GCARENA_ENDPOINT (a directory instead of XDG_RUNTIME_DIR for the socket that gcarena(1)
+ * asks, or off).
  */
 struct gca_config {
 	size_t size;
@@ -129,6 +131,11 @@ GCA_API int gca_follow_cgroup(struct gca_heap *heap, unsigned int percent);
  * for is named to the report handler, or on stderr; 10000 at first, 0: never.
  */
 GCA_API uint64_t gca_set_watchdog(struct gca_heap *heap, uint64_t ms);
+/* The signal that stops threads with conservative stacks which come to no safepoint
+ * for 10 ms; SIGRTMAX - 4 at first; 0: they are waited for.  -EINVAL: no real-time
+ * signal; -EBUSY: it has a handler; -ENOTSUP: not on this machine.
+ */
+GCA_API int gca_set_stop_signal(struct gca_heap *heap, int number);
 /* How many milliseconds may pass without a cycle, 120000 at first; 0: any. */
 GCA_API uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms);
 
@@ -450,6 +457,27 @@ GCA_ALWAYS_INLINE_ void gca_set_layout_(struct gca_mutator_abi *abi, uint64_t gr
 		gca_bits_or_(&abi->pointer_bits[(word >> 6) + 1], mask >> (64 - shift));
 }
 
+/*
+ * GCA_TAKE_ - take the next slot of a cache, which is full when it gives false.  Where
+ * it is one instruction that does it, a signal finds a slot taken or not taken.
+ */
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#define GCA_TAKE_(cache, slot) __extension__ ({					\
+	bool gca_there_;							\
+										\
+	(slot) = (cache)->elem;							\
+	__asm__ volatile("xaddq %[slot], %[cur]\n\t"				\
+			 "cmpq %[end], %[slot]"					\
+			 : [slot] "+r" (slot), [cur] "+m" ((cache)->cur),	\
+			   "=@ccb" (gca_there_)					\
+			 : [end] "m" ((cache)->end));				\
+	GCA_LIKELY_(gca_there_);						\
+})
+#else
+#define GCA_TAKE_(cache, slot) \
+	(((slot) = (cache)->cur) < (cache)->end && ((cache)->cur += (cache)->elem, 1))
+#endif
+
 /**
  * gca_alloc - allocate a zeroed object
  * @mutator: the calling thread's
@@ -475,10 +503,8 @@ GCA_ALWAYS_INLINE_ void *gca_alloc(struct gca_mutator *mutator, const struct gca
 			 (!kind->size || size == kind->size)))
 		return gca_alloc_slow(mutator, kind, size);
 	cache = &abi->cache[kind->class_of[(size + 16) >> 4]];
-	slot = cache->cur;
-	if (!GCA_LIKELY_(slot < cache->end))
+	if (!GCA_TAKE_(cache, slot))
 		return gca_alloc_slow(mutator, kind, size);
-	cache->cur = slot + cache->elem;
 	/* Only of slots without pointers: others were zeroed with their run. */
 	if (cache->needs_zero)
 		memset((void *)slot, 0, size);
@@ -496,12 +522,11 @@ GCA_ALWAYS_INLINE_ void *gca_alloc_fixed_(struct gca_mutator *mutator,
 	struct gca_mutator_abi *abi = GCA_MUTATOR_(mutator);
 	struct gca_cache *cache = (struct gca_cache *)(void *)
 				  ((char *)abi->cache + kind->cache_offset);
-	uintptr_t slot = cache->cur;
 	uint64_t granule;
+	uintptr_t slot;
 
-	if (!GCA_LIKELY_(slot < cache->end))
+	if (!GCA_TAKE_(cache, slot))
 		return gca_alloc_slow(mutator, kind, size);
-	cache->cur = slot + cache->elem;
 	if (cache->needs_zero)
 		memset((void *)slot, 0, size);
 	granule = (slot - abi->heap_base) >> 4;
@@ -521,10 +546,8 @@ GCA_ALWAYS_INLINE_ void *gca_alloc_bytes_(struct gca_mutator *mutator, size_t si
 	if (!GCA_LIKELY_(size - 1 < GCA_INLINE_MAX))
 		goto slow;
 	cache = &abi->cache[abi->noscan_class[(size + 16) >> 4]];
-	slot = cache->cur;
-	if (!GCA_LIKELY_(slot < cache->end))
+	if (!GCA_TAKE_(cache, slot))
 		goto slow;
-	cache->cur = slot + cache->elem;
 	if (zeroed && cache->needs_zero)
 		memset((void *)slot, 0, size);
 	gca_publish_(abi, (slot - abi->heap_base) >> 4);
@@ -730,20 +753,7 @@ GCA_API void gca_clear_slots_slow(struct gca_mutator *mutator, gca_word_ *dst, s
 GCA_ALWAYS_INLINE_ void gca_copy_slots(struct gca_mutator *mutator, void *dst, const void *src,
 				       size_t count)
 {
-	const gca_word_ *from = (const gca_word_ *)src;
-	gca_word_ *to = (gca_word_ *)dst;
-	size_t i;
-
-	if (!GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
-		gca_copy_slots_slow(mutator, to, from, count);
-	else if ((uintptr_t)to - (uintptr_t)from >= count * sizeof(*to))
-		for (i = 0; i < count; i++)
-			__atomic_store_n(&to[i], __atomic_load_n(&from[i], __ATOMIC_ACQUIRE),
-					 __ATOMIC_RELEASE);
-	else
-		for (i = count; i-- > 0;)
-			__atomic_store_n(&to[i], __atomic_load_n(&from[i], __ATOMIC_ACQUIRE),
-					 __ATOMIC_RELEASE);
+	gca_copy_slots_slow(mutator, (gca_word_ *)dst, (const gca_word_ *)src, count);
 }
 
 /**
@@ -754,14 +764,7 @@ GCA_ALWAYS_INLINE_ void gca_copy_slots(struct gca_mutator *mutator, void *dst, c
  */
 GCA_ALWAYS_INLINE_ void gca_clear_slots(struct gca_mutator *mutator, void *dst, size_t count)
 {
-	gca_word_ *to = (gca_word_ *)dst;
-	size_t i;
-
-	if (!GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
-		gca_clear_slots_slow(mutator, to, count);
-	else
-		for (i = 0; i < count; i++)
-			__atomic_store_n(&to[i], (void *)0, __ATOMIC_RELAXED);
+	gca_clear_slots_slow(mutator, (gca_word_ *)dst, count);
 }
 
 /* @n structures of GCA_STRUCT @tag from @src to @dst, data and pointers, as memmove()
@@ -1087,6 +1090,7 @@ enum gca_stop {
 	GCA_STOP_PROXY,		/* the answer for one that was blocked, seen from the other
 				 * side: kept from running had it left
 				 */
+	GCA_STOP_SIGNAL,	/* stood still in a signal, for any of these */
 	GCA_STOP_CAUSES,
 };
 

@@ -39,6 +39,10 @@ int gca_process_scavenge(struct gca_process *process, struct gcarena_scavenge *a
 int gca_process_collapse(struct gca_process *process, struct gcarena_collapse *args);
 int gca_process_policy(struct gca_process *process, struct gcarena_policy_call *args);
 int gca_process_stats(struct gca_process *process, struct gcarena_stats *args);
+/* A letter a page, as in "chunks" of debugfs, by what the core believes. */
+void gca_process_chunk_map(struct gca_process *process, u32 chunk, char *map);
+/* 0 or -EUCLEAN, the particulars on stderr. */
+int gca_process_validate(struct gca_process *process);
 
 /* poll() for the end of a sweep: milliseconds, -1 for ever.  -ETIMEDOUT. */
 int gca_process_wait_sweep(struct gca_process *process, int timeout_ms);

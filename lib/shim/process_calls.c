@@ -304,6 +304,47 @@ int gca_process_stats(struct gca_process *process, struct gcarena_stats *args)
 	return 0;
 }
 
+static bool map_bit(const u64 *bits, u32 page)
+{
+	return bits[page / 64] >> (page % 64) & 1;
+}
+
+/**
+ * gca_process_chunk_map - the state of each page of a chunk
+ * @process: the arena
+ * @chunk: its index
+ * @map: GCARENA_CHUNK_PAGES letters
+ */
+void gca_process_chunk_map(struct gca_process *process, u32 chunk, char *map)
+{
+	struct gca_chunk_info info;
+	u32 page;
+
+	if (!gca_core_next_chunk(process->core, chunk, &info) || info.chunk != chunk) {
+		memset(map, '.', GCARENA_CHUNK_PAGES);
+		return;
+	}
+	for (page = 0; page < GCARENA_CHUNK_PAGES; page++) {
+		if (!map_bit(info.free, page))
+			map[page] = info.small ? 'S' : 'H';
+		else if (map_bit(info.released, page))
+			map[page] = '.';
+		else
+			map[page] = info.small ? 's' : 'h';
+	}
+}
+
+/**
+ * gca_process_validate - recompute the core's structures and compare
+ * @process: the arena
+ *
+ * Return: 0, or -EUCLEAN.
+ */
+int gca_process_validate(struct gca_process *process)
+{
+	return gca_core_validate(process->core);
+}
+
 /**
  * gca_process_wait_sweep - wait until no sweep is in progress
  * @process: the arena

@@ -177,6 +177,7 @@
 	FIELD(gcarena_counters, refill_ready) \
 	FIELD(gcarena_counters, refill_hits) \
 	FIELD(gcarena_counters, ready_drained) \
+	FIELD(gcarena_counters, chunks_withheld) \
 	STRUCT(gcarena_stats) \
 	FIELD(gcarena_stats, size) \
 	FIELD(gcarena_stats, flags) \

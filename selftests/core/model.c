@@ -29,6 +29,8 @@ enum mistake {
 	RELEASE_TOO_MUCH,
 	TRANSIT_OFFERED,
 	COUNT_WRONG_BITMAP,
+	HANDS_FORGOTTEN,
+	WITHHELD_FOR_EVER,
 	MISTAKES
 };
 
@@ -41,9 +43,15 @@ static const char *const mistake_names[MISTAKES] = {
 	[RELEASE_TOO_MUCH] = "release inside a chunk takes one page more",
 	[TRANSIT_OFFERED] = "a chunk being released is offered meanwhile",
 	[COUNT_WRONG_BITMAP] = "sweep counts the other bitmap",
+	[HANDS_FORGOTTEN] = "what somebody has in his hands is given out",
+	[WITHHELD_FOR_EVER] = "what nobody has any more is not given out",
 };
 
 #include "../../kmod/core/chunk.c"
+
+#define gca_withheld_check(core, nr) \
+	(mistake == WITHHELD_FOR_EVER ? false : gca_withheld_check(core, nr))
+
 #include "../../kmod/core/pageheap.c"
 #include "../../kmod/core/central.c"
 #include "../../kmod/core/rows.c"
@@ -93,6 +101,9 @@ static const char *const mistake_names[MISTAKES] = {
 	} \
 } while (0)
 
+#define gca_chunk_withhold(core, chunk, withhold) \
+	gca_chunk_withhold(core, chunk, mistake != HANDS_FORGOTTEN && (withhold))
+
 #include "../../kmod/core/scavenge.c"
 #include "../../kmod/core/reserve.c"
 #include "../../kmod/core/pressure.c"
@@ -100,6 +111,7 @@ static const char *const mistake_names[MISTAKES] = {
 #undef gca_map_double
 #undef gca_chunk_begin_transit
 #undef gca_chunk_end_transit
+#undef gca_chunk_withhold
 
 #include "../../kmod/core/collapse.c"
 #include "../../kmod/core/validate.c"
@@ -452,8 +464,12 @@ static void check_counters_and_status(void)
 	}
 	for (chunk = 0; chunk < CHUNKS; chunk++) {
 		bool backed = chunk_present(chunk, false);
-		bool idle = backed && chunk_whole(chunk);
+		bool withheld = gca_chunk_at(core, chunk) && gca_chunk_at(core, chunk)->withheld;
+		bool idle = backed && chunk_whole(chunk) && !withheld;
 
+		if (host_held(&host, chunk) && !withheld)
+			wrong("chunk %u: in somebody's hands, and not withheld", chunk);
+		want.chunks_withheld += withheld;
 		want.heap_sys += host.meta[chunk] * GCARENA_CHUNK_SIZE;
 		want.chunks_backed += backed;
 		want.chunks_idle += idle;
@@ -477,6 +493,7 @@ static void check_counters_and_status(void)
 	SAME(chunks_backed);
 	SAME(chunks_small);
 	SAME(chunks_idle);
+	SAME(chunks_withheld);
 #undef SAME
 	if (stats.counters.scavenged_bytes != host.released)
 		wrong("scavenged_bytes is %llu, should be %llu", stats.counters.scavenged_bytes,
@@ -637,6 +654,12 @@ static u32 predict_give_back(const struct gcarena_span *spent, u32 nr)
 	return i;
 }
 
+/* A chunk in somebody's hands has nothing for anybody else. */
+static bool chunk_free(u32 chunk)
+{
+	return chunk_whole(chunk) && !host_held(&host, chunk);
+}
+
 /* -ENOMEM although nothing failed: is it true? */
 static bool fits(u32 npages)
 {
@@ -655,14 +678,17 @@ static bool fits(u32 npages)
 		u32 need = (npages + GCARENA_CHUNK_PAGES - 1) / GCARENA_CHUNK_PAGES;
 
 		for (i = 0; i < CHUNKS; i++) {
-			run = chunk_whole(i) ? run + 1 : 0;
+			run = chunk_free(i) ? run + 1 : 0;
 			if (run == need)
 				return true;
 		}
 		return false;
 	}
 	for (i = 0; i < PAGES; i++) {
-		run = owner[i] ? 0 : i % GCARENA_CHUNK_PAGES ? run + 1 : 1;
+		if (owner[i] || host_held(&host, i / GCARENA_CHUNK_PAGES))
+			run = 0;
+		else
+			run = i % GCARENA_CHUNK_PAGES ? run + 1 : 1;
 		if (run == npages)
 			return true;
 	}
@@ -705,6 +731,10 @@ static bool take_ready(const struct gcarena_span *e, const struct gcarena_refill
 		s->generation = e->generation;
 		return true;
 	}
+	for (i = 0; i < npages; i++)
+		if (host.hands[e->page + i])
+			wrong("refill: page %u of span %u is in somebody's hands", e->page + i,
+			      e->page);
 	for (i = 0; i < npages; i++)
 		if (owner[e->page + i])
 			wrong("refill: page %u of span %u belongs to span %u", e->page + i, e->page,
@@ -874,6 +904,7 @@ static void do_scavenge(void)
 	if (all)
 		args.flags = GCARENA_SCAVENGE_ALL;
 	host.keep_percent = chance(20) ? 20 : 0;
+	host.keep_in_hands = chance(50);
 	if (gca_core_scavenge(core, &args))
 		wrong("scavenge: refused");
 	sync_spans(!depth);
@@ -922,9 +953,18 @@ static void do_shrink(void)
 
 	if (!host.idle[chunk])
 		return;
+	host.keep_in_hands = chance(50);
 	if (!host_shrink(&host, chunk, keep[below(sizeof(keep) / sizeof(keep[0]))]))
 		wrong("shrink: the lock is held");
 	sync_spans(!depth);
+}
+
+/* I/O on some of what it has is done. */
+static void do_let_go(void)
+{
+	u32 chunk = below(CHUNKS);
+
+	memset(&host.hands[chunk * GCARENA_CHUNK_PAGES], 0, GCARENA_CHUNK_PAGES);
 }
 
 static u64 backed_bytes(void)
@@ -959,7 +999,7 @@ static void do_work(void)
 			wrong("work: idle with spans to sweep");
 		/* The highest idle chunk is the one it would take. */
 		for (chunk = CHUNKS; chunk--;)
-			if (chunk_whole(chunk) && chunk_present(chunk, false))
+			if (host.idle[chunk])
 				break;
 		if (retain && chunk < CHUNKS &&
 		    core->counters.chunks_idle > core->reserve.goal &&
@@ -1057,6 +1097,8 @@ static void step(void)
 	}
 	if (chance(10))
 		lie();
+	if (chance(10))
+		do_let_go();
 	host.back_small = chance(20);
 	dice = below(100);
 	if (dice < 6 && !gca_core_sweeping(core))

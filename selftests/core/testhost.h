@@ -39,6 +39,7 @@ struct test_host {
 	bool *small;			/* by chunk */
 	bool *meta;			/* by chunk: meta_back() was called */
 	bool *idle;			/* by chunk: chunk_idle() without chunk_busy() */
+	bool *hands;			/* by page: kept, as somebody has it in his hands */
 
 	/* Tests set these. */
 	u32 fail_percent[SITES];
@@ -46,6 +47,7 @@ struct test_host {
 	bool back_small;
 	u32 lost_percent;		/* of what is released, not really freed */
 	u32 keep_percent;		/* of what is to be released, kept */
+	bool keep_in_hands;		/* because somebody has it */
 	void (*hook)(struct test_host *host, enum host_site site);
 	bool (*in_use)(struct test_host *host, u32 page);
 	int (*wait)(struct test_host *host, u32 sequence);
@@ -180,6 +182,7 @@ static u64 host_release(void *arg, u32 chunk, const u64 *going, u64 *kept)
 		if (host->present[page] && host->keep_percent &&
 		    host->random() % 100 < host->keep_percent) {
 			gca_map_set(kept, 2 * i + host->random() % 2, 1);
+			host->hands[page] |= host->keep_in_hands;
 			any = true;
 			continue;
 		}
@@ -188,6 +191,7 @@ static u64 host_release(void *arg, u32 chunk, const u64 *going, u64 *kept)
 			bytes += GCARENA_PAGE_SIZE;
 		host->present[page] = false;
 		host->dirty[page] = false;
+		host->hands[page] = false;
 		removed = true;
 	}
 	if (removed)
@@ -221,11 +225,13 @@ static bool host_shrink(struct test_host *host, u32 chunk, u32 keep_percent)
 			continue;
 		if (keep_percent && host->random() % 100 < keep_percent) {
 			gca_map_set(kept, i, 1);
+			host->hands[first + i] |= host->keep_in_hands;
 			left = true;
 			continue;
 		}
 		host->present[first + i] = false;
 		host->dirty[first + i] = false;
+		host->hands[first + i] = false;
 		bytes += GCARENA_PAGE_SIZE;
 		removed = true;
 	}
@@ -235,6 +241,17 @@ static bool host_shrink(struct test_host *host, u32 chunk, u32 keep_percent)
 	host->shrinks++;
 	gca_core_shrink_end(host->core, chunk, kept, bytes);
 	return true;
+}
+
+static bool host_held(void *arg, u32 chunk)
+{
+	struct test_host *host = arg;
+	u32 i;
+
+	for (i = 0; i < GCARENA_CHUNK_PAGES; i++)
+		if (host->hands[chunk * GCARENA_CHUNK_PAGES + i])
+			return true;
+	return false;
 }
 
 static void *host_meta_alloc(void *arg, size_t size)
@@ -366,6 +383,7 @@ static const struct gca_host_ops host_ops = {
 	.back_ahead = host_back_ahead,
 	.now = host_now,
 	.pressure = host_pressure,
+	.held = host_held,
 };
 
 static u32 host_zero(void)
@@ -388,6 +406,7 @@ static void host_init(struct test_host *host, u32 nr_chunks)
 	host->small = calloc(nr_chunks, sizeof(bool));
 	host->meta = calloc(nr_chunks, sizeof(bool));
 	host->idle = calloc(nr_chunks, sizeof(bool));
+	host->hands = calloc(host->nr_pages, sizeof(bool));
 	host->random = host_zero;
 }
 
@@ -406,6 +425,7 @@ static void host_exit(struct test_host *host)
 	free(host->small);
 	free(host->meta);
 	free(host->idle);
+	free(host->hands);
 }
 
 /* A host of @chunks and its core; NULL where the core refuses. */

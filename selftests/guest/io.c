@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * I/O on the heap, as on any memory: vectors, O_DIRECT, io_uring with fixed
- * buffers, another process's eyes (process_vm_readv, ptrace), core dumps.
+ * buffers, another process's eyes (process_vm_readv, ptrace), core dumps.  And what
+ * is released while I/O has it in its hands.
  *
  * Each transfer crosses from one span's pages into the next and starts at an odd
  * place where the interface allows it.  io_uring is spoken to by its system
@@ -129,27 +130,41 @@ static int ring_open(struct ring *r)
 	return 0;
 }
 
-/* One operation, waited for: its result. */
-static int ring_do(struct ring *r, int op, int fd, void *at, uint32_t len, uint64_t offset)
+/* Begin one operation; 0 or an error. */
+static int ring_begin(struct ring *r, int op, int fd, void *at, uint32_t len, uint64_t offset)
 {
 	uint32_t *tail = (uint32_t *)(r->sq + r->p.sq_off.tail);
 	uint32_t *array = (uint32_t *)(r->sq + r->p.sq_off.array);
-	uint32_t *head = (uint32_t *)(r->cq + r->p.cq_off.head);
-	uint32_t mask = *(uint32_t *)(r->cq + r->p.cq_off.ring_mask);
-	struct io_uring_cqe *cqes = (struct io_uring_cqe *)(r->cq + r->p.cq_off.cqes);
 	uint32_t slot = *tail & *(uint32_t *)(r->sq + r->p.sq_off.ring_mask);
-	int result;
 
 	r->sqes[slot] = (struct io_uring_sqe) {
 		.opcode = op, .fd = fd, .addr = (uintptr_t)at, .len = len, .off = offset,
 	};
 	array[slot] = slot;
 	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, r->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
+	return syscall(SYS_io_uring_enter, r->fd, 1, 0, 0, NULL, 0) == 1 ? 0 : -errno;
+}
+
+/* Wait for one: its result. */
+static int ring_end(struct ring *r)
+{
+	uint32_t *head = (uint32_t *)(r->cq + r->p.cq_off.head);
+	uint32_t mask = *(uint32_t *)(r->cq + r->p.cq_off.ring_mask);
+	struct io_uring_cqe *cqes = (struct io_uring_cqe *)(r->cq + r->p.cq_off.cqes);
+	int result;
+
+	if (syscall(SYS_io_uring_enter, r->fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
 		return -errno;
 	result = cqes[*head & mask].res;
 	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
 	return result;
+}
+
+static int ring_do(struct ring *r, int op, int fd, void *at, uint32_t len, uint64_t offset)
+{
+	int err = ring_begin(r, op, fd, at, len, offset);
+
+	return err ? err : ring_end(r);
 }
 
 static void test_uring(void)
@@ -184,6 +199,91 @@ static void test_uring(void)
 	close(r.fd);
 	close(file);
 	unlink("/tmp/io");
+}
+
+#define SMALL_HEAP	(8 * CHUNK)
+#define SMALL_PAGES	(SMALL_HEAP / PAGE)
+#define CHUNK_PAGES	GCARENA_CHUNK_PAGES
+
+/* Take all that there is, and write to it: how many spans, how many of @chunk. */
+static int take_all(struct arena *a, struct gcarena_span *out, uint32_t chunk, int *of_chunk)
+{
+	int nr = 0, n;
+
+	*of_chunk = 0;
+	while ((n = g_refill(a, C_MANUAL, 1, out + nr, 16)) > 0)
+		for (; n; n--, nr++) {
+			memset(g_addr(a, out[nr].page), 'B', PAGE);
+			*of_chunk += out[nr].page / CHUNK_PAGES == chunk;
+		}
+	return nr;
+}
+
+/*
+ * A page is read into while its span is returned and released, with others of its chunk.
+ * A huge one cannot be split then: none of them is anybody's before I/O is done.  From
+ * base pages that one leaves the heap.
+ */
+static void test_released(void)
+{
+	static struct gcarena_span spans[SMALL_PAGES + CHUNK_PAGES];
+	struct gcarena_span *next = spans + CHUNK_PAGES;
+	int given = 0, bad = 0, of_chunk, nr, fds[2];
+	uint32_t chunk;
+	bool huge;
+	struct iovec iov;
+	struct arena a;
+	struct ring r;
+	char *at;
+
+	if (ring_open(&r)) {
+		skip(12, "io_uring: not in this kernel");
+		return;
+	}
+	g_open_uncached(&a, SMALL_HEAP);
+	if (pipe(fds) || g_refill(&a, C_MANUAL, 1, spans, CHUNK_PAGES) != CHUNK_PAGES)
+		bail("pipe or refill");
+	chunk = spans[0].page / CHUNK_PAGES;
+	huge = !(spans[0].flags & GCARENA_SPAN_SMALL);
+	for (int i = 0; i < CHUNK_PAGES; i++)
+		memset(g_addr(&a, spans[i].page), 'A', PAGE);
+	at = g_addr(&a, spans[7].page);
+	iov = (struct iovec) { at, PAGE };
+	eq(syscall(SYS_io_uring_register, r.fd, IORING_REGISTER_BUFFERS, &iov, 1), 0,
+	   "released under I/O: a page is pinned");
+	eq(ring_begin(&r, IORING_OP_READ_FIXED, fds[0], at, PAGE, 0), 0,
+	   "released under I/O: and being read into");
+	for (int i = 7; i < CHUNK_PAGES; i += 8, given++)
+		if (g_return(&a, &spans[i], 1))
+			bail("return");
+	eq(g_scavenge(&a, GCARENA_SCAVENGE_ALL, 0), huge ? 0 : given * (long)PAGE,
+	   "released under I/O: nothing of a huge page can go");
+	eq(g_debugfs_stat(a.setup.id, "chunks_withheld"), huge,
+	   "released under I/O: its chunk is withheld");
+	nr = take_all(&a, next, chunk, &of_chunk);
+	eq(nr, (int)(SMALL_PAGES - CHUNK_PAGES) + (huge ? 0 : given),
+	   "released under I/O: all else is given out");
+	eq(of_chunk, huge ? 0 : given, "released under I/O: and nothing of it");
+	memset(heap, 'C', PAGE);
+	eq(write(fds[1], heap, PAGE), (long)PAGE, "released under I/O: there is something to read");
+	eq(ring_end(&r), (int)PAGE, "released under I/O: it is read");
+	for (int i = 0; i < nr; i++)
+		for (unsigned int k = 0; k < PAGE; k += 1024)
+			bad += g_addr(&a, next[i].page)[k] != 'B';
+	eq(bad, 0, "released under I/O: and harms nobody");
+	eq(at[0] + at[PAGE - 1], 2 * (huge ? 'C' : 'B'),
+	   "released under I/O: its own page has it, if that is still there");
+	if (syscall(SYS_io_uring_register, r.fd, IORING_UNREGISTER_BUFFERS, NULL, 0))
+		bail("io_uring: unregister: %s", strerror(errno));
+	close(r.fd);
+	if (huge)
+		g_wait_for((take_all(&a, next + nr, chunk, &of_chunk), of_chunk), 5000);
+	eq(of_chunk, given, "released under I/O: all of it is given out once that is done");
+	eq(g_debugfs_stat(a.setup.id, "chunks_withheld"), 0,
+	   "released under I/O: nothing is withheld");
+	close(fds[0]);
+	close(fds[1]);
+	g_close(&a);
 }
 
 #define POKED	"by debug"
@@ -339,6 +439,7 @@ int main(void)
 	test_vectors();
 	test_direct();
 	test_uring();
+	test_released();
 	test_others();
 	test_core();
 	g_close(&arena);

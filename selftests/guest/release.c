@@ -404,5 +404,6 @@ int main(void)
 	pinned(true, false, "a whole huge chunk released");
 	pinned(true, true, "a whole broken chunk released");
 	pinned(false, true, "a part of a broken chunk released");
+	pinned(false, false, "a part of a huge chunk released");
 	return tap_done();
 }

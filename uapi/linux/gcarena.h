@@ -315,6 +315,7 @@ struct gcarena_counters {
 	__u64 refill_ready;	/* spans handed out from there, since set-up */
 	__u64 refill_hits;	/* refills that needed nothing else */
 	__u64 ready_drained;	/* spans that left unused */
+	__u64 chunks_withheld;	/* chunks of which nothing is given out: in somebody's hands */
 };
 
 struct gcarena_stats {
