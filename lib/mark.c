@@ -155,8 +155,7 @@ static inline uint64_t set_bits(struct marker *marker, uint64_t word, uint64_t m
 	uint64_t *bits = &marker->mark_bits[word];
 	uint64_t old = __atomic_load_n(bits, __ATOMIC_RELAXED);
 
-	if (gca_fault_hit(GCA_FAULT_SKIP_MARK))
-		mask &= mask - 1;
+	mask = gca_fault_bits(GCA_FAULT_SKIP_MARK, mask & ~old);
 	do {
 		if (!(mask & ~old))
 			return 0;
@@ -206,15 +205,16 @@ static inline void mark_word(struct marker *marker, uint64_t word, uint64_t mask
 		marked(marker, word, mask, span_class, span_classes[span_class].elem);
 }
 
-/* Looks at the pointers that were found, all but the last @keep: their bits may not have
- * come yet.
+/* Looks at the pointers that were found, all but the last @keep, which is KEEP or 0: their
+ * bits may not have come yet.
  */
 static void mark_found(struct marker *marker, uint32_t keep)
 {
 	uint64_t *found = marker->found;
 	uint32_t nr, left = 0, i;
 
-	if (marker->nr_found <= keep)
+	/* So that what is kept does not overlap its place. */
+	if (marker->nr_found < 2 * keep || !marker->nr_found)
 		return;
 	nr = marker->nr_found - keep;
 
@@ -235,7 +235,8 @@ static void mark_found(struct marker *marker, uint32_t keep)
 		} while (i < left && found[i] >> 6 == word);
 		mark_word(marker, word, mask);
 	}
-	memmove(found, &found[nr], keep * sizeof(*found));
+	if (keep)
+		memcpy(found, &found[nr], KEEP * sizeof(*found));
 	marker->nr_found = keep;
 }
 
