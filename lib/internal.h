@@ -27,6 +27,7 @@
 #include "debug.h"
 #include "fault.h"
 #include "pacer.h"
+#include "probes.h"
 #include "profile.h"
 #include "special.h"
 
