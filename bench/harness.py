@@ -306,14 +306,19 @@ def machine_once():
 # --------------------------------------------------------------- records
 
 class Recorder:
-    """Appends records, and keeps those of this run."""
+    """Appends records, and keeps those of this run; @resume: the last one in the file."""
 
-    def __init__(self, path):
+    def __init__(self, path, resume=False):
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        self.records = read_records(path) if resume else []
+        self.run = self.records[0]["run"] if resume else time.strftime("%Y-%m-%dT%H:%M:%S")
         self.file = open(path, "a")
-        self.run = time.strftime("%Y-%m-%dT%H:%M:%S")
         self.machine = machine_once()
-        self.records = []
+
+    def has(self, case, peer, number):
+        wanted = (case.workload, case.parameters(), peer, number)
+        return wanted in ((r["workload"], r["parameters"], r["peer"], r["round"])
+                          for r in self.records)
 
     def add(self, case, peer, number, figures):
         machine = {**self.machine, "load": os.getloadavg()[0]}

@@ -131,9 +131,7 @@ class Judge:
             self.over("5", "alloc", "cpu", best, AT_MOST, 1.0, True, what=what, size=size)
 
     def limit(self):
-        case = self.largest("limit", "gc_cpu", "go")
-        self.add("6", "limit: completes where Go does", case,
-                 [1.0] if case else [], AT_LEAST, 1.0)
+        self.over("6", "limit", "completed", "go", AT_LEAST, 1.0)
         self.over("6", "limit", "gc_cpu", "go", AT_MOST, 0.7)
 
     def scale(self):
