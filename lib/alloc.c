@@ -511,6 +511,7 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 		.span_class = (uint16_t)class,
 	};
 	enum account_state before;
+	uint64_t begin;
 	uint32_t i;
 	int error;
 
@@ -520,8 +521,11 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 		return -ENOMEM;
 	}
 	before = account_switch(&mutator->account, ACCOUNT_REFILL);
+	begin = mutator->account.since;
 	error = mutator->heap->ops->refill(mutator->heap, &args);
 	profile_wait_end(mutator, before);
+	PROBE4(refill, mutator->heap, class, error ? error : (int)args.nr_ready,
+	       mutator->account.since - begin);
 
 	if (!error || error == -ENOMEM) {
 		gca_assert(args.nr_spent == mutator->nr_spent);

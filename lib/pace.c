@@ -271,6 +271,7 @@ static uint64_t assist(struct gca_mutator *mutator, uint64_t bytes)
 	scanned = work_assist(mutator, bytes);
 	profile_wait_end(mutator, before);
 	ns = mutator->account.since - begin;
+	PROBE3(assist, heap, scanned, ns);
 	if (!scanned)
 		return 0;
 	__atomic_add_fetch(&heap->assist_ns, ns, __ATOMIC_RELAXED);
@@ -334,6 +335,7 @@ static bool stall(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 	bool over = concurrent_wait(mutator, cycle, ns);
 
 	profile_wait_end(mutator, before);
+	PROBE2(stall, heap, mutator->account.since - begin);
 	__atomic_add_fetch(&heap->stall_ns, mutator->account.since - begin, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->stalls, 1, __ATOMIC_RELAXED);
 	return over;
@@ -440,6 +442,7 @@ static void tell_pressure(struct gca_mutator *mutator)
 					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
 	world_lock(heap, mutator);
+	PROBE2(pressure, heap, level);
 	handler = heap->pressure;
 	arg = heap->pressure_arg;
 	/* Not only with the next cycle: that may be far. */

@@ -8,10 +8,13 @@
  * that is blocked to the collector, since it calls malloc() and the file may be slow.
  */
 #include "internal.h"
+#include "endpoint.h"
 #include "pprof.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 struct copy {
 	char *memory;
@@ -191,4 +194,37 @@ int gca_profile_wait_write(struct gca_heap *heap, int fd)
 {
 	RUNTIME();
 	return write_profile(heap, true, fd);
+}
+
+/**
+ * endpoint_profile - what the endpoint says to who asks for a profile
+ * @heap: the heap
+ * @args: "heap" or "wait"
+ * @out: the file goes there
+ *
+ * Return: 0 or a negative errno with gca_error() set.
+ */
+int endpoint_profile(struct gca_heap *heap, const char *args, FILE *out)
+{
+	bool waits = !strcmp(args, "wait");
+	char bytes[4096];
+	ssize_t got;
+	int fd, error;
+
+	if (!waits && strcmp(args, "heap"))
+		return error_set(-EINVAL, "'%s' is no profile: heap, wait", args);
+	fd = memfd_create("profile", MFD_CLOEXEC);
+	if (fd < 0)
+		return error_set(-errno, "profile: %s", strerror(errno));
+	error = write_profile(heap, waits, fd);
+	if (!error && lseek(fd, 0, SEEK_SET) < 0)
+		error = error_set(-errno, "profile: %s", strerror(errno));
+	while (!error && (got = read(fd, bytes, sizeof(bytes)))) {
+		if (got < 0)
+			error = error_set(-errno, "profile: %s", strerror(errno));
+		else
+			fwrite(bytes, 1, (size_t)got, out);
+	}
+	close(fd);
+	return error;
 }
