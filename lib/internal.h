@@ -110,6 +110,7 @@ struct span_class {
 	uint16_t flavour;	/* enum gca_flavour; of LARGE_SCAN: KINDED */
 	uint16_t size;		/* index into size_classes */
 	uint64_t reciprocal;	/* of elem in granules, 2^32 over it rounded up */
+	uint64_t words;		/* of PRECISE: a bit for each that may be a pointer; or 0 */
 };
 
 extern struct size_class size_classes[SIZE_CLASSES_MAX];
@@ -638,7 +639,7 @@ static inline void mark_shade(struct gca_mutator *mutator, uintptr_t word)
 {
 	*mutator->abi.shades++ = word;
 	if (unlikely(mutator->abi.shades >= mutator->abi.shades_end))
-		mark_shade_flush(mutator);
+		gca_shade_flush(mutator);
 }
 
 /* For whoever has the marker's visitor: marks until nothing that it knows is grey. */
