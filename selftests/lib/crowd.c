@@ -148,7 +148,8 @@ int main(void)
 	if (TEST_ASAN)
 		skip(1, "memory under ASan");
 	else
-		ok(resident() - before <= RESIDENT_HEAP + made * RESIDENT_MOST, "%llu KiB resident for each",
+		ok(resident() - before <= RESIDENT_HEAP + made * RESIDENT_MOST,
+		   "%llu KiB resident for each",
 		   (unsigned long long)(resident() - before) / made / KIB);
 
 	cpu = process_cpu_ns();
