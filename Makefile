@@ -117,7 +117,7 @@ WARNINGS	:= -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow \
 WERROR		?= $(if $(CI),1)
 LIB_CPPFLAGS	:= -D_GNU_SOURCE -Ilib -Ilib/include -Ilib/shim -Ikmod/core -Iuapi
 LIB_CFLAGS	 = -std=gnu11 $(WARNINGS) $(if $(WERROR),-Werror) -fvisibility=hidden -pthread -MMD -MP
-LIB_LDLIBS	:= -pthread
+LIB_LDLIBS	:= -pthread -lm -lz
 SANITIZE	:= -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 		   -fno-omit-frame-pointer
 
@@ -255,7 +255,7 @@ $(B)/samples/depgraph-malloc: $(DEPGRAPH_ORACLE)
 # library for what both know; TOOL_LDLIBS is what single commands need.
 TOOL_SRC	:= $(wildcard tools/*.c)
 TOOL		:= $(B)/tools/gcarena
-TOOL_LDLIBS	:=
+TOOL_LDLIBS	:= -ldw
 # The same under the sanitizers, for tests.
 TOOL_TESTS	:= $(B)/asan/tools/gcarena
 TOOL_CPPFLAGS	:= -DGCARENA_VERSION='"$(VERSION)"'
@@ -328,7 +328,7 @@ $(B)/selftests/guest-debug/%: selftests/guest-debug/%.c
 # bench/run says so.
 BENCH_C		:= $(wildcard bench/c/*.c)
 BENCH_PEERS	:= $(B)/bench/peers
-BENCH_LINK	:= -pthread -ldl
+BENCH_LINK	:= -pthread -ldl -lm -lz
 BENCH_PROGRAMS	 = $(addprefix $(BENCH_PEERS)/,gcarena malloc \
 		   $(if $(wildcard /usr/include/gc.h /usr/include/gc/gc.h),bdwgc) \
 		   $(if $(shell command -v go),go) $(if $(wildcard $(BENCH_JAVA)),java/Bench.class))

@@ -27,7 +27,8 @@ JAVA = "/usr/lib/jvm/java-17-openjdk-amd64/bin/java"
 
 # A run that takes longer hangs.
 RUN_SECONDS = 900
-# A virtual machine's memory is asked for so often; the others' peak the kernel keeps.
+# A virtual machine's memory is asked for so often; the others say their peak, which
+# the kernel keeps.
 SAMPLE_SECONDS = 0.05
 # Lengths of the two runs whose difference gives the instructions of one operation.
 SHORT, LONG = 500_000, 1_500_000
@@ -102,6 +103,9 @@ PEERS = {peer.name: peer for peer in (
     Peer("gcarena", "gcarena"),
     # With one thread that marks.
     Peer("gcarena-1", "gcarena", environment={"GCARENA_WORKERS": "1"}),
+    # Those two in a guest, by bench/guest.
+    Peer("device", "gcarena", environment={"GCARENA_BACKEND": "device"}),
+    Peer("process", "gcarena"),
     Peer("glibc", "malloc"),
     Peer("jemalloc", "malloc", preload=LIBRARIES + "/libjemalloc.so.2"),
     Peer("mimalloc", "malloc", preload=LIBRARIES + "/libmimalloc.so.2.0"),
@@ -210,8 +214,9 @@ def measure(case, peer, programs):
     figures = {
         "cpu": ("s", usage.ru_utime + usage.ru_stime),
         "wall": ("s", wall),
-        "peak": ("KiB", peak or usage.ru_maxrss),
     }
+    if peer.java:
+        figures["peak"] = ("KiB", peak)
     total = None
     for line in text.splitlines():
         words = line.split()
@@ -306,14 +311,19 @@ def machine_once():
 # --------------------------------------------------------------- records
 
 class Recorder:
-    """Appends records, and keeps those of this run."""
+    """Appends records, and keeps those of this run; @resume: the last one in the file."""
 
-    def __init__(self, path):
+    def __init__(self, path, resume=False):
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        self.records = read_records(path) if resume else []
+        self.run = self.records[0]["run"] if resume else time.strftime("%Y-%m-%dT%H:%M:%S")
         self.file = open(path, "a")
-        self.run = time.strftime("%Y-%m-%dT%H:%M:%S")
         self.machine = machine_once()
-        self.records = []
+
+    def has(self, case, peer, number):
+        wanted = (case.workload, case.parameters(), peer, number)
+        return wanted in ((r["workload"], r["parameters"], r["peer"], r["round"])
+                          for r in self.records)
 
     def add(self, case, peer, number, figures):
         machine = {**self.machine, "load": os.getloadavg()[0]}

@@ -131,9 +131,7 @@ class Judge:
             self.over("5", "alloc", "cpu", best, AT_MOST, 1.0, True, what=what, size=size)
 
     def limit(self):
-        case = self.largest("limit", "gc_cpu", "go")
-        self.add("6", "limit: completes where Go does", case,
-                 [1.0] if case else [], AT_LEAST, 1.0)
+        self.over("6", "limit", "completed", "go", AT_LEAST, 1.0)
         self.over("6", "limit", "gc_cpu", "go", AT_MOST, 0.7)
 
     def scale(self):
@@ -168,6 +166,13 @@ class Judge:
         self.add("7", "scale: a cycle with one marker over one with all, on the clock", case,
                  [one[i] / two[i] for i in one if two.get(i)], AT_LEAST, 1.7)
 
+    def guest(self):
+        for case in self.figures.cases:
+            values = self.figures.ratios(case, "guest_instructions", "device", "process")
+            if values:
+                self.add("8", f"{case[0]}: instructions on the device, over the process "
+                         "backend's, in a guest", case, values, AT_MOST, 1.05)
+
 
 def judge(figures):
     """The results of all targets, in the order of their numbers."""
@@ -179,6 +184,7 @@ def judge(figures):
     j.alloc()
     j.limit()
     j.scale()
+    j.guest()
     return j.results
 
 

@@ -245,6 +245,7 @@ static void gca_arena_die(struct gca_arena *arena, bool owner_gone)
 		gca_shrinker_quiesce(arena);
 		gca_reclaim_stop(arena);
 		gca_shrinker_unanchor(arena);
+		gca_oom_report(arena);
 		gca_core_destroy(arena->core);
 		arena->core = NULL;
 		gca_shrinker_free(arena->ready);

@@ -295,6 +295,9 @@ int gca_shrinker_create(struct gca_arena *arena);
 void gca_shrinker_add_ready(struct gca_arena *arena);
 void gca_shrinker_del_ready(struct gca_arena *arena);
 
+/* oom.c */
+void gca_oom_report(struct gca_arena *arena);
+
 /* percpu.c */
 int gca_percpu_init(void);
 void gca_percpu_exit(void);

@@ -49,6 +49,31 @@
  */
 #define MEMORY_ROUNDS	4
 #define MEMORY_WORTH	(256 * KIB)
+/* Of what lives, the part that must have been allocated since the last cycle for
+ * another one to be worth its price while the program is thrashing.
+ */
+#define THRASHING_PARTS	8
+
+/* The next class that @mutator has ever refilled, or nr_span_classes. */
+static unsigned int next_used(const struct gca_mutator *mutator, unsigned int class)
+{
+	unsigned int word = class / 64;
+	uint64_t bits;
+
+	if (class >= nr_span_classes)
+		return nr_span_classes;
+	bits = mutator->used[word] & ~0ULL << (class & 63);
+	while (!bits) {
+		if (++word == ARRAY_SIZE(mutator->used))
+			return nr_span_classes;
+		bits = mutator->used[word];
+	}
+	return word * 64 + (unsigned int)__builtin_ctzll(bits);
+}
+
+#define for_each_used(mutator, class)						\
+	for ((class) = next_used((mutator), CLASS_SMALL); (class) < nr_span_classes; \
+	     (class) = next_used((mutator), (class) + 1))
 
 /* For the pacing, which is told by cycle, and for verify. */
 static void count_allocated(struct gca_mutator *mutator, uint64_t bytes, uint64_t objects)
@@ -115,7 +140,7 @@ bool alloc_settled(const struct gca_mutator *mutator)
 {
 	unsigned int class;
 
-	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
+	for_each_used(mutator, class) {
 		const struct gca_cache *cache = &mutator->caches[class];
 
 		if (cache->cur > mutator->holdings[class].run && cache->cur <= cache->end &&
@@ -134,7 +159,7 @@ void alloc_count(struct gca_mutator *mutator)
 {
 	unsigned int class;
 
-	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
+	for_each_used(mutator, class) {
 		count_run(mutator, class);
 		class_count_out(mutator, class);
 	}
@@ -210,6 +235,7 @@ static void flush_class(struct gca_mutator *mutator, unsigned int class)
 	class_count_out(mutator, class);
 	if (mutator->mark_bits)
 		color_slots(mutator, cache->cur, cache->end, cache->elem, false);
+	profile_unused(holding, cache->end - cache->cur);
 	cache->cur = 0;
 	cache->end = 0;
 	holding->run = 0;
@@ -234,7 +260,7 @@ void alloc_flush(struct gca_mutator *mutator)
 {
 	unsigned int class;
 
-	for (class = CLASS_SMALL; class < nr_span_classes; class++)
+	for_each_used(mutator, class)
 		flush_class(mutator, class);
 	count_out(mutator);
 	mutator->tiny = 0;
@@ -275,7 +301,7 @@ void alloc_turn_black(struct gca_mutator *mutator)
 	mutator->tiny_end = 0;
 	mutator->epoch = mutator->heap->epoch;
 	mutator->mark_bits = mark_bitmap(mutator->heap);
-	for (class = CLASS_SMALL; class < nr_span_classes; class++) {
+	for_each_used(mutator, class) {
 		struct gca_cache *cache = &mutator->caches[class];
 
 		if (cache->cur != cache->end)
@@ -347,16 +373,24 @@ static void next_piece(struct gca_mutator *mutator, unsigned int class)
 	struct gca_cache *cache = &mutator->caches[class];
 	const struct span_class *info = &span_classes[class];
 	uintptr_t slot = holding->run, end = holding->run_end;
-	bool soiled = holding->span.flags & GCARENA_SPAN_NEEDS_ZERO;
+	bool soiled = holding->span.flags & GCARENA_SPAN_NEEDS_ZERO && !cache->needs_zero;
 
-	if (soiled && !cache->needs_zero) {
+	if (soiled) {
 		size_t piece = info->elem < ZERO_PIECE ? ZERO_PIECE / info->elem * info->elem :
 							 info->elem;
 
 		if (end - slot > piece)
 			end = slot + piece;
-		memset((void *)slot, 0, end - slot);
 	}
+	if (unlikely(mutator->profile_rate !=
+		     __atomic_load_n(&mutator->heap->profile.rate, __ATOMIC_RELAXED)))
+		profile_arm(mutator);
+	if (likely(holding->sample_left >= end - slot))
+		holding->sample_left -= end - slot;
+	else
+		end = profile_cut(holding, info->elem, slot);
+	if (soiled)
+		memset((void *)slot, 0, end - slot);
 	cache->cur = slot;
 	cache->end = end;
 	if (info->flavour == GCA_FLAVOUR_PRECISE)
@@ -477,6 +511,7 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 		.span_class = (uint16_t)class,
 	};
 	enum account_state before;
+	uint64_t begin;
 	uint32_t i;
 	int error;
 
@@ -486,8 +521,11 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 		return -ENOMEM;
 	}
 	before = account_switch(&mutator->account, ACCOUNT_REFILL);
+	begin = mutator->account.since;
 	error = mutator->heap->ops->refill(mutator->heap, &args);
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
+	PROBE4(refill, mutator->heap, class, error ? error : (int)args.nr_ready,
+	       mutator->account.since - begin);
 
 	if (!error || error == -ENOMEM) {
 		gca_assert(args.nr_spent == mutator->nr_spent);
@@ -539,7 +577,9 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 	enum { SWEEP, COLLECT, SCAVENGE, HANDLER } step = SWEEP;
 	struct gca_heap *heap = mutator->heap;
 	unsigned int rounds = 0, tries = 0;
-	bool thrashing = __atomic_load_n(&heap->thrashing, __ATOMIC_RELAXED);
+	bool hopeless = __atomic_load_n(&heap->thrashing, __ATOMIC_RELAXED) &&
+			heap_allocated(heap) < __atomic_load_n(&heap->heap_live,
+							       __ATOMIC_RELAXED) / THRASHING_PARTS;
 	int error;
 
 	for (;;) {
@@ -550,6 +590,7 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 			error = cycle_finish_sweep(mutator);
 			break;
 		case COLLECT:
+			__atomic_store_n(&heap->refused, true, __ATOMIC_RELAXED);
 			error = cycle_run(mutator, false);
 			if (!error)
 				error = cycle_finish_sweep(mutator);
@@ -575,9 +616,9 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 		if (error != -ENOMEM)
 			return fail(heap, error, size);
 		/* Cycles that free next to nothing would be all that still happens. */
-		if (step == SWEEP && thrashing)
+		if (step == SWEEP && hopeless)
 			step = SCAVENGE;
-		else if (step == SCAVENGE && !thrashing && ++rounds < MEMORY_ROUNDS &&
+		else if (step == SCAVENGE && !hopeless && ++rounds < MEMORY_ROUNDS &&
 			 __atomic_load_n(&heap->last_freed, __ATOMIC_RELAXED) >= MEMORY_WORTH)
 			step = COLLECT;
 		else if (step != HANDLER)
@@ -602,6 +643,7 @@ static int refill_small(struct gca_mutator *mutator, unsigned int class, size_t 
 	uint32_t nr, i;
 	int error;
 
+	mutator->used[class / 64] |= 1ULL << (class & 63);
 	for (;;) {
 		if (next_run(mutator, class) || next_span(mutator, class))
 			return 0;
@@ -695,6 +737,8 @@ void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsig
 	if (heap->debug_shadow)
 		shadow_alloc(heap, (void *)slot, cache->elem, &kind->abi);
 	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
+	if (unlikely(mutator->holdings[class].sample_left == SAMPLE_NOW))
+		profile_sample(mutator, class, slot, cache->elem);
 	return (void *)slot;
 }
 
@@ -749,6 +793,7 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	if (mutator->mark_bits)
 		color_slots(mutator, slot, slot + GCARENA_GRANULE_SIZE, GCARENA_GRANULE_SIZE, true);
 	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
+	profile_large(mutator, class, slot, bytes);
 	mutator->uncounted += bytes;
 	mutator->uncounted_objects++;
 	class_count_large(mutator, class);

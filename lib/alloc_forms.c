@@ -295,8 +295,8 @@ bool gca_free(struct gca_mutator *mutator, void *pointer)
 	bool checks = heap->debug_poison || heap->debug_shadow;
 	const struct holding *holding;
 	struct object object;
+	bool known, sampled;
 	uint64_t word;
-	bool known;
 
 	if (!pointer || heap_usable(heap))
 		return false;
@@ -320,10 +320,13 @@ bool gca_free(struct gca_mutator *mutator, void *pointer)
 	if (span_classes[object.span_class].flavour == GCA_FLAVOUR_PRECISE)
 		clear_bits(heap->pointer_bits, word, object.size / sizeof(void *));
 	clear_bits(mutator->abi.alloc_bits, object.granule, 1);
+	sampled = profile_freed(heap, object.base);
 	if (mutator->caches[object.span_class].cur > mutator->caches[object.span_class].end)
 		alloc_count_class(mutator, object.span_class);
-	if (heap->debug_poison) {
+	if (heap->debug_poison)
 		poison_slot(heap, object.base, object.size);
+	/* A sample's slot is not for the inline path. */
+	if (heap->debug_poison || sampled) {
 		/* The same as in take_back(). */
 		alloc_count_class(mutator, object.span_class);
 	} else {

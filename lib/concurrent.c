@@ -196,20 +196,26 @@ static int run(struct gca_heap *heap, bool forced)
 	uint64_t start_stop, end_stop, marking;
 	int error = heap_usable(heap);
 
+	PROBE2(phase, heap, PHASE_SWEEP_END);
 	if (!error)
 		error = cycle_finish_sweep_for(heap);
 	if (error)
 		return error;
 	cycle.begin = now_ns();
+	PROBE3(cycle__begin, heap, heap->cycles + 1, forced);
+	PROBE2(phase, heap, PHASE_START);
 	/* The workers' times, this thread's too. */
 	cycle.cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
 	start_marking(heap, &cycle);
 	start_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
 	marking = now_ns();
+	PROBE2(phase, heap, PHASE_MARK);
 	mark_beside(heap, &cycle.result);
 	cycle.trace.mark_ns = now_ns() - marking;
 	gca_stage(heap, GCA_STAGE_MARKED);
+	profile_settle(heap);
+	PROBE2(phase, heap, PHASE_TERMINATE);
 
 	world_lock(heap, NULL);
 	error = ends_stopped(heap) ? flip_stopped(heap, &cycle) : flip_beside(heap);
@@ -219,6 +225,8 @@ static int run(struct gca_heap *heap, bool forced)
 	if (!error)
 		error = settle(heap, &cycle);
 	world_unlock(heap);
+	PROBE2(phase, heap, PHASE_SWEEP);
+	PROBE4(cycle__end, heap, heap->cycles, cycle.result.bytes, now_ns() - cycle.begin);
 	if (!error)
 		report_cycle(heap, &cycle, start_stop, end_stop);
 	return error;

@@ -128,6 +128,8 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	int error;
 
 	begin = now_ns();
+	PROBE3(cycle__begin, heap, heap->cycles + 1, forced);
+	PROBE2(phase, heap, PHASE_START);
 	trace.open_ns = begin - heap->open_ns;
 	cycle_note_peak(heap);
 	pace_begin(heap, &pace);
@@ -139,12 +141,15 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	tables_trim(heap, false);
 	verify_table(heap);
 	shadow_check(heap);
+	PROBE2(phase, heap, PHASE_MARK);
 	mark_heap(heap, &result);
+	PROBE2(phase, heap, PHASE_TERMINATE);
 	marked = now_ns();
 	cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED) - cpu;
 	pace.mark_ns = marked - stopped;
 	verify_marked(heap);
 	poison_dead(heap);
+	profile_settle(heap);
 	error = flip_stopped(heap);
 	if (!error) {
 		stats_begin(heap);
@@ -168,6 +173,8 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	}
 	world_start(heap, self);
 	end = now_ns();
+	PROBE2(phase, heap, PHASE_SWEEP);
+	PROBE4(cycle__end, heap, heap->cycles, result.bytes, end - begin);
 	if (self)
 		stop_note(heap, GCA_STOP_WORLD, end - begin);
 	stats_begin(heap);

@@ -53,6 +53,8 @@ void shadow_close(struct gca_heap *heap);
  */
 void shadow_alloc(struct gca_heap *heap, void *object, size_t size,
 		  const struct gca_kind *kind);
+/* An object becomes another kind's. */
+void shadow_kind(struct gca_heap *heap, void *object, const struct gca_kind *kind);
 /* After the range was zeroed; before it is forgotten.  -ENOMEM. */
 int shadow_root_add(struct gca_heap *heap, void *start, size_t bytes);
 void shadow_root_remove(struct gca_heap *heap, void *start);

@@ -41,6 +41,7 @@ static const struct {
 	{ "stats", endpoint_stats },
 	{ "map", endpoint_map },
 	{ "check", endpoint_check },
+	{ "profile", endpoint_profile },
 };
 
 static struct {

@@ -28,6 +28,8 @@ typedef int (*endpoint_fn)(struct gca_heap *heap, const char *args, FILE *out);
 int endpoint_stats(struct gca_heap *heap, const char *args, FILE *out);
 int endpoint_map(struct gca_heap *heap, const char *args, FILE *out);
 int endpoint_check(struct gca_heap *heap, const char *args, FILE *out);
+/* profile_write.c: @args is "heap" or "wait". */
+int endpoint_profile(struct gca_heap *heap, const char *args, FILE *out);
 
 /* A heap was opened, is about to be closed.  Without a place for the socket there is
  * none; -EINVAL: GCARENA_ENDPOINT names one that will not do.

@@ -165,6 +165,7 @@ static int read_debug(struct gca_heap *heap)
 		{ "gctrace", &heap->debug_gctrace },
 		{ "poison", &heap->debug_poison },
 		{ "pacertrace", &heap->debug_pacertrace },
+		{ "stress", &heap->debug_stress },
 	};
 	const char *value = variable(name), *at = value;
 	size_t i, length;
@@ -180,13 +181,14 @@ static int read_debug(struct gca_heap *heap)
 		}
 		if (i == ARRAY_SIZE(keys))
 			return bad(name, value,
-				   "the keys are verify, shadow, gctrace, poison, pacertrace");
+				   "the keys are verify, shadow, gctrace, poison, pacertrace, stress");
 		at += length + 1;
 		if ((*at != '0' && *at != '1') || (at[1] && at[1] != ','))
 			return bad(name, value, "a key's value is 0 or 1");
 		*keys[i].flag = *at == '1';
 		at = at[1] ? at + 2 : NULL;
 	}
+	heap->debug_poison |= heap->debug_stress;
 	return 0;
 }
 
@@ -213,5 +215,7 @@ int env_read(struct gca_config *config, struct gca_heap *heap)
 		error = read_signal(heap);
 	if (!error)
 		error = read_debug(heap);
+	if (!error)
+		error = profile_env(heap);
 	return error;
 }

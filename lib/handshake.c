@@ -18,6 +18,9 @@
  */
 #include "internal.h"
 
+/* An answer for another thread that is looked at again: was there a CPU for it? */
+#define PROXY_LONG_NS	20000u
+
 /* A visitor that shades into a mutator's buffer. */
 struct shader {
 	struct gca_visitor visitor; /* first */
@@ -120,7 +123,7 @@ static void answer(struct gca_mutator *mutator, enum handshake what)
 	default:
 		gca_assert(what == HANDSHAKE_NONE);
 	}
-	__atomic_store_n(&mutator->abi.poll, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&mutator->abi.poll, mutator->heap->debug_stress, __ATOMIC_RELAXED);
 	__atomic_store_n(&mutator->request, HANDSHAKE_NONE, __ATOMIC_SEQ_CST);
 }
 
@@ -158,21 +161,39 @@ void handshake_answer(struct gca_mutator *mutator)
 	answer(mutator, what);
 	stop_note(heap, cause_of(what), stopwatch_stop(&watch, &heap->stop_unscheduled_ns));
 	stop_acknowledge(heap);
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
+}
+
+/*
+ * How long it took since @begin, without waits for a CPU.  The stopwatch costs more than
+ * most answers do: it runs since @pass began, and is looked at when one took long.
+ */
+static uint64_t proxy_ns(struct gca_heap *heap, struct stopwatch *pass, uint64_t begin)
+{
+	uint64_t now = now_ns(), wall = now - begin, all, ran;
+
+	if (wall < PROXY_LONG_NS)
+		return wall;
+	all = now - pass->wall;
+	ran = stopwatch_stop(pass, &heap->stop_unscheduled_ns);
+	stopwatch_start(pass);
+	if (ran >= all)
+		return wall;
+	return wall > all - ran ? wall - (all - ran) : 0;
 }
 
 /* True when @mutator has answered, or it was answered for it. */
-static bool answered(struct gca_mutator *mutator, enum handshake what)
+static bool answered(struct gca_mutator *mutator, enum handshake what, struct stopwatch *pass)
 {
 	uint32_t expected = MUTATOR_BLOCKED;
-	struct stopwatch watch;
+	uint64_t begin;
 
 	if (!__atomic_load_n(&mutator->request, __ATOMIC_SEQ_CST))
 		return true;
 	if (!__atomic_compare_exchange_n(&mutator->state, &expected, MUTATOR_CLAIMED, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return false;
-	stopwatch_start(&watch);
+	begin = now_ns();
 	/* It may have answered and become blocked since. */
 	if (__atomic_load_n(&mutator->request, __ATOMIC_SEQ_CST)) {
 		if (what == HANDSHAKE_BLACK)
@@ -182,8 +203,7 @@ static bool answered(struct gca_mutator *mutator, enum handshake what)
 	mutator_unclaim(mutator);
 	if (__atomic_load_n(&mutator->parked, __ATOMIC_RELAXED))
 		futex_wake(&mutator->request);
-	stop_note(mutator->heap, GCA_STOP_PROXY,
-		  stopwatch_stop(&watch, &mutator->heap->stop_unscheduled_ns));
+	stop_note(mutator->heap, GCA_STOP_PROXY, proxy_ns(mutator->heap, pass, begin));
 	return true;
 }
 
@@ -246,6 +266,7 @@ void handshake(struct gca_heap *heap, enum handshake what)
 {
 	struct gca_mutator *mutator;
 	uint64_t begin = now_ns();
+	struct stopwatch pass;
 	unsigned int waits = 0;
 	uint64_t waited;
 	bool all;
@@ -259,8 +280,9 @@ void handshake(struct gca_heap *heap, enum handshake what)
 		uint32_t acks = __atomic_load_n(&heap->acks, __ATOMIC_SEQ_CST);
 
 		all = true;
+		stopwatch_start(&pass);
 		for (mutator = heap->mutators; mutator; mutator = mutator->next)
-			if (!answered(mutator, what))
+			if (!answered(mutator, what, &pass))
 				all = false;
 		if (all)
 			break;

@@ -287,6 +287,7 @@ static void heap_free(struct gca_heap *heap)
 	free(heap->roots.ranges);
 	free(heap->roots.callbacks);
 	special_close(heap);
+	profile_close(heap);
 	pthread_mutex_destroy(&heap->world);
 	pthread_mutex_destroy(&heap->work.lock);
 	pthread_mutex_destroy(&heap->gc_lock);
@@ -316,6 +317,7 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 		return error_set(-ENOMEM, "no memory for a heap");
 	pthread_mutex_init(&heap->world, NULL);
 	special_open(heap);
+	profile_open(heap);
 	concurrent_open(heap);
 	error = env_read(&taken, heap);
 	work_open(heap, taken.workers, taken.share);
@@ -336,7 +338,7 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 	heap->pacer.eager = 100;
 	heap->assist_on = 1;
 	heap->period_ns = PERIOD_NS;
-	heap->slow_alloc = heap->debug_shadow || poison_wants_slow();
+	heap->slow_alloc = heap->debug_shadow || heap->debug_stress || poison_wants_slow();
 	heap->policy.size = sizeof(heap->policy);
 	heap->open_ns = now_ns();
 	error = open_address_range(heap, &taken);
@@ -347,6 +349,11 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 	error = pace_set(heap);
 	if (error) {
 		error_set(error, "policy: %s", strerror(-error));
+		close_sized(heap);
+		goto fail;
+	}
+	error = profile_writer_open(heap);
+	if (error) {
 		close_sized(heap);
 		goto fail;
 	}
@@ -389,6 +396,7 @@ int gca_close(struct gca_heap *heap)
 	if (mutators)
 		return error_set(-EBUSY, "%u mutators are attached", mutators);
 	finalizer_thread_stop(heap);
+	profile_writer_close(heap);
 	heap_unlist(heap);
 	endpoint_close();
 	concurrent_close(heap);
@@ -464,6 +472,32 @@ bool gca_set_assist(struct gca_heap *heap, bool on)
 {
 	RUNTIME();
 	return __atomic_exchange_n(&heap->assist_on, on, __ATOMIC_RELAXED);
+}
+
+/**
+ * gca_set_adaptive - let the percent follow load and pressure, or not
+ * @heap: the heap
+ * @on: whether it does
+ *
+ * Between a quarter of the set percent and four times it.
+ *
+ * Return: whether it did.
+ */
+bool gca_set_adaptive(struct gca_heap *heap, bool on)
+{
+	RUNTIME();
+	bool before;
+
+	if (heap_usable(heap))
+		return false;
+	world_lock(heap, mutator_self(heap));
+	before = heap->pacer.adaptive;
+	heap->pacer.adaptive = on;
+	if (!on)
+		heap->pacer.eager = 100;
+	pace_set(heap);
+	world_unlock(heap);
+	return before;
 }
 
 /**

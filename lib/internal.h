@@ -27,6 +27,8 @@
 #include "debug.h"
 #include "fault.h"
 #include "pacer.h"
+#include "probes.h"
+#include "profile.h"
 #include "special.h"
 
 _Static_assert(sizeof(void *) == 8, "libgcarena needs 64-bit pointers");
@@ -69,6 +71,7 @@ static inline bool runtime_enter(void)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return true;
 }
+
 #define RUNTIME() \
 	bool runtime_ __attribute__((cleanup(runtime_leave), unused)) = runtime_enter()
 
@@ -107,6 +110,7 @@ struct span_class {
 	uint16_t flavour;	/* enum gca_flavour; of LARGE_SCAN: KINDED */
 	uint16_t size;		/* index into size_classes */
 	uint64_t reciprocal;	/* of elem in granules, 2^32 over it rounded up */
+	uint64_t words;		/* of PRECISE: a bit for each that may be a pointer; or 0 */
 };
 
 extern struct size_class size_classes[SIZE_CLASSES_MAX];
@@ -150,6 +154,8 @@ struct kind {
 	uint32_t tail;		/* offset, or GCA_NO_TAIL */
 	uint32_t elem;		/* bytes of an element, of an array of a kind; or 0 */
 	bool conservative;
+	bool interior;		/* pointers into objects too */
+	bool changes;		/* objects may become of another such kind */
 	const struct kind *array; /* of these; atomic, NULL until one is asked for */
 };
 
@@ -241,6 +247,7 @@ struct holding {
 	uint32_t nr_stock;
 	uint32_t batch;		/* how many spans the next refill asks for */
 	uint32_t uncounted;	/* objects that heap->classes does not have yet */
+	uint64_t sample_left;	/* bytes from the cache's end to the next sample, SAMPLE_* */
 	struct gcarena_span stock[STOCK_MAX]; /* ready, not begun */
 };
 
@@ -280,6 +287,8 @@ struct account {		/* own thread writes, others read by sequence */
 void account_begin(struct account *account);
 enum account_state account_switch(struct account *account, enum account_state to);
 void account_gone(struct gca_heap *heap, const struct account *account);
+/* profile.c: the same as account_switch(), of a state that is lost to the collector. */
+void profile_wait_end(struct gca_mutator *mutator, enum account_state to);
 /* As gca_account_all(); false: a cycle holds the world, and nothing was done. */
 bool account_try_all(struct gca_heap *heap, struct gca_account *out);
 
@@ -319,6 +328,7 @@ struct gca_mutator {
 	/* world held */
 	struct gca_mutator *next;
 	struct gca_mutator **link;
+	bool stressing;		/* own thread: at a safepoint of stress=1 */
 	bool late;		/* it answered the last time when a signal came */
 	uint64_t signalled_at;	/* ns after it was asked */
 
@@ -354,6 +364,15 @@ struct gca_mutator {
 
 	struct account account;
 	enum account_state outside; /* what it did before it was blocked */
+
+	/* Of the classes, those that it ever had: what is walked at a handshake, and all of
+	 * holdings that takes memory.  Own thread.
+	 */
+	uint64_t used[SPAN_CLASSES_MAX / 64];
+
+	uint64_t profile_rate;	/* that sample_left is of */
+	uint64_t profile_random; /* state of random numbers */
+	uint64_t wait_random;
 
 	struct holding holdings[SPAN_CLASSES_MAX];
 	struct gca_cache caches[SPAN_CLASSES_MAX]; /* the real ones */
@@ -620,7 +639,7 @@ static inline void mark_shade(struct gca_mutator *mutator, uintptr_t word)
 {
 	*mutator->abi.shades++ = word;
 	if (unlikely(mutator->abi.shades >= mutator->abi.shades_end))
-		mark_shade_flush(mutator);
+		gca_shade_flush(mutator);
 }
 
 /* For whoever has the marker's visitor: marks until nothing that it knows is grey. */
@@ -758,6 +777,7 @@ struct gca_heap {
 	bool debug_shadow;
 	bool debug_gctrace;
 	bool debug_poison;
+	bool debug_stress;
 	bool debug_pacertrace;
 	bool slow_alloc;	/* mutators' abi.cache are the empty ones */
 	uint64_t open_ns;
@@ -818,6 +838,10 @@ struct gca_heap {
 	uint64_t pressure_seen;	/* status->pressure_sequence that a cycle came of */
 	uint64_t pressure_told;	/* that the program knows of, and the level; see pace.c */
 	bool thrashing;		/* the pacer's */
+	bool refused;		/* the arena refused memory, for which a cycle is run */
+	uint64_t holes;		/* in use beyond objects, when they were at their most; */
+	uint64_t holes_objects;	/* so many bytes of them; world held */
+	uint64_t holes_refused;	/* added for refusals */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
 	uint64_t peak_inuse;
@@ -873,6 +897,7 @@ struct gca_heap {
 	void *poison;
 
 	struct special special;
+	struct profile profile;
 
 	/* heap.c: the process's heaps, for fork */
 	struct gca_heap *next_heap;

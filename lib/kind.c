@@ -114,8 +114,10 @@ static const char *layout_fault(const struct gca_layout *layout)
 	}
 	if (layout->trace && (layout->runs->count || layout->tail != GCA_NO_TAIL))
 		return "a trace callback and pointer fields exclude each other";
-	if (layout->flags & ~GCA_LAYOUT_EXACT)
+	if (layout->flags & ~(GCA_LAYOUT_EXACT | GCA_LAYOUT_INTERIOR | GCA_LAYOUT_CHANGES))
 		return "an unknown flag";
+	if (layout->trace && layout->flags & ~GCA_LAYOUT_EXACT)
+		return "a trace callback excludes flags: it goes by fields that do not change";
 	return NULL;
 }
 
@@ -142,7 +144,9 @@ static struct kind *kind_new(const struct gca_layout *layout, uint32_t id)
 	kind->trace = layout->trace;
 	kind->abi.id = id;
 	kind->abi.size = layout->size;
-	if (layout->trace) {
+	kind->interior = layout->flags & GCA_LAYOUT_INTERIOR;
+	kind->changes = layout->flags & GCA_LAYOUT_CHANGES;
+	if (layout->trace || layout->flags & (GCA_LAYOUT_INTERIOR | GCA_LAYOUT_CHANGES)) {
 		kind->abi.flavour = GCA_FLAVOUR_KINDED;
 	} else if (!layout->runs->count && layout->tail == GCA_NO_TAIL) {
 		kind->abi.flavour = GCA_FLAVOUR_NOSCAN;
@@ -222,7 +226,7 @@ static struct kind *array_new(const struct kind *of, uint32_t id)
 			.flavour = of->abi.flavour,
 		},
 		.name = of->name, .runs = of->runs, .trace = of->trace, .tail = GCA_NO_TAIL,
-		.elem = of->abi.size,
+		.elem = of->abi.size, .interior = of->interior,
 	};
 	return kind;
 }

@@ -8,14 +8,12 @@
  * that ends without detaching is detached by a destructor of thread-specific data;
  * its frames are gone with its stack.
  *
- * A mutator is ordinary inherited memory (not a table): in a child of fork() the
+ * A mutator is inherited memory (not a table): in a child of fork() the
  * inline functions go on reading it, and must find empty caches there.
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
-#define CACHE_LINE	64
+#include <sys/mman.h>
 
 /* The calling thread's mutators, of all heaps. */
 static __thread struct gca_mutator *mine RUNTIME_TLS;
@@ -64,7 +62,7 @@ static void forget_mine(struct gca_mutator *mutator)
 static void mutator_free(struct gca_mutator *mutator)
 {
 	table_unmap(mutator->stack_copy, STACK_COPY_MAX);
-	free(mutator);
+	munmap(mutator, sizeof(*mutator));
 }
 
 /* Bytes of memory that a mutator of @flags is. */
@@ -135,19 +133,26 @@ static int mutator_new(struct gca_heap *heap, unsigned int flags, struct gca_mut
 	struct gca_mutator *mutator;
 	int error;
 
-	if (gca_fault_hit(GCA_FAULT_NO_MEMORY) ||
-	    posix_memalign((void **)&mutator, CACHE_LINE, sizeof(*mutator)))
+	if (gca_fault_hit(GCA_FAULT_NO_MEMORY))
 		return error_set(-ENOMEM, "no memory for a mutator");
-	memset(mutator, 0, sizeof(*mutator));
+	/* Most of it is for classes that the thread never uses: pages that are not there. */
+	mutator = mmap(NULL, sizeof(*mutator), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mutator == MAP_FAILED)
+		return error_set(-ENOMEM, "no memory for a mutator");
+	/* Those of many threads lie side by side: a huge page would be all of them. */
+	madvise(mutator, sizeof(*mutator), MADV_NOHUGEPAGE);
 	mutator->heap = heap;
 	mutator->flags = flags;
 	mutator->abi.heap_base = heap->base;
 	mutator->abi.pointer_bits = heap->pointer_bits;
 	mutator->abi.cache = heap->slow_alloc ? empty_caches : mutator->caches;
 	mutator->abi.barrier = heap->debug_shadow ? GCA_BARRIER_SLOW : GCA_BARRIER_OFF;
+	mutator->abi.poll = heap->debug_stress;
 	mutator->abi.noscan_class = small_class_of[GCA_FLAVOUR_NOSCAN];
 	mutator->abi.shades_end = &mutator->shades[SHADES_MAX - 1];
 	mark_shades_drop(mutator);
+	profile_arm(mutator);
 	if (!(flags & GCA_STACK_PRECISE)) {
 		error = stack_find(&mutator->stack_limit, &mutator->stack_base);
 		if (error)
@@ -161,7 +166,7 @@ static int mutator_new(struct gca_heap *heap, unsigned int flags, struct gca_mut
 	*out = mutator;
 	return 0;
 fail:
-	free(mutator);
+	munmap(mutator, sizeof(*mutator));
 	return error;
 }
 

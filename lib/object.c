@@ -47,8 +47,8 @@ void *gca_object_of(struct gca_heap *heap, const void *address, size_t *size)
 }
 
 /* Those of @count slots at @offset words of an object that lie in [low, high). */
-static void visit_run(const struct object *object, size_t offset, size_t count, uintptr_t low,
-		      uintptr_t high, struct gca_visitor *visitor)
+static void visit_run(const struct kind *kind, const struct object *object, size_t offset,
+		      size_t count, uintptr_t low, uintptr_t high, struct gca_visitor *visitor)
 {
 	uintptr_t start = object->base + offset * sizeof(void *);
 	uintptr_t end = start + count * sizeof(void *);
@@ -57,14 +57,20 @@ static void visit_run(const struct object *object, size_t offset, size_t count, 
 		start = low;
 	if (end > high)
 		end = high;
-	if (start < end)
+	if (start >= end)
+		return;
+	if (kind->interior)
+		visitor->words(visitor, start, end);
+	else
 		visitor->slots(visitor, (void *const *)start, (end - start) / sizeof(void *));
 }
 
 static const struct kind *kind_at(const struct gca_heap *heap, const struct object *object)
 {
 	uint64_t cell = (object->base - heap->base) >> CELL_SHIFT;
-	const struct kind *kind = kind_by_id(heap->kind_ids[cell]);
+	/* The id may be changing: gca_relayout(). */
+	const struct kind *kind = kind_by_id(__atomic_load_n(&heap->kind_ids[cell],
+							     __ATOMIC_ACQUIRE));
 
 	/* The kind table is the library's own: nobody else writes to it. */
 	gca_assert(kind);
@@ -86,7 +92,8 @@ static void visit_array(const struct kind *kind, const struct object *object, ui
 			kind->trace((const void *)element, kind->elem, visitor);
 		else
 			for (run = kind->runs; run->count; run++)
-				visit_run(object, (i * kind->elem + run->offset) / sizeof(void *),
+				visit_run(kind, object,
+					  (i * kind->elem + run->offset) / sizeof(void *),
 					  run->count, low, high, visitor);
 	}
 }
@@ -114,10 +121,11 @@ static void visit_kinded(struct gca_heap *heap, const struct object *object, uin
 		return;
 	}
 	for (run = kind->runs; run->count; run++)
-		visit_run(object, run->offset / sizeof(void *), run->count, low, high, visitor);
+		visit_run(kind, object, run->offset / sizeof(void *), run->count, low, high,
+			  visitor);
 	if (kind->tail != GCA_NO_TAIL)
-		visit_run(object, kind->tail / sizeof(void *), words - kind->tail / sizeof(void *),
-			  low, high, visitor);
+		visit_run(kind, object, kind->tail / sizeof(void *),
+			  words - kind->tail / sizeof(void *), low, high, visitor);
 }
 
 /**

@@ -42,6 +42,12 @@
 #define LEVELS		3
 _Static_assert((int)GCA_PRESSURE_SOME == (int)GCARENA_PRESSURE_SOME &&
 	       (int)GCA_PRESSURE_FULL == (int)GCARENA_PRESSURE_FULL, "levels of pressure");
+/* Of the holes that a refusal adds to those that count, the part that goes with each
+ * cycle, the part that is added, and the part that stays.
+ */
+#define REFUSED_FADES	4
+#define REFUSED_ADDS	8
+#define REFUSED_STAYS	64
 /* Of the limit, what metadata may take before it is the limit that is wrong. */
 #define META_PARTS	2
 
@@ -138,6 +144,34 @@ static void trace(const struct gca_heap *heap, const struct pacer_cycle *cycle)
 		return;		/* nowhere to complain to */
 }
 
+/*
+ * Bytes in use that no object is in, and none will be: holes that the next objects
+ * fill are not lost to the limit.  So what counts is how it was when the spans
+ * were at their fullest; a cycle that starts earlier finds more holes, and a goal
+ * lowered by those would start the next one earlier still.  Where the arena
+ * refused more, some of what is found then is added, most of it for a few cycles
+ * only: one class may have had no room while all others had.
+ */
+static uint64_t holes(struct gca_heap *heap, uint64_t objects)
+{
+	uint64_t inuse = get(&heap->status->counters.heap_inuse);
+	uint64_t now = inuse > objects ? inuse - objects : 0;
+	bool refused = __atomic_exchange_n(&heap->refused, false, __ATOMIC_RELAXED);
+
+	heap->holes_refused -= heap->holes_refused / REFUSED_FADES;
+	if (objects >= heap->holes_objects) {
+		heap->holes_objects = objects;
+		heap->holes = now;
+	} else if (now < heap->holes) {
+		heap->holes = now;
+	} else if (refused) {
+		heap->holes_refused += (now - heap->holes) / REFUSED_ADDS;
+		heap->holes += (now - heap->holes) / REFUSED_STAYS;
+	}
+	now = heap->holes + heap->holes_refused;
+	return now < inuse ? now : inuse;
+}
+
 /**
  * pace_begin - a cycle begins
  * @heap: the heap, its world held, the sweep before complete
@@ -146,10 +180,9 @@ static void trace(const struct gca_heap *heap, const struct pacer_cycle *cycle)
 void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle)
 {
 	uint64_t objects = get(&heap->heap_live) + heap_allocated(heap);
-	uint64_t held = get(&heap->status->counters.heap_inuse) + metadata(heap);
 
 	follow_cgroup(heap);
-	cycle->overhead = held > objects ? held - objects : 0;
+	cycle->overhead = holes(heap, objects) + metadata(heap);
 	cycle->allocated = get(&heap->work.scanned);
 	cycle->stalled_ns = get(&heap->stall_ns);
 	cycle->gc_ns = get(&heap->assist_ns) + get(&heap->work.cpu_ns);
@@ -169,9 +202,11 @@ static void note_spent(struct gca_heap *heap, bool forced)
 	heap->gc_seen_ns = gc;
 	heap->cpu_seen_ns = all;
 	/* Who asks for cycles gets them. */
-	if (!forced)
-		pacer_spent(&heap->pacer, gc_since,
-			    all_since > gc_since ? all_since - gc_since : 0);
+	if (forced)
+		return;
+	pacer_spent(&heap->pacer, gc_since, all_since > gc_since ? all_since - gc_since : 0);
+	pacer_adapt(&heap->pacer, all_since ? (double)gc_since / (double)all_since : 0,
+		    __atomic_load_n(&heap->status->pressure, __ATOMIC_RELAXED));
 }
 
 /**
@@ -246,8 +281,9 @@ static uint64_t assist(struct gca_mutator *mutator, uint64_t bytes)
 	before = account_switch(&mutator->account, ACCOUNT_ASSIST);
 	begin = mutator->account.since;
 	scanned = work_assist(mutator, bytes);
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
 	ns = mutator->account.since - begin;
+	PROBE3(assist, heap, scanned, ns);
 	if (!scanned)
 		return 0;
 	__atomic_add_fetch(&heap->assist_ns, ns, __ATOMIC_RELAXED);
@@ -310,7 +346,8 @@ static bool stall(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 	uint64_t begin = mutator->account.since;
 	bool over = concurrent_wait(mutator, cycle, ns);
 
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
+	PROBE2(stall, heap, mutator->account.since - begin);
 	__atomic_add_fetch(&heap->stall_ns, mutator->account.since - begin, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->stalls, 1, __ATOMIC_RELAXED);
 	return over;
@@ -417,8 +454,14 @@ static void tell_pressure(struct gca_mutator *mutator)
 					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
 	world_lock(heap, mutator);
+	PROBE2(pressure, heap, level);
 	handler = heap->pressure;
 	arg = heap->pressure_arg;
+	/* Not only with the next cycle: that may be far. */
+	if (heap->pacer.adaptive && level) {
+		pacer_adapt(&heap->pacer, 0, (unsigned int)level);
+		pace_set(heap);
+	}
 	world_unlock(heap);
 	if (handler)
 		handler(mutator, (enum gca_pressure)level, arg);

@@ -42,6 +42,19 @@
 #define EXCESS_NS	500e6
 /* The way back: half of it paid off. */
 #define EXCESS_PARTS	2
+/* Adaptive percent: parts of the set one, in per cent, that are used at least and at most;
+ * and without pressure at least.
+ */
+#define EAGER_LEAST	25u
+#define EAGER_MOST	400u
+#define EAGER_USUAL	100u
+/* The collector's share of CPU time above which the heap may grow further, and below
+ * which it need not be larger.  Twice the heap halves the share: a step of a quarter
+ * cannot lead from one bound to the other.
+ */
+#define BUSY_SHARE	0.25
+#define IDLE_SHARE	0.10
+#define EAGER_STEP	4u	/* a quarter */
 
 static uint64_t add(uint64_t a, uint64_t b)
 {
@@ -266,4 +279,37 @@ uint32_t pacer_reserve(uint64_t goal)
 	uint64_t chunks = goal / RESERVE_GOAL;
 
 	return chunks < RESERVE_MOST ? (uint32_t)chunks : RESERVE_MOST;
+}
+
+/**
+ * pacer_adapt - more heap for a busy collector, less under pressure
+ * @pacer: the pacer; nothing happens if it is not adaptive
+ * @share: of the CPU time since the last cycle, the collector's
+ * @pressure: 0: none; 1: some; 2: full
+ *
+ * One step a cycle.  Pressure has the last word: memory is short for others too.
+ */
+void pacer_adapt(struct pacer *pacer, double share, unsigned int pressure)
+{
+	unsigned int eager = pacer->eager;
+
+	if (!pacer->adaptive)
+		return;
+	if (pressure > 1)
+		eager = EAGER_LEAST;
+	else if (pressure)
+		eager = eager > 2 * EAGER_USUAL ? EAGER_USUAL : eager / 2;
+	else if (share > BUSY_SHARE)
+		eager += eager / EAGER_STEP;
+	else if (eager < EAGER_USUAL)
+		eager = eager + eager / EAGER_STEP < EAGER_USUAL ? eager + eager / EAGER_STEP :
+								    EAGER_USUAL;
+	else if (share < IDLE_SHARE && eager > EAGER_USUAL)
+		eager = eager - eager / EAGER_STEP > EAGER_USUAL ? eager - eager / EAGER_STEP :
+								    EAGER_USUAL;
+	if (eager < EAGER_LEAST)
+		eager = EAGER_LEAST;
+	if (eager > EAGER_MOST)
+		eager = EAGER_MOST;
+	pacer->eager = eager;
 }

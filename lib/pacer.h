@@ -26,6 +26,7 @@ struct pacer {
 	bool stopped;		/* cycles stop the world: they start at the goal */
 	/* Per cent of the percent that is used now: 100, less under pressure. */
 	unsigned int eager;
+	bool adaptive;		/* pacer_adapt() changes it */
 
 	/* what the last cycle found; bytes */
 	uint64_t live;
@@ -76,6 +77,8 @@ double pacer_assist(uint64_t goal, uint64_t trigger, uint64_t expected, uint64_t
 void pacer_end(struct pacer *pacer, const struct pacer_cycle *cycle);
 /* CPU time since the last call, of the collector and of the program. */
 void pacer_spent(struct pacer *pacer, uint64_t gc_ns, uint64_t program_ns);
+/* Adaptive: the collector used @share of the CPU time; @pressure from 0 to 2. */
+void pacer_adapt(struct pacer *pacer, double share, unsigned int pressure);
 /* Spans to be swept now, @left being left of @all, for the sweep to be over when
  * @allocated bytes of @room are.
  */

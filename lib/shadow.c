@@ -164,6 +164,21 @@ void shadow_alloc(struct gca_heap *heap, void *object, size_t size, const struct
 }
 
 /**
+ * shadow_kind - an object becomes another kind's
+ * @heap: the heap
+ * @object: the object
+ * @kind: the kind
+ */
+void shadow_kind(struct gca_heap *heap, void *object, const struct gca_kind *kind)
+{
+	struct shadow *shadow = heap->shadow;
+	uint64_t granule = ((uintptr_t)object - heap->base) >> GCARENA_GRANULE_SHIFT;
+
+	if (shadow)
+		shadow->kinds[granule] = (uint16_t)kind->id;
+}
+
+/**
  * shadow_root_add - a range became roots, and zero
  * @heap: the heap
  * @start: the range's first byte

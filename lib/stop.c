@@ -155,9 +155,14 @@ void blocked_leave(struct gca_mutator *mutator)
 		}
 	}
 	mutator->wakes++;
-	account_switch(&mutator->account, mutator->outside);
-	if (!begin)
+	if (!begin) {
+		account_switch(&mutator->account, mutator->outside);
 		return;
+	}
+	if (mutator->outside == ACCOUNT_RUNNING)
+		profile_wait_end(mutator, mutator->outside);
+	else
+		account_switch(&mutator->account, mutator->outside);
 	waited = now_ns() - begin;
 	delay = unscheduled_ns() - delay;
 	if (delay > waited)
@@ -269,6 +274,7 @@ void stop_note(struct gca_heap *heap, enum gca_stop cause, uint64_t ns)
 {
 	struct gca_stops *count = &heap->stops[cause];
 
+	PROBE3(stop, heap, cause, ns);
 	raise_to(&heap->stop_longest, ns);
 	raise_to(&count->max_ns, ns);
 	__atomic_add_fetch(&count->count, 1, __ATOMIC_RELAXED);
@@ -363,7 +369,7 @@ void world_start(struct gca_heap *heap, struct gca_mutator *self)
 	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
 		if (mutator == self)
 			continue;
-		__atomic_store_n(&mutator->abi.poll, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&mutator->abi.poll, heap->debug_stress, __ATOMIC_RELAXED);
 		mutator_unclaim(mutator);
 	}
 	__atomic_store_n(&heap->stop, 0, __ATOMIC_SEQ_CST);
@@ -398,6 +404,18 @@ void gca_blocking_end(struct gca_mutator *mutator)
 	blocked_leave(mutator);
 }
 
+/* GCARENA_DEBUG=stress=1: whatever may happen at a safepoint happens at each. */
+static void stress(struct gca_mutator *mutator)
+{
+	if (mutator->stressing || mutator->depth)
+		return;
+	mutator->stressing = true;
+	/* A failure shows where somebody asks for a cycle. */
+	if (!cycle_run(mutator, false))
+		cycle_finish_sweep(mutator);
+	mutator->stressing = false;
+}
+
 /**
  * gca_safepoint_slow - stop here if somebody asks for it
  * @mutator: the calling thread's
@@ -411,10 +429,12 @@ void gca_safepoint_slow(struct gca_mutator *mutator)
 		return;
 	if (__atomic_load_n(&mutator->request, __ATOMIC_ACQUIRE))
 		handshake_answer(mutator);
-	if (!__atomic_load_n(&mutator->heap->stop, __ATOMIC_ACQUIRE))
-		return;
-	before = account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
-	blocked_enter(mutator);
-	blocked_leave(mutator);
-	account_switch(&mutator->account, before);
+	if (__atomic_load_n(&mutator->heap->stop, __ATOMIC_ACQUIRE)) {
+		before = account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
+		blocked_enter(mutator);
+		blocked_leave(mutator);
+		profile_wait_end(mutator, before);
+	}
+	if (unlikely(mutator->heap->debug_stress))
+		stress(mutator);
 }

@@ -80,7 +80,7 @@ static void gate_wait(struct gca_mutator *mutator)
 	blocked_enter(mutator);
 	syscall(SYS_futex, &heap->special.gate, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
 	blocked_leave(mutator);
-	account_switch(&mutator->account, before);
+	profile_wait_end(mutator, before);
 	__atomic_add_fetch(&heap->special.gate_wait_ns, mutator->account.since - begin,
 			   __ATOMIC_RELAXED);
 }

@@ -41,5 +41,6 @@ func runLimit() {
 	}
 	printOps(operations, begin)
 	l.print()
+	figure("completed", "1", 1)
 	printSum(sum)
 }

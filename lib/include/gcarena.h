@@ -81,10 +81,11 @@ enum gca_mode {
  * The environment overrides: GCARENA_BACKEND (device, process, auto),
  * GCARENA_PERCENT (a number or off), GCARENA_LIMIT (bytes, or with KiB, MiB, GiB;
  * cgroup, or as 80% a part of the control group's; or off), GCARENA_SHARE (per cent),
- * GCARENA_WORKERS (threads), GCARENA_SIGNAL (a real-time signal, or off), GCARENA_DEBUG
- * (comma-separated key=value: verify, shadow, gctrace, pacertrace, poison, each 0 or 1),
- * GCARENA_ENDPOINT (a directory instead of XDG_RUNTIME_DIR for the socket that gcarena(1)
- * asks, or off).
+ * GCARENA_WORKERS (threads), GCARENA_SIGNAL (a real-time signal, or off),
+ * GCARENA_PROFILE (see Documentation/profiling.rst), GCARENA_DEBUG
+ * (comma-separated key=value: verify, shadow, gctrace, pacertrace, poison, stress, each 0
+ * or 1), GCARENA_ENDPOINT (a directory instead of XDG_RUNTIME_DIR for the socket that
+ * gcarena(1) asks, or off).
  */
 struct gca_config {
 	size_t size;
@@ -123,6 +124,10 @@ GCA_API size_t gca_set_limit(struct gca_heap *heap, size_t bytes);
  * else they wait when the heap is at its goal.
  */
 GCA_API bool gca_set_assist(struct gca_heap *heap, bool on);
+/* Whether the percent follows load and pressure, from a quarter of it to four times; off at
+ * first.  Documentation/pacing.rst has the law.
+ */
+GCA_API bool gca_set_adaptive(struct gca_heap *heap, bool on);
 /* The limit is @percent of the control group's memory.max or memory.high, read at each
  * cycle's start; 0: no longer.  -EINVAL.
  */
@@ -284,6 +289,12 @@ struct gca_layout {
  * a loop over an array at its end may leave: it may fill its slot to the brim.
  */
 #define GCA_LAYOUT_EXACT	0x1u
+/* The pointer fields may point into objects, or one past their end, not only to where
+ * they begin.  Such objects have a kind's id instead of pointer bits: at least 64 bytes.
+ */
+#define GCA_LAYOUT_INTERIOR	0x2u
+/* Objects may change into another such kind, by gca_relayout(); stored like those. */
+#define GCA_LAYOUT_CHANGES	0x4u
 
 /* Kinds are the process's, not one heap's.  Never NULL: when a layout is bad or
  * there are 65535 kinds already, a kind from which every allocation fails.
@@ -378,7 +389,10 @@ typedef GCA_REF(void) gca_ref;
 #define GCA_END_RAW_(type, name)
 #define GCA_END_(sort, ...)		GCA_END_##sort##_(__VA_ARGS__)
 
-#define GCA_STRUCT(tag, FIELDS)							\
+#define GCA_STRUCT(tag, FIELDS)	GCA_STRUCT_FLAGS(tag, FIELDS, 0)
+
+/* The same with GCA_LAYOUT_INTERIOR or _CHANGES, or both. */
+#define GCA_STRUCT_FLAGS(tag, FIELDS, flags_)					\
 	struct tag { FIELDS(GCA_FIELD_) };					\
 	FIELDS(GCA_CHECK_)							\
 	static inline __attribute__((unused)) struct gca_layout *		\
@@ -390,7 +404,7 @@ typedef GCA_REF(void) gca_ref;
 			#tag, sizeof(struct tag),				\
 			(uint32_t)(GCA_NO_TAIL FIELDS(GCA_TAIL_)),		\
 			runs, NULL, NULL,					\
-			(0 FIELDS(GCA_END_)) ? 0 : GCA_LAYOUT_EXACT };		\
+			((0 FIELDS(GCA_END_)) ? 0 : GCA_LAYOUT_EXACT) | (flags_) }; \
 		return &layout;							\
 	}									\
 	struct tag
@@ -602,6 +616,17 @@ GCA_API void *gca_realloc(struct gca_mutator *mutator, const struct gca_kind *ki
 			  size_t old_size, size_t size);
 
 /*
+ * gca_relayout - let an object be of another kind from now on
+ *
+ * Both kinds are GCA_LAYOUT_CHANGES, the new one fits the object's slot, the object is in
+ * no other thread's hands meanwhile.  What is a pointer field in both keeps its value;
+ * what becomes one is NULL; what was one and is data now may be written with plain
+ * stores after the call.  -EINVAL: one of these is not so.
+ */
+GCA_API int gca_relayout(struct gca_mutator *mutator, void *object,
+			 const struct gca_kind *kind);
+
+/*
  * gca_free - say that nobody will use @object again
  *
  * Never needed.  Its memory is used again at once if it is the last that this
@@ -662,10 +687,21 @@ GCA_ALWAYS_INLINE_ void gca_store_(struct gca_mutator *mutator, gca_word_ *slot,
 
 GCA_ALWAYS_INLINE_ void gca_init_(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
-	if (GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
+	struct gca_mutator_abi *abi = GCA_MUTATOR_(mutator);
+
+	if (GCA_LIKELY_(!abi->barrier)) {
 		*slot = value;
-	else
+		return;
+	}
+	if (abi->barrier != GCA_BARRIER_MARK) {
 		gca_init_slow(mutator, slot, value);
+		return;
+	}
+	/* There was nothing there: only what it writes. */
+	*abi->shades++ = (uintptr_t)value;
+	__atomic_store_n(slot, value, __ATOMIC_RELAXED);
+	if (!GCA_LIKELY_(abi->shades < abi->shades_end))
+		gca_shade_flush(mutator);
 }
 
 GCA_ALWAYS_INLINE_ void *gca_exchange_(struct gca_mutator *mutator, gca_word_ *slot, void *value)
@@ -1118,6 +1154,27 @@ struct gca_gcstats {
 GCA_API int gca_gcstats(struct gca_heap *heap, struct gca_gcstats *stats);
 /* "scan", "world", ...; NULL: no such cause. */
 GCA_API const char *gca_stop_name(enum gca_stop cause);
+
+/* -------------------------------------------------------------- profiles */
+
+/*
+ * Profiles that "go tool pprof" opens, of a heap's life so far.  In-use is what was alive
+ * at the end of the last cycle, or everything if there was none.  None of this stops a
+ * mutator; from any thread, not in a signal handler.
+ */
+
+/* Bytes allocated between two samples on average: 524288 at first, 1 for every object,
+ * 0 for none.  Another one forgets the samples so far.  The previous one.
+ */
+GCA_API uint64_t gca_profile_set_rate(struct gca_heap *heap, uint64_t bytes);
+/* Waits of so many nanoseconds are all recorded, shorter ones in proportion: 1000000 at
+ * first, 0 for none.
+ */
+GCA_API uint64_t gca_profile_set_wait_rate(struct gca_heap *heap, uint64_t ns);
+/* Where objects were allocated: all and in use, their number and bytes. */
+GCA_API int gca_profile_heap_write(struct gca_heap *heap, int fd);
+/* Where threads waited for the collector: how often and how long, by cause. */
+GCA_API int gca_profile_wait_write(struct gca_heap *heap, int fd);
 
 #ifdef __cplusplus
 }

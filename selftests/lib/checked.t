@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 END
 cd "$top" || exit 2
 ${CC:-cc} -std=gnu11 -O1 -DGCA_DEBUG -D_GNU_SOURCE -Ilib -Ilib/include -Ilib/shim -Ikmod/core \
-	-Iuapi -o "$tmp/raw" "$tmp/raw.c" lib/*.c lib/shim/*.c kmod/core/*.c -pthread \
+	-Iuapi -o "$tmp/raw" "$tmp/raw.c" lib/*.c lib/shim/*.c kmod/core/*.c -pthread -lm -lz \
 	> "$tmp/log" 2>&1
 result $? "a debug build compiles" "$tmp/log"
 unset GCARENA_DEBUG

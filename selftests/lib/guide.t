@@ -22,7 +22,7 @@ guide()
 	# shellcheck disable=SC2086
 	$cc $flags -Ilib/include -Iuapi -c -o "$tmp/$name.o" "$tmp/$name.c" > "$tmp/log" 2>&1
 	result $? "$name: the program compiles without a warning" "$tmp/log"
-	$cc -o "$tmp/$name" "$tmp/$name.o" "$build/test/libgcarena.a" -pthread > "$tmp/log" 2>&1
+	$cc -o "$tmp/$name" "$tmp/$name.o" "$build/test/libgcarena.a" -pthread -lm -lz > "$tmp/log" 2>&1
 	result $? "$name: it links with the library" "$tmp/log"
 	printf 'one\ntwo\n' | "$tmp/$name" > "$tmp/log" 2>&1
 	result $? "$name: it runs" "$tmp/log"
@@ -33,5 +33,6 @@ guide()
 }
 
 guide library '"is" was used 200000 times'
+guide guide 'the sum is 2020000'
 guide references '[1-9][0-9]* of 10 streams were closed'
 tap_done

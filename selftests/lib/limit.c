@@ -115,6 +115,45 @@ static void test_garbage(int percent)
 	eq(gca_close(heap), 0, "close");
 }
 
+/* More than half of the limit lives, in spans that never come free whole: the holes
+ * of a cycle are what the next objects fill, and must not make it start ever earlier.
+ */
+static void test_churn(void)
+{
+	struct gca_heap *heap = limited(LIMIT, 0, GCA_PERCENT_DEFAULT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	size_t live = 0, nr = 0, volume = 0, want = scaled(160 * MIB), failed = 0, size;
+	const size_t room = 128 * KIB;
+	struct rng rng = rng_seeded(7);
+	uint64_t before;
+
+	{
+		GCA_FRAME(m, f, gca_ref *table);
+		f.table = gca_new_refs(m, room);
+		while (live < LIMIT * 6 / 10) {
+			size = 128 + rng_below(&rng, 900);
+			gca_store(m, &f.table[nr], gca_new_bytes(m, size));
+			nr++;
+			live += size;
+		}
+		before = stats_of(heap).num_gc;
+		while (volume < want) {
+			void *bytes;
+
+			size = 128 + rng_below(&rng, 900);
+			bytes = gca_new_bytes(m, size);
+			failed += !bytes;
+			gca_store(m, &f.table[rng_below(&rng, (uint32_t)nr)], bytes);
+			volume += size;
+		}
+	}
+	eq(failed, 0, "%zu MiB of churn beside %zu MiB that live", volume / MIB, live / MIB);
+	ok(stats_of(heap).num_gc - before < volume / (2 * MIB), "cycles: %llu",
+	   (unsigned long long)(stats_of(heap).num_gc - before));
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
 struct failure {
 	struct gca_heap *heap;
 	unsigned int calls;
@@ -255,6 +294,7 @@ int main(void)
 	test_limit(300000);
 	test_garbage(GCA_PERCENT_DEFAULT);
 	test_garbage(GCA_PERCENT_OFF);
+	test_churn();
 	test_handler();
 	test_handler_lets_go();
 	test_address_space();

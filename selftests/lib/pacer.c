@@ -375,6 +375,52 @@ static void test_sweep(void)
 	eq(late, 0, "no step was too small");
 }
 
+/* The collector works in inverse proportion to the room. */
+static double share_of(const struct pacer *pacer, double work)
+{
+	return work / (work + pacer->eager / 100.0);
+}
+
+static void test_adaptive(void)
+{
+	struct pacer pacer = { .percent = 100, .share = 0.25, .cpus = 2, .eager = 100,
+			       .live = 100000000 };
+	unsigned int changes = 0, before;
+
+	pacer_adapt(&pacer, 0.9, 2);
+	eq(pacer.eager, 100, "not adaptive: nothing moves");
+	pacer.adaptive = true;
+	for (unsigned int i = 0; i < 50; i++)
+		pacer_adapt(&pacer, share_of(&pacer, 0.05), 0);
+	eq(pacer.eager, 100, "a collector with little to do: the percent that is set");
+	for (unsigned int i = 0; i < 300; i++) {
+		before = pacer.eager;
+		pacer_adapt(&pacer, share_of(&pacer, 0.6), 0);
+		changes += i >= 20 && pacer.eager != before;
+	}
+	ok(share_of(&pacer, 0.6) <= 0.25 && share_of(&pacer, 0.6) >= 0.15,
+	   "a busy one: %u per cent of it, a share of %.2f", pacer.eager, share_of(&pacer, 0.6));
+	eq(changes, 0, "and there it stays");
+	for (unsigned int i = 0; i < 50; i++)
+		pacer_adapt(&pacer, share_of(&pacer, 30), 0);
+	eq(pacer.eager, 400, "four times is the most");
+	pacer_set(&pacer);
+	eq(pacer.goal, 500000000, "of which the goal follows");
+	pacer_adapt(&pacer, 0.9, 1);
+	eq(pacer.eager, 100, "some pressure, however busy: no more than is set");
+	pacer_adapt(&pacer, 0.9, 1);
+	eq(pacer.eager, 50, "then half, while it lasts");
+	pacer_adapt(&pacer, 0.9, 2);
+	eq(pacer.eager, 25, "full pressure: a quarter");
+	pacer_adapt(&pacer, 0.9, 1);
+	eq(pacer.eager, 25, "which is the least");
+	for (changes = 0; changes < 20 && pacer.eager < 100; changes++)
+		pacer_adapt(&pacer, 0.05, 0);
+	ok(changes <= 8, "when it is over, back within %u cycles", changes);
+	pacer_adapt(&pacer, 0.05, 0);
+	eq(pacer.eager, 100, "and not beyond");
+}
+
 int main(void)
 {
 	test_numbers();
@@ -382,5 +428,6 @@ int main(void)
 	test_limit();
 	test_thrashing();
 	test_sweep();
+	test_adaptive();
 	return tap_done();
 }

@@ -26,7 +26,7 @@ compile()
 		-o "$tmp/$1" "$tmp/$1.c" "${@:2}" > "$tmp/log" 2>&1
 }
 
-compile link "$build/libgcarena.a" -pthread
+compile link "$build/libgcarena.a" -pthread -lm -lz
 result $? "the program that links the library compiles without a warning" "$tmp/log"
 GCARENA_BACKEND=process GCARENA_DEBUG=gctrace=1 "$tmp/link" > "$tmp/log" 2>&1
 result $? "it runs" "$tmp/log"

@@ -12,7 +12,7 @@ for source in samples/*.c; do
 	name=$(basename "$source" .c)
 	# shellcheck disable=SC2086
 	${CC:-cc} $flags -Ilib/include -Iuapi -o "$tmp/$name" "$source" "$build/test/libgcarena.a" \
-		-pthread > "$tmp/log" 2>&1
+		-pthread -lm -lz > "$tmp/log" 2>&1
 	result $? "$name: it compiles without a warning" "$tmp/log"
 	"$tmp/$name" > "$tmp/log" 2>&1
 	result $? "$name: it runs" "$tmp/log"
