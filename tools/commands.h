@@ -8,3 +8,4 @@
  */
 COMMAND(check, "validate the tables of an arena", "ID")
 COMMAND(oom, "explain the OOM kills in a kernel log", "[FILE|-]")
+COMMAND(trace, "one timeline of the library and the kernel, as JSON for Perfetto", "FILE|-...")
