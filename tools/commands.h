@@ -9,3 +9,5 @@
 COMMAND(check, "validate the tables of an arena", "ID")
 COMMAND(oom, "explain the OOM kills in a kernel log", "[FILE|-]")
 COMMAND(trace, "one timeline of the library and the kernel, as JSON for Perfetto", "FILE|-...")
+COMMAND(layout, "lay a structure open: holes, pointers, slot", "[--plain] BINARY TYPE...")
+COMMAND(kinds, "write kind declarations for structures", "[--plain] [-o FILE] BINARY TYPE...")

@@ -122,6 +122,13 @@ static void prepare_holes(struct round *r)
 	g_assist(&r->a);
 }
 
+static void prepare_broken(struct round *r)
+{
+	prepare_holes(r);
+	if (g_scavenge(&r->a, GCARENA_SCAVENGE_ALL, 0) <= 0)
+		bail("scavenge");
+}
+
 static void prepare_swept(struct round *r)
 {
 	int i;
@@ -319,6 +326,30 @@ static int op_policy_set(struct round *r)
 	return policy(r, GCARENA_POLICY_SET, 1);
 }
 
+static int collapse(struct round *r, uint32_t flags)
+{
+	uint32_t chunks[] = { 0, 1 };
+	struct gcarena_collapse args = {
+		.size = sizeof(args),
+		.flags = flags,
+		.chunks = (uintptr_t)chunks,
+		.nr_chunks = 2,
+	};
+
+	return g_ioctl(r->a.fd, GCARENA_IOC_COLLAPSE, &args);
+}
+
+/* Of a broken chunk: first its pin goes, then it is looked at. */
+static int op_collapse_begin(struct round *r)
+{
+	return collapse(r, GCARENA_COLLAPSE_BEGIN);
+}
+
+static int op_collapse_end(struct round *r)
+{
+	return collapse(r, 0);
+}
+
 static int op_residency(struct round *r)
 {
 	struct gcarena_run runs[BATCH];
@@ -427,6 +458,8 @@ static const struct operation {
 	{ "scavenge bytes", prepare_swept, op_scavenge_bytes },
 	{ "policy, read", prepare_nothing, op_policy_get },
 	{ "policy, set", prepare_swept, op_policy_set },
+	{ "collapse, announced", prepare_broken, op_collapse_begin },
+	{ "collapse, told", prepare_broken, op_collapse_end },
 	{ "residency", prepare_holes, op_residency },
 	{ "statistics", prepare_nothing, op_stats },
 	{ "poll", prepare_nothing, op_poll },

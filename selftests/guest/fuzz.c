@@ -24,6 +24,8 @@
 /* Where the kernel checks itself, and where it would only be slow again. */
 #define OPERATIONS	50000
 #define OPERATIONS_STOCK 10000
+#define LONG_SCALE	1000	/* of GCARENA_TEST_SCALE: */
+#define LONG_TIMES	20	/* a million where the kernel checks itself */
 #define CHECKING_KERNEL	"/proc/lockdep"
 #define ROUND		1000	/* operations of one owner */
 #define THREADS		3
@@ -455,7 +457,8 @@ int main(int argc, char **argv)
 	int opt;
 
 	if (scale)
-		operations = operations * strtoul(scale, NULL, 10) / 100;
+		operations = strtoul(scale, NULL, 10) >= LONG_SCALE ? operations * LONG_TIMES :
+			     operations * strtoul(scale, NULL, 10) / 100;
 	while ((opt = getopt(argc, argv, "s:o:t:")) != -1) {
 		if (opt == 's')
 			seed = strtoull(optarg, NULL, 10);

@@ -18,6 +18,7 @@
 #define GROUP		CGROUP "/gcarena-reserve"
 #define SHMEM_ENABLED	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 #define TRACING		"/sys/kernel/tracing"
+#define BACKOFF_NS	1000000000LL	/* the first one */
 #define INSTANCE	TRACING "/instances/gcarena-reserve"
 
 #define SIZE		(256 * MIB)
@@ -292,6 +293,7 @@ static void test_reclaim(void)
 	struct gcarena_span span;
 	struct arena a;
 	bool traced;
+	int64_t since;
 	long thp;
 
 	if (g_write_file(GROUP "/cgroup.procs", "0"))
@@ -308,6 +310,7 @@ static void test_reclaim(void)
 	g_return(&a, &span, 1);
 	c = counters(&a);
 	traced = trace_shrinks();
+	since = g_now_ns();
 	g_write_file(GROUP "/memory.reclaim", "2M");
 	if (traced)
 		ok(reserve_went_first(&span), "C1 reclaim: it goes before other free chunks");
@@ -316,12 +319,14 @@ static void test_reclaim(void)
 	     (unsigned long long)(counters(&a).shrink_calls - c.shrink_calls),
 	     (unsigned long long)(counters(&a).reserve_released - c.reserve_released));
 	eq(counters(&a).reserve_backoffs, 1, "C1 reclaim: and keeps away for a while");
-	eq(of_scavenger(&a, "reserve_goal"), 0, "C1 reclaim: nothing is wanted");
+	/* On a machine with much to do the while may be over. */
+	ok(!of_scavenger(&a, "reserve_goal") || g_now_ns() - since >= BACKOFF_NS,
+	   "C1 reclaim: nothing is wanted");
 	take(&a);
 	take(&a);
 	take(&a);
 	g_msleep(100);
-	eq(counters(&a).reserve_backed, (long)c.reserve_backed,
+	ok(counters(&a).reserve_backed == c.reserve_backed || g_now_ns() - since >= BACKOFF_NS,
 	   "C1 reclaim: whatever the demand is then");
 	eq(g_validate(a.setup.id), 0, "C1 reclaim: all is valid");
 	g_close(&a);

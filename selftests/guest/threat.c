@@ -19,8 +19,8 @@
 #define SIZE		(32 * MIB)
 #define GROUP		"/sys/fs/cgroup/gcarena-threat"
 #define USER		1000
-/* A task that was told to die has this long; TCG is slow. */
-#define DEATH_MS	5000
+/* A task that was told to die has this long: half of what is called a hung one. */
+#define DEATH_MS	30000
 
 /* An arena with known contents, that nobody may harm. */
 static struct arena victim;
