@@ -28,6 +28,7 @@
 #include "fault.h"
 #include "pacer.h"
 #include "probes.h"
+#include "timeline.h"
 #include "profile.h"
 #include "special.h"
 
@@ -841,6 +842,7 @@ struct gca_heap {
 	bool refused;		/* the arena refused memory, for which a cycle is run */
 	uint64_t holes;		/* in use beyond objects, when they were at their most; */
 	uint64_t holes_objects;	/* so many bytes of them; world held */
+	uint64_t holes_refused;	/* added for refusals */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
 	uint64_t peak_inuse;
@@ -894,6 +896,10 @@ struct gca_heap {
 	void *shadow;
 	void *verify;
 	void *poison;
+
+	/* fixed */
+	int timeline;		/* file descriptor; 0: none */
+	bool timeline_marks;	/* the kernel's, which adds thread and time */
 
 	struct special special;
 	struct profile profile;
