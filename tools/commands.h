@@ -14,5 +14,6 @@ COMMAND(record, "what a process's heaps say, over time, into a file",
 COMMAND(report, "a recording as a page with plots", "[--output FILE] RECORDING")
 COMMAND(export, "all heaps as Prometheus metrics", "[--textfile FILE | --listen [ADDRESS:]PORT]")
 COMMAND(oom, "explain the OOM kills in a kernel log", "[FILE|-]")
+COMMAND(trace, "one timeline of the library and the kernel, as JSON for Perfetto", "FILE|-...")
 COMMAND(layout, "lay a structure open: holes, pointers, slot", "[--plain] BINARY TYPE...")
 COMMAND(kinds, "write kind declarations for structures", "[--plain] [-o FILE] BINARY TYPE...")
