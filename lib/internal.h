@@ -28,6 +28,7 @@
 #include "fault.h"
 #include "pacer.h"
 #include "probes.h"
+#include "timeline.h"
 #include "profile.h"
 #include "special.h"
 
@@ -895,6 +896,10 @@ struct gca_heap {
 	void *shadow;
 	void *verify;
 	void *poison;
+
+	/* fixed */
+	int timeline;		/* file descriptor; 0: none */
+	bool timeline_marks;	/* the kernel's, which adds thread and time */
 
 	struct special special;
 	struct profile profile;

@@ -284,6 +284,8 @@ static uint64_t assist(struct gca_mutator *mutator, uint64_t bytes)
 	profile_wait_end(mutator, before);
 	ns = mutator->account.since - begin;
 	PROBE3(assist, heap, scanned, ns);
+	EVENT(heap, "assist bytes=%llu ns=%llu", (unsigned long long)scanned,
+	      (unsigned long long)ns);
 	if (!scanned)
 		return 0;
 	__atomic_add_fetch(&heap->assist_ns, ns, __ATOMIC_RELAXED);
@@ -348,6 +350,7 @@ static bool stall(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 
 	profile_wait_end(mutator, before);
 	PROBE2(stall, heap, mutator->account.since - begin);
+	EVENT(heap, "stall ns=%llu", (unsigned long long)(mutator->account.since - begin));
 	__atomic_add_fetch(&heap->stall_ns, mutator->account.since - begin, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->stalls, 1, __ATOMIC_RELAXED);
 	return over;
@@ -455,6 +458,7 @@ static void tell_pressure(struct gca_mutator *mutator)
 		return;
 	world_lock(heap, mutator);
 	PROBE2(pressure, heap, level);
+	EVENT(heap, "pressure level=%u", (unsigned int)level);
 	handler = heap->pressure;
 	arg = heap->pressure_arg;
 	/* Not only with the next cycle: that may be far. */

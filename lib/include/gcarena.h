@@ -84,8 +84,8 @@ enum gca_mode {
  * GCARENA_WORKERS (threads), GCARENA_SIGNAL (a real-time signal, or off),
  * GCARENA_PROFILE (see Documentation/profiling.rst), GCARENA_DEBUG
  * (comma-separated key=value: verify, shadow, gctrace, pacertrace, poison, stress, each 0
- * or 1), GCARENA_ENDPOINT (a directory instead of XDG_RUNTIME_DIR for the socket that
- * gcarena(1) asks, or off).
+ * or 1), GCARENA_TIMELINE (ftrace, or a file), GCARENA_ENDPOINT (a directory instead of
+ * XDG_RUNTIME_DIR for the socket that gcarena(1) asks, or off).
  */
 struct gca_config {
 	size_t size;
