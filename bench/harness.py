@@ -27,7 +27,8 @@ JAVA = "/usr/lib/jvm/java-17-openjdk-amd64/bin/java"
 
 # A run that takes longer hangs.
 RUN_SECONDS = 900
-# A virtual machine's memory is asked for so often; the others' peak the kernel keeps.
+# A virtual machine's memory is asked for so often; the others say their peak, which
+# the kernel keeps.
 SAMPLE_SECONDS = 0.05
 # Lengths of the two runs whose difference gives the instructions of one operation.
 SHORT, LONG = 500_000, 1_500_000
@@ -102,6 +103,9 @@ PEERS = {peer.name: peer for peer in (
     Peer("gcarena", "gcarena"),
     # With one thread that marks.
     Peer("gcarena-1", "gcarena", environment={"GCARENA_WORKERS": "1"}),
+    # Those two in a guest, by bench/guest.
+    Peer("device", "gcarena", environment={"GCARENA_BACKEND": "device"}),
+    Peer("process", "gcarena"),
     Peer("glibc", "malloc"),
     Peer("jemalloc", "malloc", preload=LIBRARIES + "/libjemalloc.so.2"),
     Peer("mimalloc", "malloc", preload=LIBRARIES + "/libmimalloc.so.2.0"),
@@ -210,8 +214,9 @@ def measure(case, peer, programs):
     figures = {
         "cpu": ("s", usage.ru_utime + usage.ru_stime),
         "wall": ("s", wall),
-        "peak": ("KiB", peak or usage.ru_maxrss),
     }
+    if peer.java:
+        figures["peak"] = ("KiB", peak)
     total = None
     for line in text.splitlines():
         words = line.split()

@@ -166,6 +166,13 @@ class Judge:
         self.add("7", "scale: a cycle with one marker over one with all, on the clock", case,
                  [one[i] / two[i] for i in one if two.get(i)], AT_LEAST, 1.7)
 
+    def guest(self):
+        for case in self.figures.cases:
+            values = self.figures.ratios(case, "guest_instructions", "device", "process")
+            if values:
+                self.add("8", f"{case[0]}: instructions on the device, over the process "
+                         "backend's, in a guest", case, values, AT_MOST, 1.05)
+
 
 def judge(figures):
     """The results of all targets, in the order of their numbers."""
@@ -177,6 +184,7 @@ def judge(figures):
     j.alloc()
     j.limit()
     j.scale()
+    j.guest()
     return j.results
 
 

@@ -167,6 +167,9 @@ static const struct gca_host_ops gca_ops = {
 	.slots_stocked = gca_op_slots_stocked,
 	.slots_empty = gca_op_slots_empty,
 	.held = gca_backing_held,
+	.node = gca_populate_node,
+	.caller_node = gca_populate_caller_node,
+	.node_valid = gca_populate_node_valid,
 };
 
 static int gca_arena_register(struct gca_arena *arena)

@@ -206,8 +206,8 @@ int gca_backing_init(void);
 void gca_backing_exit(void);
 int gca_backing_create(struct gca_arena *arena);
 void gca_backing_empty(struct gca_arena *arena);
-int gca_backing_back(void *host, u32 page, u32 npages);
-int gca_backing_ahead(void *host, u32 page, u32 npages);
+int gca_backing_back(void *host, u32 page, u32 npages, int node);
+int gca_backing_ahead(void *host, u32 page, u32 npages, int node);
 u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept);
 void gca_backing_recount(struct gca_arena *arena);
 u64 gca_backing_reclaim(struct gca_arena *arena, u32 chunk, u64 *kept);
@@ -215,6 +215,29 @@ int gca_backing_collapse(void *host, u32 chunk);
 bool gca_backing_held(void *host, u32 chunk);
 void gca_backing_filled(void *host, u32 chunk);
 int gca_backing_mmap(struct gca_arena *arena, struct vm_area_struct *vma);
+
+/* populate.c */
+
+/**
+ * struct gca_populate - memory to be had for a part of a heap
+ * @arena: whose
+ * @index: first base page that is not there yet
+ * @end: past the last
+ * @gfp: how hard to try
+ * @huge: all of it is on huge pages
+ */
+struct gca_populate {
+	struct gca_arena *arena;
+	pgoff_t index;
+	pgoff_t end;
+	gfp_t gfp;
+	bool huge;
+};
+
+int gca_populate(struct gca_populate *what, int node);
+int gca_populate_node(void *host, u32 chunk);
+int gca_populate_caller_node(void *host);
+bool gca_populate_node_valid(void *host, int node);
 
 /* residency.c */
 #define GCA_RES_STATES	(GCARENA_RES_SWAPPED + 1)

@@ -171,17 +171,6 @@ static unsigned long gca_backing_resident(struct address_space *mapping, pgoff_t
 	return min(count, last - first + 1);
 }
 
-/*
- * Done with a folio just populated.  The owner writes through mappings, whose
- * dirty bits khugepaged drops because shmem is dirty anyway.  Make it so, or
- * reclaim takes the folio for clean and its contents go.
- */
-static void gca_backing_populated(struct folio *folio)
-{
-	folio_mark_dirty(folio);
-	folio_put(folio);
-}
-
 /* The chunk's folio if it is a huge one, referenced, or NULL. */
 static struct folio *gca_backing_huge(struct address_space *mapping, pgoff_t first)
 {
@@ -415,21 +404,24 @@ static void gca_backing_undo(struct gca_arena *arena, u32 page, u32 npages)
  * @host: the arena
  * @page: first arena page
  * @npages: how many, all in @page's chunk
+ * @node: preferred, or GCA_NODE_ANY
  *
- * In the caller's context, charged to the caller.  What had no memory reads as
- * zero afterwards.  On failure the whole range is released.
+ * In the caller's context but for another node's, charged to the caller.  What had no
+ * memory reads as zero afterwards.  On failure the whole range is released.
  *
  * Return: 0 if all of it is on a huge page, 1 if not, -ENOMEM, or -EINTR when
  * the caller is being killed.
  */
-int gca_backing_back(void *host, u32 page, u32 npages)
+int gca_backing_back(void *host, u32 page, u32 npages, int node)
 {
 	struct gca_arena *arena = host;
-	struct address_space *mapping = arena->heap->f_mapping;
-	pgoff_t index = (pgoff_t)page * GCA_PAGE_BASES;
-	pgoff_t end = index + (pgoff_t)npages * GCA_PAGE_BASES;
-	bool huge = true;
-	int err = 0;
+	struct gca_populate what = {
+		.arena = arena,
+		.index = (pgoff_t)page * GCA_PAGE_BASES,
+		.end = (pgoff_t)(page + npages) * GCA_PAGE_BASES,
+		.gfp = GCA_GFP_HEAP,
+	};
+	int err;
 
 	might_sleep();
 	if (npages == GCARENA_CHUNK_PAGES) {
@@ -437,29 +429,11 @@ int gca_backing_back(void *host, u32 page, u32 npages)
 		if (err)
 			return err;
 	}
-	while (index < end) {
-		struct folio *folio;
-
-		if (fatal_signal_pending(current)) {
-			err = -EINTR;
-			break;
-		}
-		folio = shmem_read_folio_gfp(mapping, index, GCA_GFP_HEAP);
-		if (IS_ERR(folio)) {
-			/* Overcommit says -ENOSPC, a dying task -EINTR. */
-			err = PTR_ERR(folio) == -EINTR ? -EINTR : -ENOMEM;
-			break;
-		}
-		if (!folio_test_pmd_mappable(folio))
-			huge = false;
-		index = folio_next_index(folio);
-		gca_backing_populated(folio);
-		cond_resched();
-	}
+	err = gca_populate(&what, node);
 	if (err)
 		gca_backing_undo(arena, page, npages);
 	else
-		err = huge ? 0 : 1;
+		err = what.huge ? 0 : 1;
 	trace_gcarena_back(arena->id, page, npages, err);
 	return err;
 }
@@ -500,6 +474,7 @@ static bool gca_backing_owned(const struct gca_arena *arena)
  * @host: the arena
  * @page: its first arena page
  * @npages: a chunk's
+ * @node: preferred, or GCA_NODE_ANY
  *
  * By the thread, with the owner's memcg active, resolved before.  Without
  * reclaim; and a folio that is not huge is dropped, since with one of those in
@@ -507,11 +482,14 @@ static bool gca_backing_owned(const struct gca_arena *arena)
  *
  * Return: 0, or -ENOMEM.
  */
-int gca_backing_ahead(void *host, u32 page, u32 npages)
+int gca_backing_ahead(void *host, u32 page, u32 npages, int node)
 {
 	struct gca_arena *arena = host;
-	pgoff_t index = (pgoff_t)page * GCA_PAGE_BASES;
-	struct folio *folio;
+	struct gca_populate what = {
+		.arena = arena,
+		.index = (pgoff_t)page * GCA_PAGE_BASES,
+		.gfp = GCA_GFP_HEAP_AHEAD,
+	};
 	int err;
 
 	might_sleep();
@@ -520,14 +498,11 @@ int gca_backing_ahead(void *host, u32 page, u32 npages)
 	err = gca_shrinker_prepare(arena, page / GCARENA_CHUNK_PAGES, GCA_GFP_AHEAD);
 	if (err)
 		return err;
-	folio = shmem_read_folio_gfp(arena->heap->f_mapping, index, GCA_GFP_HEAP_AHEAD);
-	if (IS_ERR(folio)) {
+	/* One folio, which is to be all of it. */
+	what.end = what.index + 1;
+	err = gca_populate(&what, node);
+	if (!err && !what.huge)
 		err = -ENOMEM;
-	} else {
-		if (!folio_test_pmd_mappable(folio))
-			err = -ENOMEM;
-		gca_backing_populated(folio);
-	}
 	if (err)
 		gca_backing_undo(arena, page, npages);
 	trace_gcarena_back(arena->id, page, npages, err);

@@ -44,6 +44,7 @@ static const struct {
 	GCA_COUNTER(reserve_backoffs), GCA_COUNTER(pressure_events), GCA_COUNTER(heap_ready),
 	GCA_COUNTER(spans_ready), GCA_COUNTER(refill_ready), GCA_COUNTER(refill_hits),
 	GCA_COUNTER(ready_drained), GCA_COUNTER(chunks_withheld),
+	GCA_COUNTER(refill_remote),
 };
 
 static void show_counters(struct seq_file *m, const struct gcarena_counters *counters)

@@ -172,7 +172,7 @@ static int gca_ioctl_features(struct file *file, const struct gca_call *call, vo
 		.features = GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER |
 			    GCARENA_FEATURE_COLLAPSE |
 			    GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE |
-			    GCARENA_FEATURE_PERCPU,
+			    GCARENA_FEATURE_PERCPU | GCARENA_FEATURE_NUMA,
 		.heap_size_max = GCARENA_HEAP_SIZE_MAX,
 		.classes_max = GCARENA_CLASSES_MAX,
 		.batch_max = GCARENA_BATCH_MAX,
@@ -363,8 +363,6 @@ static int gca_ioctl_refill(struct file *file, const struct gca_call *call, void
 	arena = gca_callers_arena(file);
 	if (IS_ERR(arena))
 		return PTR_ERR(arena);
-	if (args->node)
-		return -EOPNOTSUPP;
 
 	err = gca_spans_get(&ready, args->nr_ready);
 	if (err)

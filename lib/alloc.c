@@ -526,6 +526,9 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 	profile_wait_end(mutator, before);
 	PROBE4(refill, mutator->heap, class, error ? error : (int)args.nr_ready,
 	       mutator->account.since - begin);
+	EVENT(mutator->heap, EVENT_REFILL, class,
+	      error ? error : (int)args.nr_ready,
+	      (unsigned long long)(mutator->account.since - begin));
 
 	if (!error || error == -ENOMEM) {
 		gca_assert(args.nr_spent == mutator->nr_spent);

@@ -197,13 +197,17 @@ static int run(struct gca_heap *heap, bool forced)
 	int error = heap_usable(heap);
 
 	PROBE2(phase, heap, PHASE_SWEEP_END);
+	EVENT(heap, "phase name=sweep_end");
 	if (!error)
 		error = cycle_finish_sweep_for(heap);
 	if (error)
 		return error;
 	cycle.begin = now_ns();
 	PROBE3(cycle__begin, heap, heap->cycles + 1, forced);
+	EVENT(heap, "cycle_begin cycle=%llu forced=%d", (unsigned long long)heap->cycles + 1,
+	      forced);
 	PROBE2(phase, heap, PHASE_START);
+	EVENT(heap, "phase name=start");
 	/* The workers' times, this thread's too. */
 	cycle.cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
@@ -211,11 +215,13 @@ static int run(struct gca_heap *heap, bool forced)
 	start_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
 	marking = now_ns();
 	PROBE2(phase, heap, PHASE_MARK);
+	EVENT(heap, "phase name=mark");
 	mark_beside(heap, &cycle.result);
 	cycle.trace.mark_ns = now_ns() - marking;
 	gca_stage(heap, GCA_STAGE_MARKED);
 	profile_settle(heap);
 	PROBE2(phase, heap, PHASE_TERMINATE);
+	EVENT(heap, "phase name=terminate");
 
 	world_lock(heap, NULL);
 	error = ends_stopped(heap) ? flip_stopped(heap, &cycle) : flip_beside(heap);
@@ -226,7 +232,10 @@ static int run(struct gca_heap *heap, bool forced)
 		error = settle(heap, &cycle);
 	world_unlock(heap);
 	PROBE2(phase, heap, PHASE_SWEEP);
+	EVENT(heap, "phase name=sweep");
 	PROBE4(cycle__end, heap, heap->cycles, cycle.result.bytes, now_ns() - cycle.begin);
+	EVENT(heap, "cycle_end cycle=%llu live=%llu ns=%llu", (unsigned long long)heap->cycles,
+	      (unsigned long long)cycle.result.bytes, (unsigned long long)(now_ns() - cycle.begin));
 	if (!error)
 		report_cycle(heap, &cycle, start_stop, end_stop);
 	return error;

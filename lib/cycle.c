@@ -129,7 +129,10 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 
 	begin = now_ns();
 	PROBE3(cycle__begin, heap, heap->cycles + 1, forced);
+	EVENT(heap, "cycle_begin cycle=%llu forced=%d", (unsigned long long)heap->cycles + 1,
+	      forced);
 	PROBE2(phase, heap, PHASE_START);
+	EVENT(heap, "phase name=start");
 	trace.open_ns = begin - heap->open_ns;
 	cycle_note_peak(heap);
 	pace_begin(heap, &pace);
@@ -142,8 +145,10 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	verify_table(heap);
 	shadow_check(heap);
 	PROBE2(phase, heap, PHASE_MARK);
+	EVENT(heap, "phase name=mark");
 	mark_heap(heap, &result);
 	PROBE2(phase, heap, PHASE_TERMINATE);
+	EVENT(heap, "phase name=terminate");
 	marked = now_ns();
 	cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED) - cpu;
 	pace.mark_ns = marked - stopped;
@@ -174,7 +179,10 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	world_start(heap, self);
 	end = now_ns();
 	PROBE2(phase, heap, PHASE_SWEEP);
+	EVENT(heap, "phase name=sweep");
 	PROBE4(cycle__end, heap, heap->cycles, result.bytes, end - begin);
+	EVENT(heap, "cycle_end cycle=%llu live=%llu ns=%llu", (unsigned long long)heap->cycles,
+	      (unsigned long long)result.bytes, (unsigned long long)(end - begin));
 	if (self)
 		stop_note(heap, GCA_STOP_WORLD, end - begin);
 	stats_begin(heap);

@@ -217,5 +217,7 @@ int env_read(struct gca_config *config, struct gca_heap *heap)
 		error = read_debug(heap);
 	if (!error)
 		error = profile_env(heap);
+	if (!error)
+		error = timeline_open(heap);
 	return error;
 }

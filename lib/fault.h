@@ -74,6 +74,17 @@ uint64_t gca_fault_fired(enum gca_fault fault);
 
 /* For the library: true when @fault is to happen here and now. */
 bool gca_fault_hit(enum gca_fault fault);
+/* The same for each bit of @mask: those where it does not happen. */
+static inline uint64_t gca_fault_bits(enum gca_fault fault, uint64_t mask)
+{
+	uint64_t left;
+
+	for (left = mask; left; left &= left - 1)
+		if (gca_fault_hit(fault))
+			mask &= ~(left & -left);
+	return mask;
+}
+
 /* For its row accessor: what it is to see instead of @word0. */
 uint64_t gca_fault_row(uint64_t page, uint64_t word0);
 
@@ -82,6 +93,11 @@ uint64_t gca_fault_row(uint64_t page, uint64_t word0);
 static inline bool gca_fault_hit(enum gca_fault fault)
 {
 	return false;
+}
+
+static inline uint64_t gca_fault_bits(enum gca_fault fault, uint64_t mask)
+{
+	return mask;
 }
 
 static inline uint64_t gca_fault_row(uint64_t page, uint64_t word0)

@@ -288,6 +288,7 @@ static void heap_free(struct gca_heap *heap)
 	free(heap->roots.callbacks);
 	special_close(heap);
 	profile_close(heap);
+	timeline_close(heap);
 	pthread_mutex_destroy(&heap->world);
 	pthread_mutex_destroy(&heap->work.lock);
 	pthread_mutex_destroy(&heap->gc_lock);

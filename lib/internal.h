@@ -28,6 +28,7 @@
 #include "fault.h"
 #include "pacer.h"
 #include "probes.h"
+#include "timeline.h"
 #include "profile.h"
 #include "special.h"
 
@@ -110,6 +111,7 @@ struct span_class {
 	uint16_t flavour;	/* enum gca_flavour; of LARGE_SCAN: KINDED */
 	uint16_t size;		/* index into size_classes */
 	uint64_t reciprocal;	/* of elem in granules, 2^32 over it rounded up */
+	uint64_t words;		/* of PRECISE: a bit for each that may be a pointer; or 0 */
 };
 
 extern struct size_class size_classes[SIZE_CLASSES_MAX];
@@ -638,7 +640,7 @@ static inline void mark_shade(struct gca_mutator *mutator, uintptr_t word)
 {
 	*mutator->abi.shades++ = word;
 	if (unlikely(mutator->abi.shades >= mutator->abi.shades_end))
-		mark_shade_flush(mutator);
+		gca_shade_flush(mutator);
 }
 
 /* For whoever has the marker's visitor: marks until nothing that it knows is grey. */
@@ -840,6 +842,7 @@ struct gca_heap {
 	bool refused;		/* the arena refused memory, for which a cycle is run */
 	uint64_t holes;		/* in use beyond objects, when they were at their most; */
 	uint64_t holes_objects;	/* so many bytes of them; world held */
+	uint64_t holes_refused;	/* added for refusals */
 	uint64_t black_objects;	/* allocated black in this cycle */
 	uint64_t stop_longest;	/* ns, of any one mutator in this cycle */
 	uint64_t peak_inuse;
@@ -893,6 +896,10 @@ struct gca_heap {
 	void *shadow;
 	void *verify;
 	void *poison;
+
+	/* fixed */
+	int timeline;		/* file descriptor; 0: none */
+	bool timeline_marks;	/* the kernel's, which adds thread and time */
 
 	struct special special;
 	struct profile profile;

@@ -82,65 +82,86 @@ void stack_drop(struct mark_stack *stack)
 	__atomic_store_n(&stack->max, 0, __ATOMIC_RELAXED);
 }
 
+static __attribute__((noinline)) bool make_room(struct marker *marker)
+{
+	if (!marker->stack->fixed)
+		return stack_grow(marker->stack);
+	work_put(marker->heap, marker->stack);
+	return true;
+}
+
 /* False: there is no room for it. */
-static bool try_push(struct marker *marker, uint64_t granule, uint32_t span_class)
+static inline bool try_push(struct marker *marker, uint64_t granule, uint32_t span_class)
 {
 	struct mark_stack *stack = marker->stack;
 
-	if (unlikely(stack->nr == stack->max)) {
-		if (stack->fixed)
-			work_put(marker->heap, stack);
-		else if (!stack_grow(stack))
-			return false;
-	}
+	if (unlikely(stack->nr == stack->max) && !make_room(marker))
+		return false;
 	stack->entries[stack->nr++] = granule << CLASS_BITS | span_class;
 	return true;
 }
 
-static void push(struct marker *marker, uint64_t granule, uint32_t span_class)
+static inline void push(struct marker *marker, uint64_t granule, uint32_t span_class)
 {
 	if (!try_push(marker, granule, span_class))
 		marker->stack->overflow = true;
+}
+
+static __attribute__((noinline)) void marked_slowly(struct marker *marker, uint64_t word,
+						    uint64_t mask, uint32_t span_class)
+{
+	for (; mask; mask &= mask - 1) {
+		uint64_t granule = word << 6 | (uint64_t)__builtin_ctzll(mask);
+
+		if (marker->watch)
+			marker->watch(marker->watch_arg,
+				      marker->base + (granule << GCARENA_GRANULE_SHIFT));
+		if (span_classes[span_class].flavour != GCA_FLAVOUR_NOSCAN)
+			push(marker, granule, span_class);
+	}
 }
 
 /* Objects that this marker has just marked, of one span: their bits in a word. */
 static inline void marked(struct marker *marker, uint64_t word, uint64_t mask,
 			  uint32_t span_class, size_t size)
 {
-	uint32_t count = (uint32_t)__builtin_popcountll(mask);
 	bool scans = span_classes[span_class].flavour != GCA_FLAVOUR_NOSCAN;
+	uint64_t left = mask, first = word << (6 + CLASS_BITS) | span_class;
+	struct mark_stack *stack = marker->stack;
+	uint32_t count = 0;
 
+	if (unlikely(marker->watch || (scans && stack->max - stack->nr < 64))) {
+		marked_slowly(marker, word, mask, span_class);
+		scans = false;
+	}
+	if (scans) {
+		uint64_t *top = &stack->entries[stack->nr];
+
+		for (; left; left &= left - 1)
+			top[count++] = first + ((uint64_t)__builtin_ctzll(left) << CLASS_BITS);
+		stack->nr += count;
+	} else {
+		for (; left; left &= left - 1)
+			count++;
+	}
 	marker->result.bytes += count * size;
 	marker->result.objects += count;
 	marker->marked[span_class] += count;
-	if (likely(!marker->watch) && !scans)
-		return;
-	for (; mask; mask &= mask - 1) {
-		uint64_t granule = word << 6 | (uint64_t)__builtin_ctzll(mask);
-
-		if (unlikely(marker->watch))
-			marker->watch(marker->watch_arg,
-				      marker->base + (granule << GCARENA_GRANULE_SHIFT));
-		if (!scans)
-			continue;
-		push(marker, granule, span_class);
-	}
 }
 
 /* Sets those of @mask in a word of the mark bitmap: what was clear. */
 static inline uint64_t set_bits(struct marker *marker, uint64_t word, uint64_t mask)
 {
-	uint64_t bit, left;
+	uint64_t *bits = &marker->mark_bits[word];
+	uint64_t old = __atomic_load_n(bits, __ATOMIC_RELAXED);
 
-	mask &= ~__atomic_load_n(&marker->mark_bits[word], __ATOMIC_RELAXED);
-	for (left = mask; left; left &= left - 1) {
-		bit = left & -left;
-		if (gca_fault_hit(GCA_FAULT_SKIP_MARK))
-			mask &= ~bit;
-	}
-	if (!mask)
-		return 0;
-	return mask & ~__atomic_fetch_or(&marker->mark_bits[word], mask, __ATOMIC_RELAXED);
+	mask = gca_fault_bits(GCA_FAULT_SKIP_MARK, mask & ~old);
+	do {
+		if (!(mask & ~old))
+			return 0;
+	} while (!__atomic_compare_exchange_n(bits, &old, old | mask, true, __ATOMIC_RELAXED,
+					      __ATOMIC_RELAXED));
+	return mask & ~old;
 }
 
 static void mark_object(struct marker *marker, const struct object *object)
@@ -184,15 +205,16 @@ static inline void mark_word(struct marker *marker, uint64_t word, uint64_t mask
 		marked(marker, word, mask, span_class, span_classes[span_class].elem);
 }
 
-/* Looks at the pointers that were found, all but the last @keep: their bits may not have
- * come yet.
+/* Looks at the pointers that were found, all but the last @keep, which is KEEP or 0: their
+ * bits may not have come yet.
  */
 static void mark_found(struct marker *marker, uint32_t keep)
 {
 	uint64_t *found = marker->found;
 	uint32_t nr, left = 0, i;
 
-	if (marker->nr_found <= keep)
+	/* So that what is kept does not overlap its place. */
+	if (marker->nr_found < 2 * keep || !marker->nr_found)
 		return;
 	nr = marker->nr_found - keep;
 
@@ -213,7 +235,8 @@ static void mark_found(struct marker *marker, uint32_t keep)
 		} while (i < left && found[i] >> 6 == word);
 		mark_word(marker, word, mask);
 	}
-	memmove(found, &found[nr], keep * sizeof(*found));
+	if (keep)
+		memcpy(found, &found[nr], KEEP * sizeof(*found));
 	marker->nr_found = keep;
 }
 
@@ -232,16 +255,15 @@ void marker_word(struct marker *marker, uintptr_t word)
 	mark_object(marker, &object);
 }
 
-/* A word that may be a pointer into the heap is noted, and its bits are asked for. */
+/* Notes a word that may be a pointer into the heap, and asks for its bits. */
 static inline void note(struct marker *marker, uintptr_t address)
 {
 	uintptr_t offset = address - marker->base;
 	uint64_t granule = offset >> GCARENA_GRANULE_SHIFT;
 
-	marker->found[marker->nr_found] = granule;
 	if (offset >= marker->size)
 		return;
-	marker->nr_found++;
+	marker->found[marker->nr_found++] = granule;
 	__builtin_prefetch(&marker->mark_bits[granule >> 6], 1);
 	__builtin_prefetch(&marker->alloc_bits[granule >> 6]);
 }
@@ -282,27 +304,6 @@ static GCA_NO_ASAN GCA_NO_TSAN void visit_words(struct gca_visitor *visitor, uin
 	}
 }
 
-/* The pointers of an object of up to GCA_INLINE_MAX bytes, by its bits; found has
- * room for all of them.
- */
-static inline void scan_bits(struct marker *marker, uint64_t granule, size_t size)
-{
-	uint64_t word = granule * GRANULE_WORDS;
-	void *const *slots = (void *const *)(marker->base + (granule << GCARENA_GRANULE_SHIFT));
-	/* A slot may be longer than any object with pointer bits. */
-	unsigned int words = size < GCA_INLINE_MAX ? (unsigned int)(size / sizeof(void *)) : 64;
-	unsigned int shift = word & 63;
-	const uint64_t *bits = &marker->pointer_bits[word >> 6];
-	uint64_t mask = __atomic_load_n(bits, __ATOMIC_RELAXED) >> shift;
-
-	if (unlikely(shift + words > 64))
-		mask |= __atomic_load_n(bits + 1, __ATOMIC_RELAXED) << (64 - shift);
-	mask &= ~0ULL >> (64 - words);
-	for (; mask; mask &= mask - 1)
-		note(marker, (uintptr_t)__atomic_load_n(&slots[__builtin_ctzll(mask)],
-							__ATOMIC_RELAXED));
-}
-
 /* The piece of a large object that begins at @granule; at its beginning, its other
  * pieces go onto the stack first.
  */
@@ -335,33 +336,81 @@ static void scan_large(struct marker *marker, uint64_t granule)
 	object_visit_part(marker->heap, &object, low, high, &marker->visitor);
 }
 
+struct block {
+	uint32_t nr;
+	uint64_t entries[BLOCK];
+};
+
+/*
+ * Scans the objects of @block from the @i'th on, as long as they have pointer bits,
+ * not enough was found, and it is not time for tick().  Nine of ten instructions of
+ * marking are here and in mark_found(): what a marker never changes is in registers,
+ * and no branch depends on whether a slot is NULL, as half of them may be.
+ *
+ * Return: the first that was not scanned.
+ */
+static uint32_t scan_run(struct marker *marker, const struct block *block, uint32_t i)
+{
+	const uint64_t *mark_bits = marker->mark_bits, *alloc_bits = marker->alloc_bits;
+	const uint64_t *pointer_bits = marker->pointer_bits;
+	const uintptr_t base = marker->base, size = marker->size;
+	uint64_t *end = &marker->found[marker->nr_found], *const enough = &marker->found[BATCH];
+	const int64_t before = marker->left;
+	int64_t left = before;
+
+	for (; i < block->nr && end < enough && left > 0; i++) {
+		const struct span_class *class = &span_classes[block->entries[i] & CLASS_MASK];
+		uint64_t granule = block->entries[i] >> CLASS_BITS;
+		uint64_t word = granule * GRANULE_WORDS, words = class->words, bits;
+		void *const *slots = (void *const *)(base + (granule << GCARENA_GRANULE_SHIFT));
+		unsigned int shift = word & 63;
+
+		if (unlikely(!words))
+			break;
+		word >>= 6;
+		bits = __atomic_load_n(&pointer_bits[word], __ATOMIC_RELAXED) >> shift;
+		/* The object's bits go on in the next word. */
+		if (unlikely(words >> 1 >> (63 - shift)))
+			bits |= __atomic_load_n(&pointer_bits[word + 1], __ATOMIC_RELAXED) <<
+				1 << (63 - shift);
+		for (bits &= words; bits; bits &= bits - 1) {
+			uintptr_t offset = (uintptr_t)__atomic_load_n(&slots[__builtin_ctzll(bits)],
+								      __ATOMIC_RELAXED) - base;
+			uint64_t inside = offset < size;
+
+			*end = offset >> GCARENA_GRANULE_SHIFT;
+			offset = (offset & -inside) >> (GCARENA_GRANULE_SHIFT + 6);
+			__builtin_prefetch(&mark_bits[offset], 1);
+			__builtin_prefetch(&alloc_bits[offset]);
+			end += inside;
+		}
+		left -= class->elem;
+	}
+	marker->nr_found = (uint32_t)(end - marker->found);
+	marker->result.scanned += (uint64_t)(before - left);
+	marker->left = left;
+	return i;
+}
+
+/* Any other object. */
 static void scan_entry(struct marker *marker, uint64_t entry)
 {
 	const struct span_class *class = &span_classes[entry & CLASS_MASK];
 	uint64_t granule = entry >> CLASS_BITS;
 	struct object object;
 
-	if (unlikely((entry & CLASS_MASK) == CLASS_LARGE_SCAN)) {
+	if ((entry & CLASS_MASK) == CLASS_LARGE_SCAN) {
 		scan_large(marker, granule);
 		return;
 	}
-	if (likely(class->flavour == GCA_FLAVOUR_PRECISE)) {
-		scan_bits(marker, granule, class->elem);
-	} else {
-		object.base = marker->base + (granule << GCARENA_GRANULE_SHIFT);
-		object.size = class->elem;
-		object.granule = granule;
-		object.span_class = entry & CLASS_MASK;
-		object_visit(marker->heap, &object, &marker->visitor);
-	}
+	object.base = marker->base + (granule << GCARENA_GRANULE_SHIFT);
+	object.size = class->elem;
+	object.granule = granule;
+	object.span_class = entry & CLASS_MASK;
+	object_visit(marker->heap, &object, &marker->visitor);
 	marker->left -= class->elem;
 	marker->result.scanned += class->elem;
 }
-
-struct block {
-	uint32_t nr;
-	uint64_t entries[BLOCK];
-};
 
 /* The top of the stack; the memory and the pointer bits of its objects are asked for. */
 static void take_block(struct marker *marker, struct block *block)
@@ -414,13 +463,17 @@ bool marker_drain(struct marker *marker)
 		take_block(marker, next);
 		if (!now->nr && !next->nr)
 			return true;
-		for (i = 0; i < now->nr; i++) {
-			scan_entry(marker, now->entries[i]);
+		for (i = 0; i < now->nr;) {
+			uint32_t done = scan_run(marker, now, i);
+
+			if (unlikely(done == i))
+				scan_entry(marker, now->entries[done++]);
+			i = done;
 			if (marker->nr_found >= BATCH)
 				mark_found(marker, KEEP);
 			if (likely(marker->left > 0) || marker->tick(marker))
 				continue;
-			push_back(marker, now, i + 1);
+			push_back(marker, now, i);
 			push_back(marker, next, 0);
 			mark_found(marker, 0);
 			return false;

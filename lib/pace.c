@@ -42,6 +42,12 @@
 #define LEVELS		3
 _Static_assert((int)GCA_PRESSURE_SOME == (int)GCARENA_PRESSURE_SOME &&
 	       (int)GCA_PRESSURE_FULL == (int)GCARENA_PRESSURE_FULL, "levels of pressure");
+/* Of the holes that a refusal adds to those that count, the part that goes with each
+ * cycle, the part that is added, and the part that stays.
+ */
+#define REFUSED_FADES	4
+#define REFUSED_ADDS	8
+#define REFUSED_STAYS	64
 /* Of the limit, what metadata may take before it is the limit that is wrong. */
 #define META_PARTS	2
 
@@ -141,23 +147,29 @@ static void trace(const struct gca_heap *heap, const struct pacer_cycle *cycle)
 /*
  * Bytes in use that no object is in, and none will be: holes that the next objects
  * fill are not lost to the limit.  So what counts is how it was when the spans
- * were at their fullest, or where the arena refused more; a cycle that starts
- * earlier finds more holes, and a goal lowered by those would start the next one
- * earlier still.
+ * were at their fullest; a cycle that starts earlier finds more holes, and a goal
+ * lowered by those would start the next one earlier still.  Where the arena
+ * refused more, some of what is found then is added, most of it for a few cycles
+ * only: one class may have had no room while all others had.
  */
 static uint64_t holes(struct gca_heap *heap, uint64_t objects)
 {
 	uint64_t inuse = get(&heap->status->counters.heap_inuse);
 	uint64_t now = inuse > objects ? inuse - objects : 0;
+	bool refused = __atomic_exchange_n(&heap->refused, false, __ATOMIC_RELAXED);
 
-	if (objects >= heap->holes_objects ||
-	    __atomic_exchange_n(&heap->refused, false, __ATOMIC_RELAXED)) {
+	heap->holes_refused -= heap->holes_refused / REFUSED_FADES;
+	if (objects >= heap->holes_objects) {
 		heap->holes_objects = objects;
 		heap->holes = now;
 	} else if (now < heap->holes) {
 		heap->holes = now;
+	} else if (refused) {
+		heap->holes_refused += (now - heap->holes) / REFUSED_ADDS;
+		heap->holes += (now - heap->holes) / REFUSED_STAYS;
 	}
-	return heap->holes;
+	now = heap->holes + heap->holes_refused;
+	return now < inuse ? now : inuse;
 }
 
 /**
@@ -272,6 +284,8 @@ static uint64_t assist(struct gca_mutator *mutator, uint64_t bytes)
 	profile_wait_end(mutator, before);
 	ns = mutator->account.since - begin;
 	PROBE3(assist, heap, scanned, ns);
+	EVENT(heap, "assist bytes=%llu ns=%llu", (unsigned long long)scanned,
+	      (unsigned long long)ns);
 	if (!scanned)
 		return 0;
 	__atomic_add_fetch(&heap->assist_ns, ns, __ATOMIC_RELAXED);
@@ -336,6 +350,7 @@ static bool stall(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 
 	profile_wait_end(mutator, before);
 	PROBE2(stall, heap, mutator->account.since - begin);
+	EVENT(heap, "stall ns=%llu", (unsigned long long)(mutator->account.since - begin));
 	__atomic_add_fetch(&heap->stall_ns, mutator->account.since - begin, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->stalls, 1, __ATOMIC_RELAXED);
 	return over;
@@ -443,6 +458,7 @@ static void tell_pressure(struct gca_mutator *mutator)
 		return;
 	world_lock(heap, mutator);
 	PROBE2(pressure, heap, level);
+	EVENT(heap, "pressure level=%u", (unsigned int)level);
 	handler = heap->pressure;
 	arg = heap->pressure_arg;
 	/* Not only with the next cycle: that may be far. */

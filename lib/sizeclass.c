@@ -94,6 +94,10 @@ static void add_flavour(unsigned int flavour, uint32_t first, uint32_t last)
 		class->size = (uint16_t)i;
 		class->reciprocal = ((1ULL << 32) + size->slot / GCARENA_GRANULE_SIZE - 1) /
 				    (size->slot / GCARENA_GRANULE_SIZE);
+		/* A slot may be longer than any object with pointer bits. */
+		if (flavour == GCA_FLAVOUR_PRECISE)
+			class->words = size->slot < GCA_INLINE_MAX ?
+				       (1ULL << size->slot / sizeof(void *)) - 1 : ~0ULL;
 		for (; granules * GCARENA_GRANULE_SIZE <= size->slot; granules++)
 			small_class_of[flavour][granules] = (uint16_t)nr_span_classes;
 		nr_span_classes++;

@@ -275,6 +275,7 @@ void stop_note(struct gca_heap *heap, enum gca_stop cause, uint64_t ns)
 	struct gca_stops *count = &heap->stops[cause];
 
 	PROBE3(stop, heap, cause, ns);
+	EVENT(heap, "stop cause=%s ns=%llu", gca_stop_name(cause), (unsigned long long)ns);
 	raise_to(&heap->stop_longest, ns);
 	raise_to(&count->max_ns, ns);
 	__atomic_add_fetch(&count->count, 1, __ATOMIC_RELAXED);

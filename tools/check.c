@@ -1,14 +1,42 @@
 // SPDX-License-Identifier: MIT
 /*
- * gcarena check ID: the module recomputes every structure of an arena and compares.
+ * gcarena check: every structure of an arena is recomputed and compared, by the module
+ * for root, or by the process that has it as its backend.
  *
  * Holds the arena's lock meanwhile, as "validate" of Documentation/debugfs.rst says.
  */
-#include "tool.h"
+#include "sources.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+
+static int check_arena(uint32_t id, struct text *text)
+{
+	int error = debugfs_read(id, "validate", text);
+
+	if (error == -EUCLEAN)
+		return tool_fail("arena %u is damaged: the kernel's log says where", id);
+	if (error)
+		return debugfs_read_or_fail(id, "validate", text);
+	printf("arena %u: %s", id, text->bytes);
+	return TOOL_OK;
+}
+
+static int check_heap(struct target *target, struct text *text)
+{
+	struct text request = { 0 };
+	int status = endpoint_only_heap(target->pid, &target->heap);
+
+	if (status == TOOL_OK) {
+		text_add(&request, "check %u", target->heap);
+		status = endpoint_ask(target->pid, request.bytes, text);
+	}
+	if (status == TOOL_OK)
+		printf("heap %u of process %u: %s", target->heap, target->pid, text->bytes);
+	text_free(&request);
+	return status;
+}
 
 /**
  * command_check - the command of that name
@@ -21,22 +49,16 @@ int command_check(int argc, char **argv)
 {
 	static const struct option options[] = { { 0 } };
 	struct text text = { 0 };
-	uint32_t id;
+	struct target target;
 	int status;
 
 	if (getopt_long(argc, argv, "", options, NULL) != -1)
 		return tool_usage();
 	if (argc - optind != 1)
 		return tool_misused("one arena is to be named");
-	if (!tool_arena_id(argv[optind], &id))
+	if (!target_parse(argv[optind], &target))
 		return TOOL_USAGE;
-	status = debugfs_read(id, "validate", &text);
-	if (status == -EUCLEAN)
-		status = tool_fail("arena %u is damaged: the kernel's log says where", id);
-	else if (status)
-		status = debugfs_read_or_fail(id, "validate", &text);
-	else
-		printf("arena %u: %s", id, text.bytes);
+	status = target.arena ? check_arena(target.arena, &text) : check_heap(&target, &text);
 	text_free(&text);
 	return status;
 }

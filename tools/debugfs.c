@@ -101,31 +101,6 @@ int debugfs_read_or_fail(uint32_t id, const char *name, struct text *text)
 	}
 }
 
-/**
- * debugfs_value - a value of a file of "name: value" lines
- * @text: the file
- * @name: which
- * @value: the value
- *
- * Return: whether there is such a line with a number.
- */
-bool debugfs_value(const struct text *text, const char *name, uint64_t *value)
-{
-	const char *line = text->bytes;
-	size_t length = strlen(name);
-
-	for (; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
-		char *end;
-
-		if (strncmp(line, name, length) || line[length] != ':')
-			continue;
-		errno = 0;
-		*value = strtoull(line + length + 1, &end, 10);
-		return !errno && end != line + length + 1;
-	}
-	return false;
-}
-
 static int by_number(const void *a, const void *b)
 {
 	uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;

@@ -6,7 +6,7 @@
  * Never writes to the process or the arena that it looks at.  Errors are sentences on
  * stderr; see tool.h for the exit status.
  */
-#include "tool.h"
+#include "sources.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -72,7 +72,7 @@ int tool_usage(void)
 	if (running)
 		fprintf(stderr, "usage: gcarena %s %s\n", running->name, running->arguments);
 	else
-		fprintf(stderr, "usage: gcarena [--debugfs DIR] COMMAND ..., or gcarena --help\n");
+		fprintf(stderr, "usage: gcarena [OPTION]... COMMAND ..., or gcarena --help\n");
 	return TOOL_USAGE;
 }
 
@@ -221,14 +221,40 @@ void text_free(struct text *text)
 	memset(text, 0, sizeof(*text));
 }
 
+/**
+ * text_value - a value of a text of "name: value" lines
+ * @text: the text
+ * @name: which
+ * @value: the value
+ *
+ * Return: whether there is such a line with a number.
+ */
+bool text_value(const struct text *text, const char *name, uint64_t *value)
+{
+	const char *line = text->bytes;
+	size_t length = strlen(name);
+
+	for (; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+		char *end;
+
+		if (strncmp(line, name, length) || line[length] != ':')
+			continue;
+		errno = 0;
+		*value = strtoull(line + length + 1, &end, 10);
+		return !errno && end != line + length + 1;
+	}
+	return false;
+}
+
 static int show_commands(void)
 {
 	size_t i;
 
-	printf("usage: gcarena [--debugfs DIR] COMMAND [ARGUMENT]...\n\n");
+	printf("usage: gcarena [OPTION]... COMMAND [ARGUMENT]...\n\n");
 	for (i = 0; i < NR_COMMANDS; i++)
 		printf("  %-8s %s\n", commands[i].name, commands[i].summary);
 	printf("\n--debugfs=DIR: the module's directory, else /sys/kernel/debug/gcarena\n");
+	printf("--endpoint=DIR: of processes, else $GCARENA_ENDPOINT or $XDG_RUNTIME_DIR\n");
 	printf("gcarena COMMAND --help says what a command takes; gcarena(1) has it all.\n");
 	return tool_flush(TOOL_OK);
 }
@@ -256,6 +282,7 @@ int main(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "debugfs", required_argument, NULL, 'd' },
+		{ "endpoint", required_argument, NULL, 'e' },
 		{ 0 }
 	};
 	size_t i;
@@ -271,6 +298,9 @@ int main(int argc, char **argv)
 			return tool_flush(TOOL_OK);
 		case 'd':
 			debugfs_root = optarg;
+			break;
+		case 'e':
+			endpoint_root = optarg;
 			break;
 		default:
 			return tool_usage();

@@ -266,13 +266,12 @@ static void add_verdict(struct text *text, const struct kill *kill)
 	if (free > memory / 4) {
 		text_add(text, "  ");
 		add_size(text, free);
-		text_add(text, " were free, beside spans in use where reclaim takes nothing: "
-			 "gca_release() gives such memory back\n");
+		text_add(text, " were free, beside spans in use (gca_release() gives it back)\n");
 	}
 	if (!limit)
-		text_add(text, "  no limit was set: GCARENA_LIMIT=cgroup collects before it comes to this\n");
+		text_add(text, "  no limit was set: GCARENA_LIMIT=cgroup collects before that\n");
 	else if (inuse < limit)
-		text_add(text, "  in use was below the limit, which is too high for what else the process takes\n");
+		text_add(text, "  in use was below the limit, which is too high beside the rest\n");
 }
 
 static void show(const struct kill *kill)
@@ -311,7 +310,7 @@ static void show(const struct kill *kill)
 	if (kill->nr_arenas)
 		add_verdict(&text, kill);
 	else
-		text_add(&text, "  no arena of it is in the log: heaps of the process backend are anonymous memory\n");
+		text_add(&text, "  no arena of it is in the log (the process backend has none)\n");
 	fputs(text.bytes, stdout);
 	text_free(&text);
 }

@@ -58,6 +58,8 @@ struct text {
 void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_append(struct text *text, const void *bytes, size_t length);
 void text_free(struct text *text);
+/* The value of a "name: value" line; false: there is none, or it is no number. */
+bool text_value(const struct text *text, const char *name, uint64_t *value);
 
 /* ------------------------------------------------------------ debugfs.c */
 
@@ -68,8 +70,6 @@ extern const char *debugfs_root;
 int debugfs_read(uint32_t id, const char *name, struct text *text);
 /* The same; and what is wrong in words that help: the return value is for exit. */
 int debugfs_read_or_fail(uint32_t id, const char *name, struct text *text);
-/* The value of a "name: value" line; false: there is none. */
-bool debugfs_value(const struct text *text, const char *name, uint64_t *value);
 /* Ids of all arenas, ascending, to be freed; how many, or a negative errno. */
 int debugfs_arenas(uint32_t **ids);
 

@@ -9,6 +9,8 @@
 
 #include <inttypes.h>
 
+#define STACK_GROWN	(256u << 10)
+
 static const struct workload {
 	const char *name;
 	void (*run)(struct bench *b);
@@ -104,6 +106,21 @@ void bench_ops(uint64_t ops, uint64_t begin)
 	bench_figure("ops", "1/s", (double)ops * 1e9 / (double)(now_ns() - begin));
 }
 
+/* The kernel's for a parent that waits would count what ran before exec, too. */
+static void peak(void)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	unsigned long kib = 0;
+	char line[128];
+
+	if (!file)
+		bench_die("no /proc/self/status");
+	while (fgets(line, sizeof(line), file) && sscanf(line, "VmHWM: %lu", &kib) != 1)
+		;
+	fclose(file);
+	bench_figure("peak", "KiB", (double)kib);
+}
+
 void bench_sleep(peer_thread t, uint64_t ns)
 {
 	struct timespec ts = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
@@ -143,6 +160,18 @@ void laps_print(const struct laps *laps)
 	bench_figure("batch_max", "us", (double)laps->worst / 1e3);
 }
 
+/* Valgrind cannot deliver a signal, by which a collector may stop a thread, where the
+ * stack would have to grow for it.
+ */
+__attribute__((noinline))
+static void grow_stack(void)
+{
+	volatile char deep[STACK_GROWN];
+
+	for (size_t i = 0; i < sizeof(deep); i += 4096)
+		deep[i] = 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct bench b = { .argc = argc - 2, .argv = argv + 2 };
@@ -150,10 +179,12 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof(workloads) / sizeof(*workloads); i++) {
 		if (strcmp(argv[1], workloads[i].name))
 			continue;
+		grow_stack();
 		peer_open();
 		b.t = peer_enter();
 		workloads[i].run(&b);
 		peer_figures();
+		peak();
 		peer_leave(b.t);
 		return 0;
 	}

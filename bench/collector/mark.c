@@ -183,6 +183,7 @@ int main(int argc, char **argv)
 	struct gca_config config;
 	struct gca_heap *heap;
 	struct floor f = { 0 };
+	uint64_t cpu_ns;
 	void *root;
 
 	if (!rounds || rounds > ROUNDS_MAX)
@@ -210,6 +211,7 @@ int main(int argc, char **argv)
 	must(!gca_stats(heap, &stats), "stats");
 	/* Wherever the root is in the heap. */
 	f.low = (uintptr_t)root - HEAP_SIZE / 2;
+	cpu_ns = stats.gc_cpu_ns;
 	f.seen = mmap(NULL, HEAP_SIZE >> 4, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	f.stack = malloc((stats.heap_live_objects * edges + 1) * sizeof(*f.stack));
@@ -227,10 +229,13 @@ int main(int argc, char **argv)
 		ratio[i] = floor_ns[i] / mark_ns[i];
 		f.nr = 0;
 	}
+	must(!gca_stats(heap, &stats), "stats");
 	printf("%s: %zu objects, %u workers: ", shape, reached, workers);
-	printf("floor %.1f ns, mark %.1f ns an object, throughput %.2f of the floor's\n",
+	printf("floor %.1f ns, mark %.1f ns an object, throughput %.2f of the floor's; ",
 	       median(floor_ns, rounds) / (double)reached,
 	       median(mark_ns, rounds) / (double)stats.heap_live_objects, median(ratio, rounds));
+	printf("%.1f ns of all workers' CPU an object\n",
+	       (double)(stats.gc_cpu_ns - cpu_ns) / rounds / (double)stats.heap_live_objects);
 	gca_detach(m);
 	return gca_close(heap) != 0;
 }

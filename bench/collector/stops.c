@@ -151,6 +151,21 @@ static struct gca_stats stats_of(struct gca_heap *heap)
 	return stats;
 }
 
+/* What the longest stops were: a busy machine shows as those that two threads take part in. */
+static void show_causes(struct gca_heap *heap)
+{
+	static struct gca_gcstats stats = { .size = sizeof(stats) };
+	unsigned int cause;
+
+	if (gca_gcstats(heap, &stats))
+		exit(1);
+	for (cause = 0; cause < GCA_STOP_CAUSES; cause++)
+		if (stats.stops[cause].count)
+			printf("%s_max_us %.1f ", gca_stop_name((enum gca_stop)cause),
+			       (double)stats.stops[cause].max_ns / 1e3);
+	printf("\n");
+}
+
 int main(int argc, char **argv)
 {
 	size_t objects = argc > 1 ? strtoul(argv[1], NULL, 10) : 2000000;
@@ -218,6 +233,7 @@ int main(int argc, char **argv)
 	       (double)(after.mark_ns - before.mark_ns) / ((double)ms * 1e6),
 	       after.assists - before.assists, after.stalls - before.stalls, over,
 	       (double)after.heap_live / 1e6);
+	show_causes(heap);
 	if (gca_account_all(heap, &account))
 		return 1;
 	printf("lost %.4f unscheduled %.3f mmu_1ms %.3f mmu_10ms %.3f mmu_100ms %.3f\n",

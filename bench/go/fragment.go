@@ -42,9 +42,14 @@ func runFragment() {
 			live += sizes[i]
 			sum += uint64(bytes[0]) + uint64(bytes[sizes[i]-1])
 		}
+		for i := range fragmentTable {
+			fragmentTable[i] = nil
+		}
+		runtime.GC()
 	}
 	printOps(phases*objects, begin)
 	printSum(sum + live)
+	live += nr * 8
 	figure("live", "KiB", float64(live)/1024)
 	fragmentTable = nil
 	runtime.GC()

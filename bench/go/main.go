@@ -66,9 +66,9 @@ func printOps(ops uint64, begin time.Time) {
 	figure("ops", "1/s", float64(ops)/time.Since(begin).Seconds())
 }
 
-// memory prints what the process has at this moment.
-func memory(when string, live uint64) {
-	file, err := os.Open("/proc/self/smaps_rollup")
+// readKiB is what a file of the kernel's says in KiB, by name.
+func readKiB(path string) map[string]float64 {
+	file, err := os.Open(path)
 	if err != nil {
 		die(err.Error())
 	}
@@ -79,6 +79,12 @@ func memory(when string, live uint64) {
 			kib[words[0]], _ = strconv.ParseFloat(words[1], 64)
 		}
 	}
+	return kib
+}
+
+// memory prints what the process has at this moment.
+func memory(when string, live uint64) {
+	kib := readKiB("/proc/self/smaps_rollup")
 	figure("resident_"+when, "KiB", kib["Pss:"])
 	figure("huge_"+when, "KiB", kib["AnonHugePages:"])
 	if live != 0 {
@@ -203,4 +209,5 @@ func main() {
 	}
 	workloads[os.Args[1]]()
 	collectorFigures(started)
+	figure("peak", "KiB", readKiB("/proc/self/status")["VmHWM:"])
 }

@@ -28,9 +28,12 @@ final class Fragment {
                 live += object.length;
                 sum += (object[0] & 255) + (object[object.length - 1] & 255);
             }
+            java.util.Arrays.fill(table, null);
+            System.gc();
         }
         Bench.ops((long) phases * objects, begin);
         Bench.sum(sum + live);
+        live += 4L * nr;
         Bench.figure("live", "KiB", live / 1024.0);
         table = null;
         System.gc();

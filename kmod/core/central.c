@@ -56,17 +56,44 @@ void gca_central_push(struct gca_core *core, u32 page, bool full)
 	gca_map_set(core->class_map[parity], record->span_class, 1);
 }
 
+/* The first span of a list on @node, among a few, moved to its head; if there is one. */
+static void node_first(struct gca_core *core, u32 *head, int node)
+{
+	u32 look = GCA_NODE_SPANS;
+	struct gca_record *before = NULL;
+	u32 page = *head;
+
+	while (page != GCA_NONE && look--) {
+		struct gca_record *record = gca_record_at(core, page);
+
+		if (gca_chunk_at(core, gca_page_chunk(page))->node == node) {
+			if (before) {
+				before->next = record->next;
+				record->next = *head;
+				*head = page;
+			}
+			return;
+		}
+		before = record;
+		page = record->next;
+	}
+}
+
 /**
  * gca_central_pop_partial - take a swept span that has room
  * @core: the arena, lock held
  * @span_class: of which class
+ * @node: preferred, or GCA_NODE_ANY
  *
  * Return: its first page or GCA_NONE.
  */
-u32 gca_central_pop_partial(struct gca_core *core, u16 span_class)
+u32 gca_central_pop_partial(struct gca_core *core, u16 span_class, int node)
 {
-	return pop(core, span_class, swept(core),
-		   &core->classes[span_class].partial[swept(core)]);
+	u32 *head = &core->classes[span_class].partial[swept(core)];
+
+	if (node != GCA_NODE_ANY)
+		node_first(core, head, node);
+	return pop(core, span_class, swept(core), head);
 }
 
 /**

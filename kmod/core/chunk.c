@@ -86,6 +86,7 @@ static struct gca_chunk *chunk_mem_alloc(struct gca_core *core, u32 index)
 		return NULL;
 	}
 	chunk->index = index;
+	chunk->node = GCA_NODE_ANY;
 	chunk->nr_free = GCARENA_CHUNK_PAGES;
 	chunk->nr_released = GCARENA_CHUNK_PAGES;
 	gca_map_set(chunk->free, 0, GCARENA_CHUNK_PAGES);

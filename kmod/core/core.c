@@ -46,8 +46,8 @@ int gca_core_check_classes(const struct gcarena_class *classes, u32 nr)
  * gca_core_check_policy - is this a policy that the core can keep
  * @policy: the policy; its size field is the host's to check
  *
- * Return: 0, -EINVAL for unknown flags, reserved fields and watermarks in the
- * wrong order, or -EOPNOTSUPP for what needs a feature that is not there.
+ * Return: 0, or -EINVAL for unknown flags, reserved fields, watermarks in the
+ * wrong order, and what can be no node.
  */
 int gca_core_check_policy(const struct gcarena_policy *policy)
 {
@@ -59,14 +59,47 @@ int gca_core_check_policy(const struct gcarena_policy *policy)
 		return -EINVAL;
 	if (low >= high || high > max || max > GCA_PERCENT)
 		return -EINVAL;
-	return policy->node ? -EOPNOTSUPP : 0;
+	return policy->node < 0 ? -EINVAL : 0;
+}
+
+/* As the uapi has it: 0 for none, else the node + 1. */
+static bool node_valid(const struct gca_host_ops *ops, void *host, int node)
+{
+	if (node <= 0)
+		return !node;
+	return ops->node_valid ? ops->node_valid(host, node - 1) : node == 1;
+}
+
+/**
+ * gca_core_node - the node that a chunk was backed on
+ * @core: the arena, no lock held
+ * @chunk: index
+ *
+ * Return: the node, or GCA_NODE_ANY if the host cannot tell.
+ */
+int gca_core_node(struct gca_core *core, u32 chunk)
+{
+	return core->ops->node ? core->ops->node(core->host, chunk) : 0;
+}
+
+/* Which node a refill prefers: the call's, the policy's, the caller's. */
+static int node_wanted(struct gca_core *core, const struct gcarena_refill *args)
+{
+	int node = args->node ? args->node : READ_ONCE(core->policy.node);
+
+	if (node)
+		return node - 1;
+	return core->ops->caller_node ? core->ops->caller_node(core->host) : GCA_NODE_ANY;
 }
 
 /* And one that its host can keep. */
-static int check_policy_of(const struct gca_host_ops *ops, const struct gcarena_policy *policy)
+static int check_policy_of(const struct gca_host_ops *ops, void *host,
+			   const struct gcarena_policy *policy)
 {
 	int err = gca_core_check_policy(policy);
 
+	if (!err && !node_valid(ops, host, policy->node))
+		err = -EINVAL;
 	if (!err && policy->reserve_chunks && !ops->back_ahead)
 		err = -EOPNOTSUPP;
 	return err;
@@ -168,7 +201,7 @@ int gca_core_create(const struct gca_host_ops *ops, void *host, u64 heap_size,
 	if (gca_core_check_classes(classes, nr_classes))
 		return -EINVAL;
 	if (policy)
-		err = check_policy_of(ops, policy);
+		err = check_policy_of(ops, host, policy);
 	if (err)
 		return err;
 
@@ -182,6 +215,7 @@ int gca_core_create(const struct gca_host_ops *ops, void *host, u64 heap_size,
 	core->nr_classes = nr_classes;
 	core->counters.meta_sys = sizeof(*core);
 	core->low_idle = core->nr_chunks;
+	core->reserve.node = GCA_NODE_ANY;
 	gca_core_lock_init(&core->lock);
 
 	core->leaves = meta_alloc(core, leaves_size(core));
@@ -307,8 +341,15 @@ static void deepen(enum gca_level *level, enum gca_level to)
 		*level = to;
 }
 
+static void note_node(struct gca_core *core, u32 page, int node)
+{
+	if (node != GCA_NODE_ANY && gca_chunk_at(core, gca_page_chunk(page))->node != node)
+		core->counters.refill_remote++;
+}
+
 static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u32 npages,
-		struct gcarena_span *ready, enum gca_level *level) __must_hold(&core->lock)
+		int node, struct gcarena_span *ready,
+		enum gca_level *level) __must_hold(&core->lock)
 {
 	bool manual = gca_class_manual(&core->classes[args->span_class]);
 	u32 budget = GCA_REFILL_SWEEP;
@@ -316,17 +357,19 @@ static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u3
 	bool paced = false;
 	int err = 0;
 
-	args->nr_ready = want ? gca_slot_take(core, slot, args->span_class, want, ready) : 0;
+	args->nr_ready = want ? gca_slot_take(core, slot, args->span_class, want, node, ready) :
+				0;
 	while (args->nr_ready < want) {
 		struct gcarena_span *span = &ready[args->nr_ready];
 		u32 swept;
 
 		if (!manual) {
-			u32 page = gca_central_pop_partial(core, args->span_class);
+			u32 page = gca_central_pop_partial(core, args->span_class, node);
 
 			if (page != GCA_NONE) {
 				deepen(level, GCA_LEVEL_CENTRAL);
 				gca_span_hold(core, page, GCARENA_SPAN_NEEDS_ZERO, span);
+				note_node(core, page, node);
 				core->counters.refill_central++;
 				core->counters.refill_spans++;
 				args->nr_ready++;
@@ -352,9 +395,10 @@ static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u3
 				continue;
 			}
 		}
-		err = gca_span_fresh(core, args->span_class, npages, span);
+		err = gca_span_fresh(core, args->span_class, npages, node, span);
 		if (err >= 0) {
 			deepen(level, err ? GCA_LEVEL_BACK : GCA_LEVEL_FRESH);
+			note_node(core, span->page, node);
 			core->counters.refill_fresh++;
 			core->counters.refill_spans++;
 			args->nr_ready++;
@@ -381,8 +425,8 @@ static int refill_check(struct gca_core *core, const struct gcarena_refill *args
 {
 	if (args->flags || args->reserved || args->reserved2)
 		return -EINVAL;
-	if (args->node)
-		return -EOPNOTSUPP;
+	if (!node_valid(core->ops, core->host, args->node))
+		return -EINVAL;
 	if (args->nr_spent > GCARENA_BATCH_MAX || args->nr_ready > GCARENA_BATCH_MAX)
 		return -EINVAL;
 	if (args->span_class >= core->nr_classes)
@@ -405,7 +449,7 @@ static int refill_check(struct gca_core *core, const struct gcarena_refill *args
  *	arguments
  *
  * Return: 0, also for a part of the batch; -EINVAL for bad arguments or a bad
- * spent entry; -EOPNOTSUPP for a node; -ENOMEM for not one span; or another
+ * spent entry; -ENOMEM for not one span; or another
  * errno of the host.
  */
 int gca_core_refill_slot(struct gca_core *core, u32 slot, struct gcarena_refill *args,
@@ -413,6 +457,7 @@ int gca_core_refill_slot(struct gca_core *core, u32 slot, struct gcarena_refill 
 			 enum gca_level *level)
 {
 	u32 npages;
+	int node;
 	int err = refill_check(core, args);
 
 	*level = err ? GCA_LEVELS : GCA_LEVEL_READY;
@@ -428,6 +473,10 @@ int gca_core_refill_slot(struct gca_core *core, u32 slot, struct gcarena_refill 
 		npages = args->npages;
 		slot = GCA_SLOT_NONE;
 	}
+	/* What lies ready is of nobody's wishes. */
+	if (args->node)
+		slot = GCA_SLOT_NONE;
+	node = node_wanted(core, args);
 	gca_slot_prepare(core, slot);
 
 	gca_lock(&core->lock);
@@ -436,7 +485,7 @@ int gca_core_refill_slot(struct gca_core *core, u32 slot, struct gcarena_refill 
 	if (err)
 		args->nr_ready = 0;
 	else
-		err = fill(core, slot, args, npages, ready, level);
+		err = fill(core, slot, args, npages, node, ready, level);
 	if (!err && args->nr_ready)
 		gca_slot_stock(core, slot, args->span_class);
 	gca_publish(core);
@@ -494,7 +543,7 @@ int gca_core_return(struct gca_core *core, const struct gcarena_span *spent, u32
  */
 int gca_core_set_policy(struct gca_core *core, const struct gcarena_policy *policy)
 {
-	int err = check_policy_of(core->ops, policy);
+	int err = check_policy_of(core->ops, core->host, policy);
 
 	if (err)
 		return err;

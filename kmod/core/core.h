@@ -27,6 +27,9 @@ struct gca_chunk;
 #define GCA_CHUNK_HALVES	(2U * GCARENA_CHUNK_PAGES)
 #define GCA_HALF_WORDS		(GCA_CHUNK_HALVES / 64)
 
+/* No node in particular. */
+#define GCA_NODE_ANY	(-1)
+
 /* How deep a refill had to go; each says that those before did not suffice. */
 enum gca_level {
 	GCA_LEVEL_READY,	/* a slot's ready spans, or nothing asked */
@@ -41,7 +44,8 @@ enum gca_level {
  * struct gca_host_ops - what the core asks of the host it lives in
  * @back: Make pages [@page, @page + @npages) of one chunk present.  May sleep;
  *	called without the core lock, the pages in transit.  Whole chunk: a huge
- *	page if one can be had.  Pages that were not present read as zero after.
+ *	page if one can be had.  On memory of @node, if that can be had and it is not
+ *	GCA_NODE_ANY.  Pages that were not present read as zero after.
  *	Returns 0 (huge), 1 (backed by small pages) or a negative errno, after
  *	which nothing of the range is backed.
  * @release: Give the halves of pages in map @going, all of @chunk, back to the
@@ -83,12 +87,17 @@ enum gca_level {
  *	until @slots_empty, gca_core_tick() wants to be called.  Core lock held.
  *	Optional, for a host that has slots.
  * @slots_empty: No slot has any more.  Core lock held.  Likewise.
+ * @node: The node of what is in memory of @chunk, or GCA_NODE_ANY.  No core lock.
+ *	Optional: a host without it has one node, 0.
+ * @caller_node: The node that the caller prefers memory of, or GCA_NODE_ANY if it
+ *	has no preference.  No core lock.  Together with @node.
+ * @node_valid: Is there a node @node, with memory?  Together with @node.
  * @held: Is there anything in @chunk that somebody else has a reference of, as
  *	I/O has?  Never no while I/O is going on; yes for now, if unsure.  Core lock
  *	held.  Optional: a host without it never keeps what somebody has.
  */
 struct gca_host_ops {
-	int (*back)(void *host, u32 page, u32 npages);
+	int (*back)(void *host, u32 page, u32 npages, int node);
 	u64 (*release)(void *host, u32 chunk, const u64 *going, u64 *kept);
 	void *(*meta_alloc)(void *host, size_t size);
 	void (*meta_free)(void *host, void *mem, size_t size);
@@ -102,12 +111,15 @@ struct gca_host_ops {
 	int (*transit_wait)(void *host, u32 sequence);
 	void (*transit_wake)(void *host);
 	void (*sweep_started)(void *host);
-	int (*back_ahead)(void *host, u32 page, u32 npages);
+	int (*back_ahead)(void *host, u32 page, u32 npages, int node);
 	u64 (*now)(void *host);
 	void (*pressure)(void *host);
 	void (*slots_stocked)(void *host);
 	void (*slots_empty)(void *host);
 	bool (*held)(void *host, u32 chunk);
+	int (*node)(void *host, u32 chunk);
+	int (*caller_node)(void *host);
+	bool (*node_valid)(void *host, int node);
 };
 
 /*

@@ -46,6 +46,14 @@
 #define GCA_BUCKET_SCAN	16
 
 /*
+ * Chunks, and spans of a central list, looked at for one of a node.  Each look is a
+ * cache miss at most, under the lock, and so less than what a few accesses to another
+ * node's memory cost.
+ */
+#define GCA_NODE_CHUNKS		32
+#define GCA_NODE_SPANS		8
+
+/*
  * Refills of a class from a slot, in the time since the tick before the last,
  * after which the next ones are expected: fewer are not worth a lock saved.
  */
@@ -131,6 +139,7 @@ enum gca_place {
  * @patience: it is not named for collapse before 2 to the power of so many cycles
  * @transit: an operation without the lock owns its backing
  * @small: backed, but not (all) by a huge page
+ * @node: of its memory, as of when it was backed; GCA_NODE_ANY before
  * @broken_at: the generation in which it was last broken, or could not be collapsed
  * @reserved: backed ahead of demand and not taken since: wholly free, clean
  * @withheld: what was to be released of it is in somebody's hands: no page of it is
@@ -153,6 +162,7 @@ struct gca_chunk {
 	bool small;
 	bool reserved;
 	bool withheld;
+	int node;
 	u32 broken_at;
 };
 
@@ -165,6 +175,7 @@ struct gca_chunk {
  * @tick: when @goal is next looked at, if it is not 0
  * @retry: when it may be raised again after a back-off
  * @backoff: length of the last one, 0 after a success
+ * @node: that the refill preferred which last took a wholly free chunk
  */
 struct gca_reserve {
 	struct hlist_head list;
@@ -174,6 +185,7 @@ struct gca_reserve {
 	u64 tick;
 	u64 retry;
 	u64 backoff;
+	int node;
 };
 
 /**
@@ -254,6 +266,7 @@ struct gca_slot_class {
  * @taken: spans handed out since the last fold
  * @taken_bytes: in those
  * @hits: refills without the core lock since the last fold
+ * @node: that the last refill preferred which went the long way
  * @ready: the entries
  * @classes: by class, as many as the core has
  */
@@ -266,6 +279,7 @@ struct gca_slot {
 	u64 taken;
 	u64 taken_bytes;
 	u64 hits;
+	int node;
 	struct gca_ready ready[GCA_SLOT_SPANS];
 	struct gca_slot_class classes[];
 };
@@ -404,20 +418,22 @@ u32 gca_empty_lowest(struct gca_core *core);
 void gca_chunks_free(struct gca_core *core);
 
 /* pageheap.c: which pages a span gets, and their backing */
-int gca_pages_take(struct gca_core *core, u32 npages, u32 *page) __must_hold(&core->lock);
-int gca_pages_back(struct gca_core *core, u32 page, u32 npages) __must_hold(&core->lock);
+int gca_pages_take(struct gca_core *core, u32 npages, int node, u32 *page)
+	__must_hold(&core->lock);
+int gca_pages_back(struct gca_core *core, u32 page, u32 npages, int node)
+	__must_hold(&core->lock);
 void gca_pages_put(struct gca_core *core, u32 page, u32 npages);
 void gca_pages_undo(struct gca_core *core, u32 page, u32 npages) __must_hold(&core->lock);
 u16 gca_pages_use(struct gca_core *core, u32 page, u32 npages);
-void gca_chunk_backed(struct gca_core *core, struct gca_chunk *chunk, bool small);
+void gca_chunk_backed(struct gca_core *core, struct gca_chunk *chunk, bool small, int node);
 void gca_empty_unclaim(struct gca_core *core, u32 index);
 void gca_pages_unuse(struct gca_core *core, u32 page, u32 npages);
-u32 gca_pages_take_backed(struct gca_core *core, u32 npages);
+u32 gca_pages_take_backed(struct gca_core *core, u32 npages, int node);
 void gca_transit_changed(struct gca_core *core);
 int gca_transit_wait(struct gca_core *core) __must_hold(&core->lock);
 
 /* span.c: making, settling and freeing spans */
-int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
+int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages, int node,
 		   struct gcarena_span *span) __must_hold(&core->lock);
 void gca_span_make(struct gca_core *core, u32 page, u32 npages, u16 span_class);
 void gca_span_write(struct gca_core *core, u32 page, u32 npages, u16 span_class);
@@ -437,7 +453,7 @@ u32 gca_lines_count(struct gca_core *core, unsigned int which, u32 page, u32 npa
 
 /* central.c: lists of swept and unswept spans by class */
 void gca_central_push(struct gca_core *core, u32 page, bool full);
-u32 gca_central_pop_partial(struct gca_core *core, u16 span_class);
+u32 gca_central_pop_partial(struct gca_core *core, u16 span_class, int node);
 u32 gca_central_pop_unswept(struct gca_core *core, u16 span_class);
 u32 gca_central_unswept_class(struct gca_core *core, u32 from);
 
@@ -453,7 +469,7 @@ void gca_scavenge_clean(struct gca_core *core, u32 index) __must_hold(&core->loc
 bool gca_scavenge_reserve(struct gca_core *core) __must_hold(&core->lock);
 
 /* reserve.c: how much is backed ahead of demand, and when */
-void gca_reserve_take(struct gca_core *core, struct gca_chunk *chunk);
+void gca_reserve_take(struct gca_core *core, struct gca_chunk *chunk, int node);
 void gca_reserve_forget(struct gca_core *core, struct gca_chunk *chunk);
 bool gca_reserve_step(struct gca_core *core) __must_hold(&core->lock);
 void gca_reserve_yield(struct gca_core *core);
@@ -472,7 +488,7 @@ void gca_collapse_name(struct gca_core *core);
 /* ready.c: slots of ready spans */
 void gca_slots_free(struct gca_core *core);
 void gca_slot_prepare(struct gca_core *core, u32 index);
-u32 gca_slot_take(struct gca_core *core, u32 index, u16 span_class, u32 nr,
+u32 gca_slot_take(struct gca_core *core, u32 index, u16 span_class, u32 nr, int node,
 		  struct gcarena_span *spans);
 void gca_slot_stock(struct gca_core *core, u32 index, u16 span_class) __must_hold(&core->lock);
 bool gca_slots_stock_ahead(struct gca_core *core) __must_hold(&core->lock);
@@ -480,6 +496,7 @@ u64 gca_slots_drain(struct gca_core *core);
 void gca_slots_fold(struct gca_core *core);
 
 /* core.c */
+int gca_core_node(struct gca_core *core, u32 chunk);
 void gca_worker_wake(struct gca_core *core);
 void gca_publish(struct gca_core *core);
 

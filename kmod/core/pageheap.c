@@ -83,6 +83,51 @@ static struct gca_chunk *bucket_find(struct gca_core *core, u32 npages, u32 scan
 	return best;
 }
 
+/*
+ * As bucket_find(), among chunks on @node; few are looked at.  Of each order the
+ * fullest come first.
+ */
+static struct gca_chunk *bucket_find_on(struct gca_core *core, u32 npages, int node)
+{
+	u32 order = fls64(npages) - 1;
+	u32 look = GCA_NODE_CHUNKS;
+	struct gca_chunk *best = NULL;
+	struct gca_chunk *chunk;
+	u32 slot;
+
+	for (; order < GCA_ORDERS; order++) {
+		for (slot = gca_map_next(core->bucket_map[order], GCARENA_CHUNK_PAGES, 0);
+		     slot < (best ? best->nr_free - 1 : GCARENA_CHUNK_PAGES);
+		     slot = gca_map_next(core->bucket_map[order], GCARENA_CHUNK_PAGES, slot + 1)) {
+			hlist_for_each_entry(chunk, &core->bucket[order][slot], link) {
+				if (!look--)
+					return best;
+				if (chunk->node == node && chunk->longest >= npages) {
+					best = chunk;
+					break;
+				}
+			}
+		}
+	}
+	return best;
+}
+
+/* The lowest idle chunk on @node, of a few, or NULL. */
+static struct gca_chunk *idle_on(struct gca_core *core, int node)
+{
+	u32 index = gca_idle_lowest(core);
+	u32 look;
+
+	for (look = GCA_NODE_CHUNKS; look && index < core->nr_chunks; look--) {
+		struct gca_chunk *chunk = gca_chunk_at(core, index);
+
+		if (chunk->node == node)
+			return chunk;
+		index = gca_map_next(core->map_idle, core->nr_chunks, index + 1);
+	}
+	return NULL;
+}
+
 /* The shortest free run of at least @npages, the lowest of equals. */
 static u32 best_run(const struct gca_chunk *chunk, u32 npages)
 {
@@ -110,14 +155,14 @@ static u32 best_run(const struct gca_chunk *chunk, u32 npages)
  * if some of that has to be backed.
  */
 static void take_from_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 from,
-			    u32 npages)
+			    u32 npages, int node)
 {
 	u32 unbacked = gca_map_count(chunk->released, from, npages);
 
 	GCA_ASSERT(gca_map_count(chunk->free, from, npages) == npages);
 	gca_chunk_unplace(core, chunk);
 	if (chunk->nr_free == GCARENA_CHUNK_PAGES)
-		gca_reserve_take(core, chunk);
+		gca_reserve_take(core, chunk, node);
 	gca_map_clear(chunk->free, from, npages);
 	chunk->nr_free -= npages;
 	core->counters.heap_released -= gca_page_bytes(unbacked);
@@ -140,14 +185,24 @@ void gca_empty_unclaim(struct gca_core *core, u32 index)
 	core->low_empty = min(core->low_empty, index);
 }
 
-/* -EAGAIN when nothing fits. */
-static int take_in_one(struct gca_core *core, u32 npages, u32 *page)
+/*
+ * -EAGAIN when nothing fits.  What there is on @node first, but what there is on others
+ * before memory that nobody has asked for yet.
+ */
+static int take_in_one(struct gca_core *core, u32 npages, int node, u32 *page)
 {
-	struct gca_chunk *chunk = bucket_find(core, npages, GCA_BUCKET_SCAN);
+	struct gca_chunk *chunk = NULL;
 	u32 from = 0;
 	u32 index;
 	int err;
 
+	if (node != GCA_NODE_ANY) {
+		chunk = bucket_find_on(core, npages, node);
+		if (!chunk)
+			chunk = idle_on(core, node);
+	}
+	if (!chunk)
+		chunk = bucket_find(core, npages, GCA_BUCKET_SCAN);
 	if (!chunk && gca_withheld_check(core, GCA_WITHHELD_SOME))
 		chunk = bucket_find(core, npages, GCA_BUCKET_SCAN);
 	if (!chunk) {
@@ -173,7 +228,7 @@ static int take_in_one(struct gca_core *core, u32 npages, u32 *page)
 	}
 	if (chunk->nr_free < GCARENA_CHUNK_PAGES)
 		from = best_run(chunk, npages);
-	take_from_chunk(core, chunk, from, npages);
+	take_from_chunk(core, chunk, from, npages, node);
 	*page = chunk->index * GCARENA_CHUNK_PAGES + from;
 	return 0;
 }
@@ -198,7 +253,7 @@ static u32 find_chunk_run(struct gca_core *core, u32 nr)
 }
 
 /* -EAGAIN when nothing fits. */
-static int take_run(struct gca_core *core, u32 npages, u32 *page)
+static int take_run(struct gca_core *core, u32 npages, int node, u32 *page)
 {
 	u32 nr = DIV_ROUND_UP(npages, GCARENA_CHUNK_PAGES);
 	u32 first = find_chunk_run(core, nr);
@@ -226,7 +281,7 @@ static int take_run(struct gca_core *core, u32 npages, u32 *page)
 		if (!err) {
 			u32 n = min_t(u32, left, GCARENA_CHUNK_PAGES);
 
-			take_from_chunk(core, chunk, 0, n);
+			take_from_chunk(core, chunk, 0, n, node);
 			left -= n;
 		} else if (chunk) {
 			gca_chunk_end_transit(core, chunk);
@@ -242,13 +297,14 @@ static int take_run(struct gca_core *core, u32 npages, u32 *page)
  * gca_pages_take - take free pages for a span
  * @core: the arena, lock held; may be dropped meanwhile
  * @npages: how many, at least 1
+ * @node: preferred, or GCA_NODE_ANY
  * @page: where the first one's index goes
  *
  * The pages are not backed yet: gca_pages_back() must follow.
  *
  * Return: 0, -ENOMEM, or -EINTR from waiting for what others have in transit.
  */
-int gca_pages_take(struct gca_core *core, u32 npages, u32 *page)
+int gca_pages_take(struct gca_core *core, u32 npages, int node, u32 *page)
 {
 	int err;
 
@@ -256,9 +312,9 @@ int gca_pages_take(struct gca_core *core, u32 npages, u32 *page)
 		return -ENOMEM;
 	while (1) {
 		if (npages <= GCARENA_CHUNK_PAGES)
-			err = take_in_one(core, npages, page);
+			err = take_in_one(core, npages, node, page);
 		else
-			err = take_run(core, npages, page);
+			err = take_run(core, npages, node, page);
 		if (!err)
 			break;
 		if (err == -EAGAIN && gca_withheld_check(core, GCA_WITHHELD_MANY))
@@ -277,18 +333,24 @@ int gca_pages_take(struct gca_core *core, u32 npages, u32 *page)
  * gca_pages_take_backed - take free pages that cost nothing
  * @core: the arena, lock held
  * @npages: how many, less than a chunk
+ * @node: preferred, or GCA_NODE_ANY
  *
  * Return: the first one's index, of pages that are backed, in a chunk that is
  * partly used; or GCA_NONE.
  */
-u32 gca_pages_take_backed(struct gca_core *core, u32 npages)
+u32 gca_pages_take_backed(struct gca_core *core, u32 npages, int node)
 {
-	struct gca_chunk *chunk = bucket_find(core, npages, GCA_BUCKET_SCAN);
-	u32 from = chunk ? best_run(chunk, npages) : GCA_NONE;
+	struct gca_chunk *chunk = NULL;
+	u32 from;
 
+	if (node != GCA_NODE_ANY)
+		chunk = bucket_find_on(core, npages, node);
+	if (!chunk)
+		chunk = bucket_find(core, npages, GCA_BUCKET_SCAN);
+	from = chunk ? best_run(chunk, npages) : GCA_NONE;
 	if (from == GCA_NONE || gca_map_count(chunk->released, from, npages))
 		return GCA_NONE;
-	take_from_chunk(core, chunk, from, npages);
+	take_from_chunk(core, chunk, from, npages, node);
 	core->counters.heap_inuse += gca_page_bytes(npages);
 	core->counters.heap_idle -= gca_page_bytes(npages);
 	return chunk->index * GCARENA_CHUNK_PAGES + from;
@@ -299,14 +361,16 @@ u32 gca_pages_take_backed(struct gca_core *core, u32 npages)
  * @core: the arena, lock held
  * @chunk: that had none
  * @small: not (all) on a huge page
+ * @node: of it
  */
-void gca_chunk_backed(struct gca_core *core, struct gca_chunk *chunk, bool small)
+void gca_chunk_backed(struct gca_core *core, struct gca_chunk *chunk, bool small, int node)
 {
 	GCA_ASSERT(chunk->transit && chunk->nr_released == GCARENA_CHUNK_PAGES);
 	/* What is free of it was released and is not any more. */
 	core->counters.heap_released -= gca_page_bytes(chunk->nr_free);
 	core->counters.chunks_backed++;
 	chunk->small = small;
+	chunk->node = node;
 	if (small) {
 		core->counters.chunks_small++;
 		core->counters.back_small++;
@@ -316,20 +380,24 @@ void gca_chunk_backed(struct gca_core *core, struct gca_chunk *chunk, bool small
 }
 
 /* Back one run of a chunk in transit.  Drops the lock. */
-static int back_run(struct gca_core *core, struct gca_chunk *chunk, u32 from, u32 npages)
+static int back_run(struct gca_core *core, struct gca_chunk *chunk, u32 from, u32 npages,
+		    int node)
 {
 	bool whole = chunk->nr_released == GCARENA_CHUNK_PAGES;
+	int on = GCA_NODE_ANY;
 	int ret;
 
 	gca_unlock(&core->lock);
-	ret = core->ops->back(core->host, chunk->index * GCARENA_CHUNK_PAGES + from, npages);
+	ret = core->ops->back(core->host, chunk->index * GCARENA_CHUNK_PAGES + from, npages, node);
+	if (ret >= 0 && whole)
+		on = gca_core_node(core, chunk->index);
 	gca_lock(&core->lock);
 	if (ret < 0)
 		return ret;
 
 	if (whole) {
 		GCA_ASSERT(npages == GCARENA_CHUNK_PAGES);
-		gca_chunk_backed(core, chunk, ret > 0);
+		gca_chunk_backed(core, chunk, ret > 0, on);
 		core->counters.refill_backed++;
 		return 0;
 	}
@@ -341,17 +409,18 @@ static int back_run(struct gca_core *core, struct gca_chunk *chunk, u32 from, u3
 }
 
 /* Back what a chunk in transit lacks of [@from, @from + @npages). */
-static int back_in_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 from, u32 npages)
+static int back_in_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 from, u32 npages,
+			 int node)
 {
 	u32 end = from + npages;
 
 	/* A chunk without any backing gets all of it at once: a huge page. */
 	if (chunk->nr_released == GCARENA_CHUNK_PAGES)
-		return back_run(core, chunk, 0, GCARENA_CHUNK_PAGES);
+		return back_run(core, chunk, 0, GCARENA_CHUNK_PAGES, node);
 
 	while ((from = gca_map_next(chunk->released, end, from)) < end) {
 		u32 run = gca_map_next_clear(chunk->released, end, from) - from;
-		int err = back_run(core, chunk, from, run);
+		int err = back_run(core, chunk, from, run, node);
 
 		if (err)
 			return err;
@@ -365,11 +434,12 @@ static int back_in_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 fro
  * @core: the arena, lock held; dropped meanwhile if there is something to back
  * @page: the first one, from gca_pages_take()
  * @npages: as taken
+ * @node: as taken
  *
  * Return: 1 if any had to be backed, 0 if none, or the host's errno, after which
  * gca_pages_undo() must follow.
  */
-int gca_pages_back(struct gca_core *core, u32 page, u32 npages)
+int gca_pages_back(struct gca_core *core, u32 page, u32 npages, int node)
 {
 	bool backed = false;
 	u32 done = 0;
@@ -383,7 +453,7 @@ int gca_pages_back(struct gca_core *core, u32 page, u32 npages)
 		if (chunk->transit && gca_map_count(chunk->released, from, n)) {
 			backed = true;
 			if (!err)
-				err = back_in_chunk(core, chunk, from, n);
+				err = back_in_chunk(core, chunk, from, n, node);
 			gca_chunk_end_transit(core, chunk);
 		}
 		done += n;

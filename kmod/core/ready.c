@@ -100,6 +100,7 @@ void gca_slot_prepare(struct gca_core *core, u32 index)
 	if (!slot)
 		return;
 	gca_core_slot_lock_init(&slot->lock);
+	slot->node = GCA_NODE_ANY;
 	for (i = 0; i < GCA_SLOT_SPANS; i++) {
 		slot->ready[i].next = slot->unused;
 		slot->unused = &slot->ready[i];
@@ -228,11 +229,12 @@ void gca_slots_fold(struct gca_core *core)
  * @index: of the slot, or GCA_SLOT_NONE
  * @span_class: of which class
  * @nr: how many are wanted
+ * @node: that the refill prefers: so is what is stocked next
  * @spans: room for them
  *
  * Return: how many there were.
  */
-u32 gca_slot_take(struct gca_core *core, u32 index, u16 span_class, u32 nr,
+u32 gca_slot_take(struct gca_core *core, u32 index, u16 span_class, u32 nr, int node,
 		  struct gcarena_span *spans)
 {
 	struct gca_slot *slot = slot_at(core, index);
@@ -242,6 +244,7 @@ u32 gca_slot_take(struct gca_core *core, u32 index, u16 span_class, u32 nr,
 		return 0;
 	cls = &slot->classes[span_class];
 	gca_lock(&slot->lock);
+	slot->node = node;
 	note(cls, nr);
 	nr = min_t(u32, nr, cls->nr);
 	if (nr)
@@ -461,7 +464,7 @@ static u32 stock_swept(struct gca_core *core, struct gca_slot *slot, u16 span_cl
 	u32 done;
 
 	for (done = 0; done < nr; done++) {
-		u32 page = gca_central_pop_partial(core, span_class);
+		u32 page = gca_central_pop_partial(core, span_class, slot->node);
 
 		if (page == GCA_NONE)
 			break;
@@ -486,7 +489,7 @@ static void stock_fresh(struct gca_core *core, struct gca_slot *slot, u16 span_c
 	for (taken = 0; taken < nr; taken++) {
 		if (limit && core->counters.heap_inuse + core->claimed_bytes + bytes > limit)
 			break;
-		pages[taken] = gca_pages_take_backed(core, npages);
+		pages[taken] = gca_pages_take_backed(core, npages, slot->node);
 		if (pages[taken] == GCA_NONE)
 			break;
 		gca_span_make(core, pages[taken], npages, span_class);

@@ -86,8 +86,9 @@ void gca_reserve_forget(struct gca_core *core, struct gca_chunk *chunk)
  * gca_reserve_take - a refill takes pages of a chunk that was wholly free
  * @core: the arena, lock held
  * @chunk: in no place; its maps do not say so yet
+ * @node: that the refill prefers: the next ones may, too
  */
-void gca_reserve_take(struct gca_core *core, struct gca_chunk *chunk)
+void gca_reserve_take(struct gca_core *core, struct gca_chunk *chunk, int node)
 {
 	struct gca_reserve *reserve = &core->reserve;
 	u32 most = core->policy.reserve_chunks;
@@ -98,6 +99,7 @@ void gca_reserve_take(struct gca_core *core, struct gca_chunk *chunk)
 		core->counters.reserve_taken++;
 		reserve->backoff = 0;
 	}
+	reserve->node = node;
 	if (!most)
 		return;
 	now = core->ops->now(core->host);
@@ -194,7 +196,9 @@ static struct gca_chunk *claim_empty(struct gca_core *core) __must_hold(&core->l
  */
 bool gca_reserve_step(struct gca_core *core)
 {
+	int node = core->policy.node ? core->policy.node - 1 : core->reserve.node;
 	struct gca_chunk *chunk;
+	int on = GCA_NODE_ANY;
 	int ret = -ENOMEM;
 
 	look_at_goal(core);
@@ -204,10 +208,12 @@ bool gca_reserve_step(struct gca_core *core)
 	if (chunk) {
 		gca_unlock(&core->lock);
 		ret = core->ops->back_ahead(core->host, chunk->index * GCARENA_CHUNK_PAGES,
-					    GCARENA_CHUNK_PAGES);
+					    GCARENA_CHUNK_PAGES, node);
+		if (ret >= 0)
+			on = gca_core_node(core, chunk->index);
 		gca_lock(&core->lock);
 		if (ret >= 0) {
-			gca_chunk_backed(core, chunk, ret > 0);
+			gca_chunk_backed(core, chunk, ret > 0, on);
 			chunk->reserved = true;
 			core->reserve.nr++;
 			core->counters.reserve_backed++;

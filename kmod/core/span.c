@@ -96,12 +96,13 @@ void gca_span_write(struct gca_core *core, u32 page, u32 npages, u16 span_class)
  * @core: the arena, lock held; dropped meanwhile
  * @span_class: its class
  * @npages: its length
+ * @node: preferred, or GCA_NODE_ANY
  * @span: the entry to fill
  *
  * Return: 0, or 1 if memory had to be backed for it; -ENOMEM (limit, space or
  * memory), or another errno of the host.
  */
-int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
+int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages, int node,
 		   struct gcarena_span *span)
 {
 	u64 limit = core->policy.limit_bytes;
@@ -113,13 +114,13 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages,
 		return -ENOMEM;
 	/* Taking may drop the lock before the pages count as in use. */
 	core->claimed_bytes += bytes;
-	err = gca_pages_take(core, npages, &page);
+	err = gca_pages_take(core, npages, node, &page);
 	core->claimed_bytes -= bytes;
 	if (err)
 		return err;
 
 	gca_span_make(core, page, npages, span_class);
-	backed = gca_pages_back(core, page, npages);
+	backed = gca_pages_back(core, page, npages, node);
 	if (backed < 0) {
 		gca_record_at(core, page)->state = GCARENA_STATE_FREE;
 		core->counters.spans_inuse--;

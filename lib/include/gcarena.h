@@ -84,8 +84,8 @@ enum gca_mode {
  * GCARENA_WORKERS (threads), GCARENA_SIGNAL (a real-time signal, or off),
  * GCARENA_PROFILE (see Documentation/profiling.rst), GCARENA_DEBUG
  * (comma-separated key=value: verify, shadow, gctrace, pacertrace, poison, stress, each 0
- * or 1), GCARENA_ENDPOINT (a directory instead of XDG_RUNTIME_DIR for the socket that
- * gcarena(1) asks, or off).
+ * or 1), GCARENA_TIMELINE (ftrace, or a file), GCARENA_ENDPOINT (a directory instead of
+ * XDG_RUNTIME_DIR for the socket that gcarena(1) asks, or off).
  */
 struct gca_config {
 	size_t size;
@@ -687,10 +687,21 @@ GCA_ALWAYS_INLINE_ void gca_store_(struct gca_mutator *mutator, gca_word_ *slot,
 
 GCA_ALWAYS_INLINE_ void gca_init_(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
-	if (GCA_LIKELY_(!GCA_MUTATOR_(mutator)->barrier))
+	struct gca_mutator_abi *abi = GCA_MUTATOR_(mutator);
+
+	if (GCA_LIKELY_(!abi->barrier)) {
 		*slot = value;
-	else
+		return;
+	}
+	if (abi->barrier != GCA_BARRIER_MARK) {
 		gca_init_slow(mutator, slot, value);
+		return;
+	}
+	/* There was nothing there: only what it writes. */
+	*abi->shades++ = (uintptr_t)value;
+	__atomic_store_n(slot, value, __ATOMIC_RELAXED);
+	if (!GCA_LIKELY_(abi->shades < abi->shades_end))
+		gca_shade_flush(mutator);
 }
 
 GCA_ALWAYS_INLINE_ void *gca_exchange_(struct gca_mutator *mutator, gca_word_ *slot, void *value)

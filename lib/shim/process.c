@@ -117,7 +117,7 @@ static u64 faults_of_thread(void)
 	return getrusage(RUSAGE_THREAD, &usage) ? U64_MAX / 2 : (u64)usage.ru_minflt;
 }
 
-static int op_back(void *host, u32 page, u32 npages)
+static int op_back(void *host, u32 page, u32 npages, int node)
 {
 	struct process *p = of_host(host);
 	char *mem = (char *)p->pub.heap + ((size_t)page << GCARENA_PAGE_SHIFT);
@@ -125,6 +125,7 @@ static int op_back(void *host, u32 page, u32 npages)
 	u64 faults;
 	int err;
 
+	(void)node;
 	if (refuses(GCA_SEAM_BACK))
 		return -ENOMEM;
 	faults = faults_of_thread();

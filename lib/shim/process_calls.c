@@ -86,8 +86,6 @@ int gca_process_refill(struct gca_process *process, struct gcarena_refill *args)
 		return -EINVAL;
 	if (process_forked(p))
 		return -EIO;
-	if (call.node)
-		return -EOPNOTSUPP;
 	if (call.nr_ready > GCARENA_BATCH_MAX)
 		return -EINVAL;
 	if (call.nr_ready && !call.ready)

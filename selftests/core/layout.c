@@ -178,6 +178,7 @@
 	FIELD(gcarena_counters, refill_hits) \
 	FIELD(gcarena_counters, ready_drained) \
 	FIELD(gcarena_counters, chunks_withheld) \
+	FIELD(gcarena_counters, refill_remote) \
 	STRUCT(gcarena_stats) \
 	FIELD(gcarena_stats, size) \
 	FIELD(gcarena_stats, flags) \

@@ -31,6 +31,7 @@ enum mistake {
 	COUNT_WRONG_BITMAP,
 	HANDS_FORGOTTEN,
 	WITHHELD_FOR_EVER,
+	NODE_IGNORED,
 	MISTAKES
 };
 
@@ -45,6 +46,7 @@ static const char *const mistake_names[MISTAKES] = {
 	[COUNT_WRONG_BITMAP] = "sweep counts the other bitmap",
 	[HANDS_FORGOTTEN] = "what somebody has in his hands is given out",
 	[WITHHELD_FOR_EVER] = "what nobody has any more is not given out",
+	[NODE_IGNORED] = "a refill takes any node's memory",
 };
 
 #include "../../kmod/core/chunk.c"
@@ -67,11 +69,14 @@ static const char *const mistake_names[MISTAKES] = {
 	 ~(mistake == DIRTY_FORGOTTEN ? GCARENA_SPAN_NEEDS_ZERO : 0))
 #define gca_rows_clear(core, page, npages) \
 	(mistake == ROW_LEFT_BEHIND ? (void)0 : gca_rows_clear(core, page, npages))
+#define gca_pages_take(core, npages, node, page) \
+	gca_pages_take(core, npages, mistake == NODE_IGNORED ? GCA_NODE_ANY : (node), page)
 #define gca_sweep_check_done(core) \
 	(mistake == SWEEP_NEVER_DONE ? (void)0 : gca_sweep_check_done(core))
 
 #include "../../kmod/core/span.c"
 
+#undef gca_pages_take
 #undef gca_lines_clear
 #undef gca_lines_count
 #undef gca_rows_clear
@@ -158,6 +163,7 @@ static u32 owner[PAGES];		/* first page + 1, 0 free */
 static u32 generation;
 static u64 limit, retain;
 static struct gcarena_policy watermarks;
+static int policy_node;
 static unsigned int depth;
 static bool disturbed;			/* a hook ran or something failed */
 static bool flipped;			/* inside the call */
@@ -777,13 +783,35 @@ static bool unswept_left(void)
 	return false;
 }
 
+/* A chunk of @node with room for @npages, told by the page heap's own rules. */
+static bool node_has(int node, u32 npages)
+{
+	u32 run = 0;
+	u32 i;
+
+	for (i = 0; i < PAGES; i++) {
+		u32 chunk = i / GCARENA_CHUNK_PAGES;
+
+		if (owner[i] || !host.present[i] || host.node[chunk] != node ||
+		    gca_chunk_at(core, chunk)->withheld)
+			run = 0;
+		else
+			run = i % GCARENA_CHUNK_PAGES ? run + 1 : 1;
+		if (run == npages)
+			return true;
+	}
+	return false;
+}
+
 static void do_refill(void)
 {
 	struct gcarena_span spent[8], ready[8];
 	struct gcarena_refill args = { .size = sizeof(args), .span_class = below(CLASSES) };
 	u32 expect_taken, want, in_lists, npages, i;
 	bool outer_flipped = flipped;
+	bool local = false;
 	u32 central = 0;
+	int node;
 	int err;
 
 	npages = classes[args.span_class].npages;
@@ -803,6 +831,11 @@ static void do_refill(void)
 		want = 0;
 	in_lists = count_ready(args.span_class);
 	flipped = false;
+	args.node = chance(10) ? 1 + below(2) : 0;
+	node = args.node ? args.node - 1 : policy_node ? policy_node - 1 : host.caller;
+	/* A span that is swept and found empty looks as if it were fresh. */
+	if (node != GCA_NODE_ANY && npages < GCARENA_CHUNK_PAGES && !unswept_left())
+		local = node_has(node, npages);
 
 	err = gca_core_refill(core, &args, spent, ready);
 
@@ -811,8 +844,19 @@ static void do_refill(void)
 	if (!want && args.nr_ready)
 		wrong("refill: %u ready, none wanted", args.nr_ready);
 	sync_spans(false);
-	for (i = 0; i < args.nr_ready; i++)
-		central += take_ready(&ready[i], &args, npages);
+	for (i = 0; i < args.nr_ready; i++) {
+		bool listed = take_ready(&ready[i], &args, npages);
+
+		central += listed;
+		if (listed)
+			continue;
+		if (local && !disturbed &&
+		    host.node[ready[i].page / GCARENA_CHUNK_PAGES] != node)
+			wrong("refill: span %u is not on node %d, which had room", ready[i].page,
+			      node);
+		/* The first one may have been all that there was. */
+		local = false;
+	}
 	sync_spans(!depth);
 
 	if (err == -EINVAL) {
@@ -1019,6 +1063,8 @@ static void do_policy(void)
 	retain = chance(50) ? below(PAGES) * GCARENA_PAGE_SIZE + 1 : 0;
 	policy.limit_bytes = limit;
 	policy.retain_bytes = retain;
+	policy_node = chance(30) ? 1 + below(2) : 0;
+	policy.node = policy_node;
 	policy.reserve_chunks = chance(60) ? below(CHUNKS) : 0;
 	if (chance(50)) {
 		policy.watermark_low = 1 + below(97);
@@ -1099,6 +1145,7 @@ static void step(void)
 		lie();
 	if (chance(10))
 		do_let_go();
+	host.caller = (int)below(3) - 1;
 	host.back_small = chance(20);
 	dice = below(100);
 	if (dice < 6 && !gca_core_sweeping(core))
@@ -1152,12 +1199,15 @@ static u32 run(u64 seed, u32 operations)
 	memset(owner, 0, sizeof(owner));
 	limit = 0;
 	retain = 0;
+	policy_node = 0;
 	memset(&watermarks, 0, sizeof(watermarks));
 	generation = 0;
 	depth = 0;
 	core = NULL;
 	host_init(&host, CHUNKS);
 	host.random = rnd;
+	host.nodes = 2;
+	host.stray_percent = 20;
 	host.hook = hook;
 	host.wait = interrupted;
 	host.in_use = page_in_use;

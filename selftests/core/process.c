@@ -284,8 +284,8 @@ static void test_structures(void)
 	refill_args.flags = 1;
 	eq(gca_process_refill(process, &refill_args), -EINVAL, "refill: flags");
 	refill_args.flags = 0;
-	refill_args.node = 1;
-	eq(gca_process_refill(process, &refill_args), -EOPNOTSUPP, "refill: node");
+	refill_args.node = 2;
+	eq(gca_process_refill(process, &refill_args), -EINVAL, "refill: no such node");
 	refill_args.node = 0;
 	got[0].page = 7;
 	refill_args.spent = (uintptr_t)got;

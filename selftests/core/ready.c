@@ -49,9 +49,9 @@ static void push_elsewhere(struct gca_core *core, u32 page, bool full)
 	record->span_class = span_class;
 }
 
-static u32 take_and_free(struct gca_core *core, u32 npages)
+static u32 take_and_free(struct gca_core *core, u32 npages, int node)
 {
-	u32 page = gca_pages_take_backed(core, npages);
+	u32 page = gca_pages_take_backed(core, npages, node);
 
 	if (mistake == SCAVENGED && page != GCA_NONE)
 		gca_pages_put(core, page, npages);

@@ -39,6 +39,7 @@ struct test_host {
 	bool *small;			/* by chunk */
 	bool *meta;			/* by chunk: meta_back() was called */
 	bool *idle;			/* by chunk: chunk_idle() without chunk_busy() */
+	int *node;			/* by chunk: of what is present */
 	bool *hands;			/* by page: kept, as somebody has it in his hands */
 
 	/* Tests set these. */
@@ -50,6 +51,9 @@ struct test_host {
 	bool keep_in_hands;		/* because somebody has it */
 	void (*hook)(struct test_host *host, enum host_site site);
 	bool (*in_use)(struct test_host *host, u32 page);
+	int nodes;			/* how many there are */
+	int caller;			/* node that callers prefer */
+	u32 stray_percent;		/* of chunks backed, on another node */
 	int (*wait)(struct test_host *host, u32 sequence);
 	u32 (*random)(void);
 	u64 now;
@@ -107,7 +111,8 @@ static void host_check_range(struct test_host *host, const char *what, u32 page,
 		host_wrong(host, "%s: range %u+%u", what, page, npages);
 }
 
-static int host_back_at(struct test_host *host, enum host_site site, u32 page, u32 npages)
+static int host_back_at(struct test_host *host, enum host_site site, u32 page, u32 npages,
+			int node)
 {
 	u32 chunk = page / GCARENA_CHUNK_PAGES;
 	u32 i;
@@ -126,21 +131,25 @@ static int host_back_at(struct test_host *host, enum host_site site, u32 page, u
 		host->present[i] = true;
 		host->dirty[i] = false;
 	}
-	if (npages == GCARENA_CHUNK_PAGES)
+	if (npages == GCARENA_CHUNK_PAGES) {
 		host->small[chunk] = host->back_small;
+		host->node[chunk] = max(node, 0);
+		if (host->stray_percent && host->random() % 100 < host->stray_percent)
+			host->node[chunk] = host->random() % host->nodes;
+	}
 	return npages < GCARENA_CHUNK_PAGES || host->back_small;
 }
 
-static int host_back(void *arg, u32 page, u32 npages)
+static int host_back(void *arg, u32 page, u32 npages, int node)
 {
-	return host_back_at(arg, SITE_BACK, page, npages);
+	return host_back_at(arg, SITE_BACK, page, npages, node);
 }
 
-static int host_back_ahead(void *arg, u32 page, u32 npages)
+static int host_back_ahead(void *arg, u32 page, u32 npages, int node)
 {
 	if (npages != GCARENA_CHUNK_PAGES)
 		host_wrong(arg, "back_ahead: %u pages", npages);
-	return host_back_at(arg, SITE_AHEAD, page, npages);
+	return host_back_at(arg, SITE_AHEAD, page, npages, node);
 }
 
 static u64 host_now(void *arg)
@@ -252,6 +261,21 @@ static bool host_held(void *arg, u32 chunk)
 		if (host->hands[chunk * GCARENA_CHUNK_PAGES + i])
 			return true;
 	return false;
+}
+
+static int host_node(void *arg, u32 chunk)
+{
+	return ((struct test_host *)arg)->node[chunk];
+}
+
+static int host_caller_node(void *arg)
+{
+	return ((struct test_host *)arg)->caller;
+}
+
+static bool host_node_valid(void *arg, int node)
+{
+	return node < ((struct test_host *)arg)->nodes;
 }
 
 static void *host_meta_alloc(void *arg, size_t size)
@@ -384,6 +408,9 @@ static const struct gca_host_ops host_ops = {
 	.now = host_now,
 	.pressure = host_pressure,
 	.held = host_held,
+	.node = host_node,
+	.caller_node = host_caller_node,
+	.node_valid = host_node_valid,
 };
 
 static u32 host_zero(void)
@@ -407,6 +434,9 @@ static void host_init(struct test_host *host, u32 nr_chunks)
 	host->meta = calloc(nr_chunks, sizeof(bool));
 	host->idle = calloc(nr_chunks, sizeof(bool));
 	host->hands = calloc(host->nr_pages, sizeof(bool));
+	host->node = calloc(nr_chunks, sizeof(int));
+	host->nodes = 1;
+	host->caller = GCA_NODE_ANY;
 	host->random = host_zero;
 }
 
@@ -426,6 +456,7 @@ static void host_exit(struct test_host *host)
 	free(host->meta);
 	free(host->idle);
 	free(host->hands);
+	free(host->node);
 }
 
 /* A host of @chunks and its core; NULL where the core refuses. */

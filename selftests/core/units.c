@@ -186,8 +186,8 @@ static void test_create(void)
 	eq(try_create(8 << 20, classes, CLASSES, &p), -EINVAL, "policy: high above max");
 	p = (struct gcarena_policy){ .watermark_max = 101 };
 	eq(try_create(8 << 20, classes, CLASSES, &p), -EINVAL, "policy: more than the limit");
-	p = (struct gcarena_policy){ .node = 1 };
-	eq(try_create(8 << 20, classes, CLASSES, &p), -EOPNOTSUPP, "policy: node");
+	p = (struct gcarena_policy){ .node = 2 };
+	eq(try_create(8 << 20, classes, CLASSES, &p), -EINVAL, "policy: no such node");
 
 	for (i = 1; i < 20 && err; i++) {
 		host.fail_next[SITE_META_ALLOC] = i;
@@ -219,7 +219,7 @@ static void test_refill_arguments(void)
 	eq(refill_args((struct gcarena_refill){ .flags = 1 }), -EINVAL, "refill: flags");
 	eq(refill_args((struct gcarena_refill){ .reserved = 1 }), -EINVAL, "refill: reserved");
 	eq(refill_args((struct gcarena_refill){ .reserved2 = 1 }), -EINVAL, "refill: reserved2");
-	eq(refill_args((struct gcarena_refill){ .node = 1 }), -EOPNOTSUPP, "refill: node");
+	eq(refill_args((struct gcarena_refill){ .node = 2 }), -EINVAL, "refill: no such node");
 	eq(refill_args((struct gcarena_refill){ .nr_ready = ALL + 1 }), -EINVAL,
 	   "refill: batch too long");
 	eq(refill_args((struct gcarena_refill){ .nr_spent = ALL + 1 }), -EINVAL,
@@ -848,8 +848,8 @@ static void test_policy_and_status(void)
 	p.flags = 1;
 	eq(gca_core_set_policy(core, &p), -EINVAL, "policy: flags");
 	p.flags = 0;
-	p.node = 1;
-	eq(gca_core_set_policy(core, &p), -EOPNOTSUPP, "policy: feature");
+	p.node = 2;
+	eq(gca_core_set_policy(core, &p), -EINVAL, "policy: set, no such node");
 	policy(0, 0);
 	refill(TINY, 0, 1);
 	ok(status->update != update && status->update % 2 == 0, "status: updated");

@@ -279,7 +279,8 @@ static void test_features(int fd)
 	eq(g_ioctl(fd, GCARENA_IOC_FEATURES, &f), 0, "features, before set-up");
 	eq(f.features, GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER |
 	   GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE | GCARENA_FEATURE_COLLAPSE |
-	   GCARENA_FEATURE_PERCPU,
+	   GCARENA_FEATURE_PERCPU |
+	   GCARENA_FEATURE_NUMA,
 	   "the features that there are");
 	eq(f.heap_size_max, GCARENA_HEAP_SIZE_MAX, "heap_size_max");
 	eq(f.classes_max, GCARENA_CLASSES_MAX, "classes_max");
@@ -356,7 +357,8 @@ static void test_setup(int fd)
 	BAD_POLICY(-EINVAL, "high watermark above the other's default", watermark_high = 93);
 	BAD_POLICY(-EINVAL, "watermark above the limit", watermark_max = 101);
 	BAD_POLICY(-EINVAL, "low watermark as high as the high one", watermark_low = 85);
-	BAD_POLICY(-EOPNOTSUPP, "node", node = 1);
+	BAD_POLICY(-EINVAL, "no such node", node = 1025);
+	BAD_POLICY(-EINVAL, "what can be no node", node = -1);
 
 	p = mmap(NULL, BASE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	make_good(&calls[1]);
@@ -443,7 +445,8 @@ static void test_refill(struct arena *a)
 	BAD_REFILL(-EINVAL, "no pages for a manual one", C_MANUAL, 0, 1);
 	BAD_REFILL(-ENOMEM, "more pages than the heap", C_LARGE, SIZE / PAGE + 1, 1);
 	BAD_REFILL(-ENOMEM, "absurd pages", C_LARGE, ~0U, 1);
-	BAD_REFILL(-EOPNOTSUPP, "node", C_64, 0, 1, r.node = 1);
+	BAD_REFILL(-EINVAL, "no such node", C_64, 0, 1, r.node = 1025);
+	BAD_REFILL(-EINVAL, "what can be no node", C_64, 0, 1, r.node = -1);
 	BAD_REFILL(-EINVAL, "ready misaligned", C_64, 0, 1, r.ready += 2);
 	BAD_REFILL(-EINVAL, "spent misaligned", C_64, 0, 1, r.spent = 2);
 	BAD_REFILL(-EFAULT, "spent null", C_64, 0, 1, r.nr_spent = 1);
@@ -591,7 +594,8 @@ static void test_policy(struct arena *a)
 	POLICY(-E2BIG, "read, absurd size", 0, policy.size = ~0U);
 	POLICY(-EINVAL, "set, unknown flag", GCARENA_POLICY_SET, policy.flags = 1);
 	POLICY(-EINVAL, "set, watermark", GCARENA_POLICY_SET, policy.watermark_high = 101);
-	POLICY(-EOPNOTSUPP, "set, node", GCARENA_POLICY_SET, policy.node = 1);
+	POLICY(-EINVAL, "set, no such node", GCARENA_POLICY_SET, policy.node = 1025);
+	POLICY(0, "set, node 0", GCARENA_POLICY_SET, policy.node = 1);
 	POLICY(0, "set", GCARENA_POLICY_SET, policy.limit_bytes = SIZE / 2);
 	POLICY(0, "read", 0, policy.limit_bytes = 1; policy.retain_bytes = 1);
 	policy_out.size = sizeof(policy_out);

@@ -47,7 +47,8 @@ static void kmsg_read(int fd)
 		if (!text)
 			continue;
 		text[strcspn(text, "\n") + 1] = 0;
-		used += (size_t)snprintf(kernel_log + used, sizeof(kernel_log) - used, "%s", text + 1);
+		used += (size_t)snprintf(kernel_log + used, sizeof(kernel_log) - used, "%s",
+					 text + 1);
 		if (used >= sizeof(kernel_log))
 			break;
 	}

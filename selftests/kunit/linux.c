@@ -85,7 +85,7 @@ static void back_chunk(struct kunit *test, u32 chunk)
 
 	KUNIT_ASSERT_GE(test, gca_meta_back(arena, chunk), 0);
 	KUNIT_ASSERT_EQ_MSG(test, gca_backing_back(arena, chunk * GCARENA_CHUNK_PAGES,
-						   GCARENA_CHUNK_PAGES), 0,
+						   GCARENA_CHUNK_PAGES, GCA_NODE_ANY), 0,
 			    "a huge page for chunk %u", chunk);
 }
 
@@ -186,7 +186,8 @@ static void backing_part(struct kunit *test)
 			GCA_CHUNK_BASES - 2 * GCA_PAGE_BASES);
 	KUNIT_EXPECT_TRUE_MSG(test, holds(test, first - 1, 0x11) && holds(test, after, 0x33),
 			      "what stays has its contents");
-	KUNIT_EXPECT_EQ_MSG(test, gca_backing_back(arena, 3, 2), 1, "small pages come back");
+	KUNIT_EXPECT_EQ_MSG(test, gca_backing_back(arena, 3, 2, GCA_NODE_ANY), 1,
+			    "small pages come back");
 	KUNIT_EXPECT_TRUE(test, holds(test, first, 0));
 	KUNIT_EXPECT_EQ(test, release(test, 0, GCARENA_CHUNK_PAGES),
 			GCARENA_CHUNK_SIZE);

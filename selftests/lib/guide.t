@@ -33,5 +33,6 @@ guide()
 }
 
 guide library '"is" was used 200000 times'
+guide guide 'the sum is 2020000'
 guide references '[1-9][0-9]* of 10 streams were closed'
 tap_done

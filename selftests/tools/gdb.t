@@ -13,6 +13,8 @@ gdb=$(command -v gdb) || {
 }
 export GCARENA_BACKEND=process DEBUGINFOD_URLS='' PYTHONDONTWRITEBYTECODE=1
 flags='-std=gnu11 -O1 -g -Ilib/include -Iuapi'
+# What the archive wants beside it.
+libs=$(sed -n 's/^Libs.private: *//p' "$build/gcarena.pc")
 
 # debug PROGRAM [CORE] < commands: each with what it says, framed by its own text
 debug()
@@ -45,7 +47,7 @@ says()
 }
 
 # shellcheck disable=SC2086
-"${CC:-cc}" $flags -o "$tmp/debuggee" selftests/tools/gdb/debuggee.c "$build/libgcarena.a" -pthread > "$tmp/log" 2>&1
+"${CC:-cc}" $flags -o "$tmp/debuggee" selftests/tools/gdb/debuggee.c "$build/libgcarena.a" $libs > "$tmp/log" 2>&1
 result $? "the program builds" "$tmp/log"
 
 cat > "$tmp/questions" <<'EOT'
@@ -59,6 +61,7 @@ gca-roots ~dropped
 gca-roots ~finalized
 gca-roots ~wide
 gca-roots ~traced
+gca-roots ~inside
 gca-roots ~stacked
 gca-roots ~framed
 gca-roots ~asleep
@@ -69,7 +72,6 @@ gca-span ~array
 gca-span ~manual
 print table[3]
 print *weak
-print *heap
 print heap->rows[0]
 gca-obj ~manual
 gca-obj ~freed
@@ -85,7 +87,7 @@ answers()
 
 	says "gca-heap -c" "^heap $hex: 16.0 MiB .* process backend" 'roots: 2 ranges, 0 callbacks; 2 mutators' \
 		'LWP [0-9]+\): blocked' 'LWP [0-9]+\): running' '^  1 \(large, kinded\) +1 +[0-9]+ +1$' \
-		'48 bytes, precise\) +[0-9]+ +[0-9]+ +16$'
+		'48 bytes, precise\) +[0-9]+ +[0-9]+ +17$'
 	says "gca-roots ~third" "^root range at table \\+ 24 \\($hex\\), slot 3" '^  -> .*\(node, ' '\+0 .next -> ' '\+0 .next -> '
 	says "gca-roots ~handled" "^handle $hex" '-> .*\(node'
 	says "gca-roots ~pinned" '^a pin of it'
@@ -95,17 +97,17 @@ answers()
 	says "gca-roots ~finalized" '^nothing .* reaches' 'has a finalizer, finalize'
 	says "gca-roots ~wide" '^root range at table \+ 56' '\(refs, 40960 bytes' '\+32000 -> .*node'
 	says "gca-roots ~traced" '^root range at table \+ 64' '\(pair,' '\+0 .first -> .*node'
+	says "gca-roots ~inside" '^root range at table \+ 80' '\(cursor, ' '\+0 .at -> .*node'
 	says "gca-roots ~stacked" '^stack of thread 1 .*run\(\)' '-> .*node'
 	says "gca-roots ~framed" '^GCA_FRAME slot 1 .*run\(\)' '-> .*node'
 	says "gca-roots ~asleep" 'of thread 2 .*sleeper\(\)' '-> .*node'
 	says "gca-obj ~third+16" '^object at .* \(\+16\): node' '\+24 +.child\[1\] -> .*node' 'struct node .* key = 0, '
 	says "gca-obj ~pinned" 'it is pinned'
-	says "gca-span ~listed" '^span at .*pages 0 to 0' '48 bytes, precise\), held' 'objects 15 of 170' 'thread 1 .*allocates in it'
+	says "gca-span ~listed" '^span at .*pages 0 to 0' '48 bytes, precise\), held' 'objects 16 of 170' 'thread 1 .*allocates in it'
 	says "gca-span ~array" 'pages [0-9]+ to [0-9]+, 40960 bytes' 'large, kinded' 'objects 1 of 1'
 	says "gca-span ~manual" '16384 bytes' '\(manual\), manual'
 	says "print table[3]" "= \\(struct node \\*\\) $hex"
 	says "print *weak" "= weak -> $hex"
-	says "print *heap" '= heap of 16.0 MiB'
 	says "print heap->rows[0]" '= span class [0-9]+, small, first of 1 pages, held'
 	says "gca-obj ~manual" 'in manual memory of 16384 bytes'
 	says "gca-obj ~freed" 'is in free pages'
@@ -163,7 +165,7 @@ says gca-heap 'has no heap open'
 where="no debug info"
 strip -g -o "$tmp/library.a" "$build/libgcarena.a"
 # shellcheck disable=SC2086
-"${CC:-cc}" $flags -o "$tmp/stripped" selftests/tools/gdb/debuggee.c "$tmp/library.a" -pthread
+"${CC:-cc}" $flags -o "$tmp/stripped" selftests/tools/gdb/debuggee.c "$tmp/library.a" $libs
 debug "$tmp/stripped" <<'EOT'
 break stop_here
 run

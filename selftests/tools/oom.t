@@ -45,7 +45,7 @@ says 0 '^process 9 \(a b\) was killed: the machine was out of memory .*977|1000 
 [ "$(grep -c '^process' "$tmp/out")" = 1 ]
 result $? "it is one victim" "$tmp/out"
 { echo "$reason"; echo "$killed"; arena 9 10240 40960 51200 102400; } > "$tmp/log"
-says 0 '40\.0 MiB were free, beside .*below the limit, which is too high' "free memory and a limit that was too high" "$tmp/log"
+says 0 '40\.0 MiB were free, beside .*below the limit, which is too high beside' "free memory and a limit that was too high" "$tmp/log"
 { echo "$reason"; echo "$killed"; echo "$reason"; echo "$killed"; arena 9 1 1 1 0; } > "$tmp/log"
 says 0 'no arena of it is in the log.*process 9.*arena 3' "the same pid twice: the later one has the arena" "$tmp/log"
 { echo "$reason"; echo "$killed"; } > "$tmp/log"

@@ -316,6 +316,7 @@ struct gcarena_counters {
 	__u64 refill_hits;	/* refills that needed nothing else */
 	__u64 ready_drained;	/* spans that left unused */
 	__u64 chunks_withheld;	/* chunks of which nothing is given out: in somebody's hands */
+	__u64 refill_remote;	/* spans not of the node that was preferred */
 };
 
 struct gcarena_stats {

@@ -18,6 +18,9 @@
 	F(REFS, struct node, child, 2)
 GCA_STRUCT(node, NODE_FIELDS);
 
+#define CURSOR_FIELDS(F) F(REF, char, at)
+GCA_STRUCT_FLAGS(cursor, CURSOR_FIELDS, GCA_LAYOUT_INTERIOR);
+
 struct pair {
 	GCA_REF(struct node) first;
 	bool is_pair;
@@ -40,7 +43,7 @@ struct gca_weak *weak;
 
 /* Where the objects are, so that no word of these is an address in the heap. */
 uintptr_t listed, third, handled, pinned, pooled, framed, valued, keyed, dropped, finalized,
-	  array, traced, bytes, manual, stacked, asleep, freed, beyond, wide;
+	  array, traced, bytes, manual, stacked, asleep, freed, beyond, wide, inside;
 
 static void hide(uintptr_t *where, const void *object)
 {
@@ -63,7 +66,8 @@ static void finalize(struct gca_mutator *m, void *object, void *arg)
 
 static void __attribute__((noinline)) populate(struct gca_mutator *m)
 {
-	GCA_FRAME(m, f, struct node *node; struct pair *pair; gca_ref *refs);
+	GCA_FRAME(m, f, struct node *node; struct pair *pair; struct cursor *cursor;
+		  gca_ref *refs);
 	long i;
 
 	for (i = 0; i < 3; i++) {
@@ -116,6 +120,13 @@ static void __attribute__((noinline)) populate(struct gca_mutator *m)
 	f.node = new_node(m, 18);
 	hide(&traced, f.node);
 	gca_store(m, &f.pair->first, f.node);
+
+	/* A cursor into the middle of a node. */
+	f.node = new_node(m, 19);
+	hide(&inside, f.node);
+	f.cursor = gca_new(m, cursor);
+	gca_store(m, &table[10], (struct node *)(void *)f.cursor);
+	gca_store(m, &f.cursor->at, (char *)f.node + 24);
 
 	f.node = gca_new_bytes(m, 100);
 	hide(&bytes, f.node);

@@ -104,10 +104,9 @@ def show_heap(heap):
           (int(value["roots"]["nr_ranges"]), int(value["roots"]["nr_callbacks"]),
            int(value["nr_mutators"])))
     for mutator in mutators(heap):
-        print("    %s: %s%s, %d allocations counted" %
+        print("    %s: %s%s" %
               (thread_name(mutator), MUTATOR_STATES[int(mutator["state"]) % 4],
-               "" if int(mutator["stack_copy"]) else ", precise roots only",
-               int(mutator["mallocs"])))
+               "" if int(mutator["stack_copy"]) else ", precise roots only"))
 
 
 def show_classes(heap):

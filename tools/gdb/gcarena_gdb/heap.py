@@ -191,6 +191,7 @@ class Kind:
         self.tail = int(value["tail"])
         self.elem = int(value["elem"])
         self.conservative = bool(value["conservative"])
+        self.interior = bool(value["interior"])
         self.runs = []
         run = value["runs"]
         while len(self.runs) < 1 << 16 and int(run["count"]):
@@ -262,9 +263,9 @@ class Heap:
             except Corrupt as error:
                 hint = ""
                 if int(self.value["backend_kind"]) == 1:
-                    hint = (": a core file has none of the device's tables, unless it was "
-                            "made by gdb with \"set dump-excluded-mappings on\" and \"set "
-                            "use-coredump-filter off\"")
+                    hint = (": a core file has none of the device's tables, unless gdb made it "
+                            "with \"set dump-excluded-mappings on\" and the coredump_filter that "
+                            "debugging.rst says")
                 raise gdb.GdbError("the heap's span table or bitmaps are not there (%s)%s" %
                                    (error, hint)) from None
 
@@ -433,13 +434,14 @@ class Heap:
         if kind.conservative or kind.trace:
             return [(i, False) for i in range(count)]
         found = []
+        exact = not kind.interior
         step = kind.elem if kind.elem else obj.size
         for start in range(0, obj.size - step + 1, step):
             for offset, nr in kind.runs:
                 first = (start + offset) // 8
-                found.extend((i, True) for i in range(first, min(first + nr, count)))
+                found.extend((i, exact) for i in range(first, min(first + nr, count)))
         if not kind.elem and kind.tail != NO_TAIL:
-            found.extend((i, True) for i in range(kind.tail // 8, count))
+            found.extend((i, exact) for i in range(kind.tail // 8, count))
         return found
 
     def target(self, word, exact):

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 #
 # Pretty-printers for what a program's author meets: REF fields, weak references, kinds,
-# heaps.  "print/r" shows any of them as it is.
+# rows of the span table.  "print/r" shows any of them as it is.
 """gdb pretty-printers for gcarena's structures"""
 
 import gdb
 import gdb.printing
 
-from .heap import (BACKENDS, FLAVOURS, MUTATOR_STATES, ROW_IN_USE, ROW_LARGE,
-                   ROW_OFFSET_ESCAPE, STATES, human, library_type)
+from .heap import FLAVOURS, ROW_IN_USE, ROW_LARGE, ROW_OFFSET_ESCAPE, STATES, library_type
 
 
 class RefPrinter:
@@ -85,42 +84,12 @@ class KindPrinter:
             FLAVOURS[int(value["abi"]["flavour"]) % 4])
 
 
-class HeapPrinter:
-    """A heap in a line; print/r shows its fields."""
-
-    def __init__(self, value):
-        self.value = value
-
-    def to_string(self):
-        """gdb calls it."""
-        value = self.value
-        return "heap of %s at %#x, %s backend, %d mutators, %d cycles" % (
-            human(int(value["size"])), int(value["base"]),
-            BACKENDS[int(value["backend_kind"]) % 3], int(value["nr_mutators"]),
-            int(value["cycles"]))
-
-
-class MutatorPrinter:
-    """A mutator in a line; print/r shows its fields."""
-
-    def __init__(self, value):
-        self.value = value
-
-    def to_string(self):
-        """gdb calls it."""
-        value = self.value
-        return "mutator of heap %#x, LWP %d, %s" % (
-            int(value["heap"]), int(value["account"]["tid"]),
-            MUTATOR_STATES[int(value["state"]) % 4])
-
-
 class Printers(gdb.printing.PrettyPrinter):
     """The printer for a value, by its structure."""
 
     BY_TAG = {
-        "gca_heap": HeapPrinter, "gca_mutator": MutatorPrinter, "gca_kind": KindPrinter,
-        "kind": KindPrinter, "gca_weak": WeakPrinter, "gca_ephemeron": EphemeronPrinter,
-        "gcarena_row": RowPrinter,
+        "gca_kind": KindPrinter, "kind": KindPrinter, "gca_weak": WeakPrinter,
+        "gca_ephemeron": EphemeronPrinter, "gcarena_row": RowPrinter,
     }
 
     def __init__(self):

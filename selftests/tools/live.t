@@ -1,0 +1,210 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# live.t: each command of the gcarena tool on a depgraph that runs on the process backend,
+# and on endpoints that lie, stall, or were killed.  The tool is the sanitized one.
+# shellcheck disable=SC1091,SC2154,SC2016	# tap.sh: build, tmp, top; perl's variables
+. "$(dirname "$0")/../tap.sh"
+gcarena=$build/asan/tools/gcarena
+depgraph=$build/samples/depgraph
+need "$gcarena" "$depgraph"
+unset XDG_RUNTIME_DIR
+export GCARENA_ENDPOINT=$tmp/e GCARENA_BACKEND=process
+mkdir -p "$tmp/e" "$tmp/none"
+"$top/samples/depgraph/mkindex" 2000 > "$tmp/index"
+
+# says STATUS REGEX NAME ARGUMENT...: as in calls.t
+says()
+{
+	local want=$1 regex=$2 name=$3 got
+	shift 3
+
+	timeout 60 "$gcarena" --debugfs "$tmp/none" "$@" > "$tmp/out" 2> "$tmp/err" < /dev/null
+	got=$?
+	cat "$tmp/out" "$tmp/err" > "$tmp/log"
+	echo "status $got" >> "$tmp/log"
+	[ "$got" = "$want" ] && grep -qE -e "$regex" "$tmp/log"
+	result $? "$name" "$tmp/log"
+}
+
+# value JSON NAME: the first figure of that name
+value()
+{
+	grep -oE "\"$2\":[0-9.]+" "$1" | head -n 1 | cut -d: -f2
+}
+
+says 0 'no heap that this user may see' "top: nothing is there" top --once
+
+"$depgraph" --index "$tmp/index" --rounds 3 --hold-seconds 30 > "$tmp/depgraph" 2>&1 &
+pid=$!
+trap 'kill -9 $pid 2> /dev/null; rm -rf "$tmp"' EXIT
+for ((i = 0; i < 100; i++)); do
+	[ ! -S "$tmp/e/gcarena/$pid" ] || break
+	sleep 0.1
+done
+[ -S "$tmp/e/gcarena/$pid" ]
+result $? "a process with a heap has an endpoint"
+
+says 0 "^ *$pid depgraph +1 +- " "top: a row for it" top --once
+says 0 '"heap_inuse":' "top: JSON" top --once --json
+
+# The views of one snapshot: program, endpoint and exporter have the same figures.
+same=1
+for ((i = 0; i < 200 && same; i++)); do
+	"$gcarena" --debugfs "$tmp/none" top --once --json > "$tmp/json" || break
+	"$gcarena" --debugfs "$tmp/none" export > "$tmp/metrics" || break
+	[ "$(value "$tmp/json" sequence)" = "$(sed -n 's/^gcarena_snapshot_sequence.* //p' "$tmp/metrics")" ] && same=
+	[ -z "$same" ] || sleep 0.1
+done
+[ -z "$same" ]
+result $? "top and export of one sequence" "$tmp/json"
+for pair in heap_inuse:heap_inuse_bytes heap_idle:heap_idle_bytes heap_released:heap_released_bytes \
+	heap_sys:heap_sys_bytes generation:generation num_gc:gc_cycles_total; do
+	[ "$(value "$tmp/json" "${pair%:*}")" = "$(sed -n "s/^gcarena_${pair#*:}{.* //p" "$tmp/metrics")" ]
+	result $? "and of the same ${pair%:*}" "$tmp/metrics"
+done
+
+# --------------------------------------------------------------- Prometheus
+
+if command -v promtool > /dev/null; then
+	promtool check metrics < "$tmp/metrics" > "$tmp/log" 2>&1 && [ ! -s "$tmp/log" ]
+	result $? "promtool has nothing to say about the metrics" "$tmp/log"
+	cp "$top/tools/prometheus/gcarena.rules.yml" "$top/selftests/tools/prometheus.rules-test.yml" "$tmp"
+	promtool check rules "$tmp/gcarena.rules.yml" > "$tmp/log" 2>&1
+	result $? "nor about the rules" "$tmp/log"
+	(cd "$tmp" && promtool test rules prometheus.rules-test.yml) > "$tmp/log" 2>&1
+	result $? "each alert fires on what it is for" "$tmp/log"
+else
+	for name in "promtool has nothing to say about the metrics" "nor about the rules" \
+		"each alert fires on what it is for"; do
+		skip "$name" "promtool is not installed (package prometheus)"
+	done
+fi
+# What rules and dashboard ask for is there, but for a limit, which this heap has not.
+grep -ohE 'gcarena_[a-z_]+' "$top"/tools/prometheus/* | grep -vx -e gcarena_limit_bytes | sort -u |
+	while read -r name; do
+		grep -qE "^$name(\{| )" "$tmp/metrics" || echo "$name"
+	done > "$tmp/log"
+[ ! -s "$tmp/log" ]
+result $? "rules and dashboard know only metrics that there are" "$tmp/log"
+
+says 0 '' "export: a file" export --textfile "$tmp/metrics.prom"
+grep -q '^gcarena_exporter_unanswered 0$' "$tmp/metrics.prom" && [ -z "$(find "$tmp" -name '*.tmp')" ]
+result $? "export: the file is whole, and nothing beside it"
+says 1 'No such file' "export: a file where there is no directory" export --textfile "$tmp/nowhere/metrics"
+says 2 'PORT or ADDRESS' "export: no address" export --listen localhost:http
+says 2 'PORT or ADDRESS' "export: no port" export --listen 65536
+says 2 'either' "export: both" export --listen 1 --textfile x
+
+: > "$tmp/port"
+"$gcarena" --debugfs "$tmp/none" export --listen 0 > "$tmp/port" 2>&1 &
+exporter=$!
+for ((i = 0; i < 100; i++)); do
+	grep -q port "$tmp/port" && break
+	sleep 0.1
+done
+port=$(sed -n 's/.* port //p' "$tmp/port")
+# get METHOD PATH: the answer of the exporter
+get()
+{
+	perl -MIO::Socket::INET -e '
+		my $s = IO::Socket::INET->new("127.0.0.1:$ARGV[0]") or die "connect: $!";
+		print $s "$ARGV[1] $ARGV[2] HTTP/1.0\r\n\r\n";
+		print while <$s>;' "$port" "$1" "$2" > "$tmp/log" 2>&1
+}
+get GET /metrics
+grep -q '^HTTP/1.. 200' "$tmp/log" && grep -q '^Content-Type: text/plain; version=0.0.4' "$tmp/log" &&
+	grep -q "^gcarena_heap_inuse_bytes{pid=\"$pid\"" "$tmp/log"
+result $? "export: over HTTP" "$tmp/log"
+get GET /nothing
+grep -q '^HTTP/1.. 404' "$tmp/log"
+result $? "export: another path is not found" "$tmp/log"
+get POST /metrics
+grep -q '^HTTP/1.. 405' "$tmp/log"
+result $? "export: another method is not allowed" "$tmp/log"
+kill "$exporter"
+wait "$exporter"
+result $? "export: ends when it is told to"
+
+# ---------------------------------------------------- map, check, record
+
+says 0 'chunks of 2 MiB' "map: a picture" map "pid:$pid"
+says 0 '^</svg>$' "map: an SVG" map --svg "pid:$pid/1"
+says 1 'no heap 2' "map: a heap that is not there" map "pid:$pid/2"
+says 2 'no heap: say pid' "map: no process" map pid:
+says 2 'no id of an arena' "map: no target" map x
+says 1 'no endpoint' "map: a process without a heap" map pid:1
+says 0 "^heap 1 of process $pid: ok" "check: all is well" check "pid:$pid"
+
+says 0 '' "record: half a second" record --interval 20 --seconds 1 --output "$tmp/run" "pid:$pid"
+[ "$(grep -ac '^sample ' "$tmp/run")" -ge 5 ]
+result $? "record: samples" "$tmp/run"
+says 0 '' "record: a command" record --interval 5 --output "$tmp/whole" -- \
+	"$depgraph" --index "$tmp/index" --rounds 40 --hold-seconds 0
+says 0 '' "report: a page" report --output "$tmp/page" "$tmp/whole"
+for series in heap_sys heap_inuse heap_alloc heap_live next_gc pause gc_cpu_ns assist_ns heap_idle \
+	heap_released scavenged_bytes fragmentation_ratio huge_ratio; do
+	grep -qE "data-series=\"$series\" data-points=\"[1-9]" "$tmp/page"
+	result $? "report: $series has points" "$tmp/page"
+done
+! grep -qE '<script|https?://' "$tmp/page"
+result $? "report: no script, no network" "$tmp/page"
+says 3 '' "record: the command's status" record --output "$tmp/x" -- sh -c 'exit 3'
+says 127 'No such file' "record: no such command" record --output "$tmp/x" -- "$tmp/nothing"
+says 1 'nothing was recorded' "record: a program without a heap" record --output "$tmp/x" -- true
+says 1 'No such file' "record: no place to write to" record --output "$tmp/no/x" "pid:$pid"
+says 2 'FILE is missing' "record: no file" record "pid:$pid"
+says 2 'milliseconds' "record: no interval" record --interval 0 --output "$tmp/x" "pid:$pid"
+
+length=$(stat -c %s "$tmp/run")
+head -c $((length - 100)) "$tmp/run" > "$tmp/cut"
+says 0 'last sample was cut off' "report: a recording that was cut off" report --output "$tmp/x" "$tmp/cut"
+head -c 17 "$tmp/run" > "$tmp/empty"
+says 1 'no sample' "report: an empty one" report "$tmp/empty"
+says 1 'no recording' "report: something else" report "$tmp/index"
+says 1 'No such file' "report: nothing" report "$tmp/nothing"
+sed '2s/.*/sample x y/' "$tmp/run" > "$tmp/bad"
+says 1 'damaged' "report: a damaged one" report "$tmp/bad"
+
+# ----------------------------------------------------- killed, and lying
+
+"$gcarena" record --interval 10 --output "$tmp/killed" "pid:$pid" > "$tmp/log" 2>&1 &
+recorder=$!
+sleep 1
+kill -9 "$pid"
+wait "$pid" 2> /dev/null
+wait "$recorder"
+result $? "record: the process is killed meanwhile" "$tmp/log"
+says 0 '' "report: what was recorded until then" report --output "$tmp/x" "$tmp/killed"
+[ ! -S "$tmp/e/gcarena/$pid" ] || says 0 'no heap' "top: a name that was left is removed" top --once
+[ ! -e "$tmp/e/gcarena/$pid" ]
+result $? "no stale name is left"
+says 1 'no endpoint' "map: the killed process" map "pid:$pid"
+
+# lies NAME REGEX ANSWER: an endpoint that says so
+lies()
+{
+	perl -MIO::Socket::UNIX -e '
+		my $s = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die;
+		my $c = $s->accept; my $request = <$c>;
+		$ARGV[1] =~ s/\\n/\n/g; print $c $ARGV[1]; close $c;' "$tmp/e/gcarena/99999" "$3" &
+	local liar=$!
+
+	for ((i = 0; i < 100; i++)); do
+		[ ! -S "$tmp/e/gcarena/99999" ] || break
+		sleep 0.05
+	done
+	says 1 "$2" "$1" map pid:99999/1
+	kill "$liar" 2> /dev/null
+	wait "$liar" 2> /dev/null
+	rm -f "$tmp/e/gcarena/99999"
+}
+lies "cut off before it answered" 'ended before it answered' ''
+lies "cut off in the head" 'cut off' 'gcarena 1 ok 10'
+lies "cut off in the body" 'cut off after 3 of 10 bytes' 'gcarena 1 ok 10\nabc'
+lies "too much" 'cut off after 3 of 1' 'gcarena 1 ok 1\nabc'
+lies "another protocol" 'no gcarena' 'HTTP/1.1 200 OK\n'
+lies "no length" 'damaged' 'gcarena 1 ok x\n'
+lies "an error" 'the moon is full' 'gcarena 1 error the moon is full\n'
+lies "a map that is none" 'not what this version knows' 'gcarena 1 ok 16\nchunk map\n0 xyz\n'
+tap_done
