@@ -287,7 +287,7 @@ TEST_LINK	 = $(CC) $(LIB_CPPFLAGS) -Iselftests $(LIB_CFLAGS) -MF $@.d
 .PHONY: tests tests-host tests-guest
 tests: tests-host tests-guest
 tests-host: $(CORE_TESTS) $(LIB_TESTS) $(ASAN_TESTS) $(SAMPLE_TESTS) $(TOOL) $(TOOL_TESTS) bench-programs
-tests-guest: $(GUEST_TESTS) $(LIB_TESTS)
+tests-guest: $(GUEST_TESTS) $(LIB_TESTS) $(TOOL)
 
 # Install what is missing, build, run everything through prove: scripts/check.
 .PHONY: check check-host check-guest check-debug check-kunit check-long

@@ -74,6 +74,10 @@ void gca_residency_look(struct gca_arena *arena, u32 page, u32 npages, struct gc
 		if (state != GCARENA_RES_SWAPPED && out->node == NUMA_NO_NODE)
 			out->node = folio_nid(entry);
 		out->bases[state] += end - index;
+		if (end - index == (pgoff_t)npages * GCA_PAGE_BASES) {
+			memset(out->state, state, npages);
+			break;
+		}
 		for (at = (index - first) / GCA_PAGE_BASES;
 		     at <= (end - 1 - first) / GCA_PAGE_BASES; at++)
 			out->state[at] = gca_residency_merge(out->state[at], state);
@@ -129,13 +133,13 @@ static int gca_runs_write(struct gca_runs *runs)
 }
 
 /* 0, -ENOSPC for no room, -EFAULT. */
-static int gca_runs_add(struct gca_runs *runs, u32 page, u32 state, bool in_use)
+static int gca_runs_add(struct gca_runs *runs, u32 page, u32 npages, u32 state, bool in_use)
 {
 	struct gcarena_run *last = &runs->last;
 	int err;
 
 	if (last->npages && last->state == state && last->in_use == in_use) {
-		last->npages++;
+		last->npages += npages;
 		return 0;
 	}
 	err = gca_runs_write(runs);
@@ -144,9 +148,20 @@ static int gca_runs_add(struct gca_runs *runs, u32 page, u32 state, bool in_use)
 	if (runs->filled == runs->room)
 		return -ENOSPC;
 	*last = (struct gcarena_run) {
-		.page = page, .npages = 1, .state = state, .in_use = in_use,
+		.page = page, .npages = npages, .state = state, .in_use = in_use,
 	};
 	return 0;
+}
+
+/*
+ * Pages that one run takes from the first of a piece of @npages on: all of it where the
+ * piece is of one state and use, as heaps on huge pages mostly are.
+ */
+static u32 gca_residency_step(const struct gca_resident *resident, u32 npages, u32 nr_free)
+{
+	if (resident->bases[resident->state[0]] != npages * GCA_PAGE_BASES)
+		return 1;
+	return nr_free && nr_free < GCARENA_CHUNK_PAGES ? 1 : npages;
 }
 
 /**
@@ -178,7 +193,8 @@ int gca_residency_runs(struct gca_arena *arena, struct gcarena_residency *args)
 		u32 chunk = args->page / GCARENA_CHUNK_PAGES;
 		u32 from = args->page % GCARENA_CHUNK_PAGES;
 		u32 n = min(left, GCARENA_CHUNK_PAGES - from);
-		u32 i;
+		bool known;
+		u32 i, step;
 
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -188,16 +204,18 @@ int gca_residency_runs(struct gca_arena *arena, struct gcarena_residency *args)
 		if (more && info.chunk <= chunk)
 			more = gca_core_next_chunk(arena->core, chunk, &info);
 		gca_residency_look(arena, args->page, n, &resident);
-		for (i = 0; i < n; i++) {
-			bool in_use = more && info.chunk == chunk &&
+		known = more && info.chunk == chunk;
+		step = gca_residency_step(&resident, n, known ? info.nr_free : 0);
+		for (i = 0; i < n; i += step) {
+			bool in_use = known &&
 				      !(info.free[(from + i) / 64] >> ((from + i) % 64) & 1);
 
-			err = gca_runs_add(&runs, args->page, resident.state[i], in_use);
+			err = gca_runs_add(&runs, args->page, step, resident.state[i], in_use);
 			if (err)
 				break;
-			args->page++;
-			args->npages--;
-			left--;
+			args->page += step;
+			args->npages -= step;
+			left -= step;
 		}
 		cond_resched();
 	}

@@ -348,14 +348,16 @@ static void *helper(void *arg)
 	struct work *work = &heap->work;
 	struct mark_stack stack = { 0 };
 	struct worker worker;
+	bool may;
 
 	pthread_mutex_lock(&work->lock);
 	while (!work->quit) {
-		if (!work->open || !quota_of(work, self->index) ||
-		    !(work->pool.nr || work->roots_left)) {
-			work->waiting++;
+		/* Without a CPU it is not for what is given that it waits. */
+		may = work->open && quota_of(work, self->index);
+		if (!may || !(work->pool.nr || work->roots_left)) {
+			work->waiting += may;
 			pthread_cond_wait(&work->changed, &work->lock);
-			work->waiting--;
+			work->waiting -= may;
 			continue;
 		}
 		worker_begin(&worker, heap, &stack, self->index);

