@@ -85,7 +85,7 @@ int gca_core_node(struct gca_core *core, u32 chunk)
 /* Which node a refill prefers: the call's, the policy's, the caller's. */
 static int node_wanted(struct gca_core *core, const struct gcarena_refill *args)
 {
-	int node = args->node ? args->node : READ_ONCE(core->policy.node);
+	int node = args->node ? args->node : READ_ONCE(core->policy_node);
 
 	if (node)
 		return node - 1;
@@ -235,6 +235,7 @@ int gca_core_create(const struct gca_host_ops *ops, void *host, u64 heap_size,
 	if (policy)
 		core->policy = *policy;
 	core->policy.size = sizeof(core->policy);
+	core->policy_node = core->policy.node;
 
 	gca_lock(&core->lock);
 	gca_pressure_policy(core);
@@ -550,6 +551,7 @@ int gca_core_set_policy(struct gca_core *core, const struct gcarena_policy *poli
 	gca_lock(&core->lock);
 	core->policy = *policy;
 	core->policy.size = sizeof(core->policy);
+	WRITE_ONCE(core->policy_node, policy->node);
 	gca_pressure_policy(core);
 	gca_reserve_policy(core);
 	gca_scavenge_wake(core);

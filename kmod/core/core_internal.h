@@ -304,6 +304,7 @@ struct gca_slot {
  * @bucket_map: which buckets of an order are not empty
  * @class_map: which classes have spans in central lists, by their parity
  * @policy: as last set
+ * @policy_node: its node, for readers without the lock
  * @reserve: chunks backed ahead of demand
  * @pressure: watermarks and episodes
  * @counters: all but those of gca_core_add_worker_time() follow the structures
@@ -349,6 +350,7 @@ struct gca_core {
 	u64 bucket_map[GCA_ORDERS][GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
 	u64 *class_map[2];
 	struct gcarena_policy policy;
+	u32 policy_node;
 	struct gca_reserve reserve;
 	struct gca_pressure pressure;
 	struct gcarena_counters counters;

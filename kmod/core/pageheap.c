@@ -384,13 +384,11 @@ static int back_run(struct gca_core *core, struct gca_chunk *chunk, u32 from, u3
 		    int node)
 {
 	bool whole = chunk->nr_released == GCARENA_CHUNK_PAGES;
-	int on = GCA_NODE_ANY;
-	int ret;
+	int on, ret;
 
 	gca_unlock(&core->lock);
 	ret = core->ops->back(core->host, chunk->index * GCARENA_CHUNK_PAGES + from, npages, node);
-	if (ret >= 0 && whole)
-		on = gca_core_node(core, chunk->index);
+	on = gca_core_node(core, chunk->index);
 	gca_lock(&core->lock);
 	if (ret < 0)
 		return ret;

@@ -198,8 +198,7 @@ bool gca_reserve_step(struct gca_core *core)
 {
 	int node = core->policy.node ? core->policy.node - 1 : core->reserve.node;
 	struct gca_chunk *chunk;
-	int on = GCA_NODE_ANY;
-	int ret = -ENOMEM;
+	int on, ret = -ENOMEM;
 
 	look_at_goal(core);
 	if (!lacking(core))
@@ -209,8 +208,7 @@ bool gca_reserve_step(struct gca_core *core)
 		gca_unlock(&core->lock);
 		ret = core->ops->back_ahead(core->host, chunk->index * GCARENA_CHUNK_PAGES,
 					    GCARENA_CHUNK_PAGES, node);
-		if (ret >= 0)
-			on = gca_core_node(core, chunk->index);
+		on = gca_core_node(core, chunk->index);
 		gca_lock(&core->lock);
 		if (ret >= 0) {
 			gca_chunk_backed(core, chunk, ret > 0, on);
