@@ -31,13 +31,13 @@ static int grow(struct addrmap *map)
 	struct addrmap grown = { .size = map->size ? map->size * 2 : SLOTS_FIRST, .nr = map->nr };
 	size_t i;
 
-	grown.slots = table_map(grown.size * sizeof(*grown.slots));
+	grown.slots = array_map(grown.size * sizeof(*grown.slots));
 	if (!grown.slots)
 		return -ENOMEM;
 	for (i = 0; i < map->size; i++)
 		if (map->slots[i].key)
 			*find(&grown, map->slots[i].key) = map->slots[i];
-	table_unmap(map->slots, map->size * sizeof(*map->slots));
+	array_unmap(map->slots, map->size * sizeof(*map->slots));
 	*map = grown;
 	return 0;
 }
@@ -123,6 +123,6 @@ bool addrmap_remove(struct addrmap *map, uintptr_t key)
  */
 void addrmap_free(struct addrmap *map)
 {
-	table_unmap(map->slots, map->size * sizeof(*map->slots));
+	array_unmap(map->slots, map->size * sizeof(*map->slots));
 	*map = (struct addrmap){ 0 };
 }

@@ -1,39 +1,91 @@
 // SPDX-License-Identifier: MIT
 /*
- * Arrays that grow, of malloc's memory.
+ * Memory of the library's own that is small, and arrays in it that grow.
  *
- * For what is the collector's own and few: root ranges, lists of weak references
- * and finalizers, caches of manual memory.  Never for anything per object.  The
- * caller's lock protects the array.
+ * For what is few: root ranges, kinds, lists of weak references and finalizers.  Never
+ * for anything per object.  It is not malloc's: a thread may be stopped by a signal
+ * while it holds one of malloc's locks, and who is waited for must not wait for that
+ * thread.  A child of fork() inherits it, other than what table_map() returns.  The
+ * caller's lock protects an array.
  */
 #include "internal.h"
 
-#include <stdlib.h>
+#include <sys/mman.h>
 
-#define FIRST_ROOM	64
+#define FIRST_BYTES	4096u	/* mapped at first; no entry is larger */
+
+/**
+ * array_map - memory that is not malloc's
+ * @bytes: how much
+ *
+ * Return: zeroed memory, or NULL.
+ */
+void *array_map(size_t bytes)
+{
+	void *memory;
+
+	if (gca_fault_hit(GCA_FAULT_NO_MEMORY))
+		return NULL;
+	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+/**
+ * array_unmap - the counterpart of array_map()
+ * @memory: what it returned, or NULL
+ * @bytes: as given to it
+ */
+void array_unmap(void *memory, size_t bytes)
+{
+	if (memory)
+		munmap(memory, bytes);
+}
+
+/* What is mapped for @max entries: they fill it but for less than one. */
+static size_t bytes_of(size_t max, size_t size)
+{
+	return (max * size + FIRST_BYTES - 1) & ~(size_t)(FIRST_BYTES - 1);
+}
 
 /**
  * array_room - room for one more
- * @array: malloc's, or NULL
+ * @array: NULL at first
  * @nr: entries in it
- * @max: its room; changed with it
+ * @max: its room, 0 at first; changed with it
  * @size: bytes of an entry
  *
  * Return: false when there is no memory; the array is unharmed.
  */
 bool array_room(void **array, size_t nr, size_t *max, size_t size)
 {
-	size_t want = *max ? *max * 2 : FIRST_ROOM;
+	size_t bytes = bytes_of(*max, size), want = bytes ? bytes * 2 : FIRST_BYTES;
 	void *grown;
 
 	if (nr < *max)
 		return true;
-	if (gca_fault_hit(GCA_FAULT_NO_MEMORY))
-		return false;
-	grown = reallocarray(*array, want, size);
-	if (!grown)
-		return false;
+	if (!bytes) {
+		grown = array_map(want);
+		if (!grown)
+			return false;
+	} else {
+		if (gca_fault_hit(GCA_FAULT_NO_MEMORY))
+			return false;
+		grown = mremap(*array, bytes, want, MREMAP_MAYMOVE);
+		if (grown == MAP_FAILED)
+			return false;
+	}
 	*array = grown;
-	*max = want;
+	*max = want / size;
 	return true;
+}
+
+/**
+ * array_free - the end of an array
+ * @array: as array_room() left it
+ * @max: the same
+ * @size: bytes of an entry
+ */
+void array_free(void *array, size_t max, size_t size)
+{
+	array_unmap(array, bytes_of(max, size));
 }

@@ -18,8 +18,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 /* Finalizers are the program's code. */
 #define FINALIZER_STACK	(1 * MIB)
 

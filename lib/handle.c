@@ -7,11 +7,10 @@
  * given back before the heap is closed.
  *
  * A pin counts, for one object, those who need it where no reference shows: a buffer
- * that a device or another process works on.  The first pin takes a handle.
+ * that a device or another process works on.  The first pin takes a handle, which a
+ * map from the object's address leads to; its block counts.
  */
 #include "internal.h"
-
-#include <stdlib.h>
 
 #define BLOCK_SLOTS	512u
 
@@ -26,12 +25,7 @@ struct handle_block {
 	uint32_t nr_free;
 	uint16_t free[BLOCK_SLOTS];	/* indices, a stack */
 	uint64_t used[BLOCK_SLOTS / 64];
-};
-
-/* In a map by the object's address. */
-struct pin {
-	struct gca_handle *handle;
-	size_t count;
+	size_t pins[BLOCK_SLOTS];	/* how often its object is pinned by this handle */
 };
 
 #define BLOCK_BYTES	(BLOCK_SLOTS * sizeof(struct gca_handle))
@@ -54,16 +48,24 @@ static struct gca_handle *take(struct special *special)
 	return &block->handles[at];
 }
 
+/* Lock held: the block that @handle would be of, or NULL. */
+static struct handle_block *block_of(struct special *special, const struct gca_handle *handle)
+{
+	uint64_t value;
+
+	if (!addrmap_get(&special->handle_blocks, (uintptr_t)handle & ~(BLOCK_BYTES - 1), &value))
+		return NULL;
+	return (struct handle_block *)(uintptr_t)value;
+}
+
 /* Lock held: true when @handle is one in use, which it is no more then. */
 static bool give_back(struct special *special, struct gca_handle *handle)
 {
-	struct handle_block *block;
-	uint64_t value;
+	struct handle_block *block = block_of(special, handle);
 	uint16_t at;
 
-	if (!addrmap_get(&special->handle_blocks, (uintptr_t)handle & ~(BLOCK_BYTES - 1), &value))
+	if (!block)
 		return false;
-	block = (struct handle_block *)(uintptr_t)value;
 	at = (uint16_t)(handle - block->handles);
 	if (&block->handles[at] != handle || !(block->used[at / 64] >> at % 64 & 1))
 		return false;
@@ -79,7 +81,7 @@ static bool give_back(struct special *special, struct gca_handle *handle)
 /* A safepoint. */
 static int add_block(struct gca_heap *heap)
 {
-	struct handle_block *block = calloc(1, sizeof(*block));
+	struct handle_block *block = array_map(sizeof(*block));
 	int error = -ENOMEM;
 
 	if (!block)
@@ -104,7 +106,7 @@ static int add_block(struct gca_heap *heap)
 	gca_root_remove(heap, block->handles);
 fail:
 	table_unmap(block->handles, BLOCK_BYTES);
-	free(block);
+	array_unmap(block, sizeof(*block));
 	return error_set(error, "no memory for handles");
 }
 
@@ -180,6 +182,30 @@ int gca_handle_free(struct gca_mutator *mutator, struct gca_handle *handle)
 	return done ? 0 : error_set(-EINVAL, "%p is not a handle of this heap", (void *)handle);
 }
 
+/* Lock held: how often @object is pinned, or NULL: it is not. */
+static size_t *pins_of(struct special *special, const void *object, struct gca_handle **handle)
+{
+	struct handle_block *block;
+	uint64_t value;
+
+	if (!addrmap_get(&special->pins, (uintptr_t)object, &value))
+		return NULL;
+	*handle = (struct gca_handle *)(uintptr_t)value;
+	block = block_of(special, *handle);
+	return &block->pins[*handle - block->handles];
+}
+
+/* Lock held: @object's first pin, by @handle. */
+static int add_pin(struct special *special, const void *object, struct gca_handle *handle)
+{
+	struct handle_block *block = block_of(special, handle);
+
+	if (addrmap_put(&special->pins, (uintptr_t)object, (uintptr_t)handle))
+		return -ENOMEM;
+	block->pins[handle - block->handles] = 1;
+	return 0;
+}
+
 /**
  * gca_pin - keep an object alive until it is unpinned as often
  * @mutator: the calling thread's
@@ -194,43 +220,34 @@ int gca_pin(struct gca_mutator *mutator, const void *address)
 	RUNTIME();
 	GCA_FRAME(mutator, f, void *object);
 	struct special *special = &mutator->heap->special;
-	struct gca_handle *handle;
-	struct pin *pin;
-	uint64_t value;
-	int error;
+	struct gca_handle *handle, *first;
+	int error = 0;
+	size_t *pins;
 
 	f.object = gca_object_of(mutator->heap, address, NULL);
 	if (!f.object)
 		return error_set(-EINVAL, "pin: %p is not in an object of this heap", address);
 	pthread_mutex_lock(&special->lock);
-	if (addrmap_get(&special->pins, (uintptr_t)f.object, &value)) {
-		((struct pin *)value)->count++;
-		pthread_mutex_unlock(&special->lock);
-		return 0;
-	}
+	pins = pins_of(special, f.object, &first);
+	if (pins)
+		++*pins;
 	pthread_mutex_unlock(&special->lock);
+	if (pins)
+		return 0;
 	handle = gca_handle_new(mutator, f.object);
-	pin = calloc(1, sizeof(*pin));
-	if (!handle || !pin) {
-		gca_handle_free(mutator, handle);
-		free(pin);
+	if (!handle)
 		return error_set(-ENOMEM, "no memory for a pin");
-	}
-	*pin = (struct pin){ handle, 1 };
 	pthread_mutex_lock(&special->lock);
 	/* Another thread may have been first. */
-	if (addrmap_get(&special->pins, (uintptr_t)f.object, &value)) {
-		((struct pin *)value)->count++;
-		error = -EEXIST;
-	} else {
-		error = addrmap_put(&special->pins, (uintptr_t)f.object, (uintptr_t)pin);
-	}
+	pins = pins_of(special, f.object, &first);
+	if (pins)
+		++*pins;
+	else
+		error = add_pin(special, f.object, handle);
 	pthread_mutex_unlock(&special->lock);
-	if (!error)
-		return 0;
-	gca_handle_free(mutator, handle);
-	free(pin);
-	return error == -EEXIST ? 0 : error_set(error, "no memory for a pin");
+	if (pins || error)
+		gca_handle_free(mutator, handle);
+	return error ? error_set(error, "no memory for a pin") : 0;
 }
 
 /**
@@ -245,24 +262,20 @@ int gca_unpin(struct gca_mutator *mutator, const void *address)
 	RUNTIME();
 	void *object = gca_object_of(mutator->heap, address, NULL);
 	struct special *special = &mutator->heap->special;
-	struct pin *last = NULL;
-	uint64_t value;
-	bool pinned;
+	struct gca_handle *handle = NULL;
+	size_t *pins, left = 0;
 
 	pthread_mutex_lock(&special->lock);
-	pinned = object && addrmap_get(&special->pins, (uintptr_t)object, &value);
-	if (pinned && !--((struct pin *)value)->count) {
-		last = (struct pin *)value;
-		addrmap_remove(&special->pins, (uintptr_t)object);
+	pins = object ? pins_of(special, object, &handle) : NULL;
+	if (pins) {
+		left = --*pins;
+		if (!left)
+			addrmap_remove(&special->pins, (uintptr_t)object);
 	}
 	pthread_mutex_unlock(&special->lock);
-	if (!pinned)
+	if (!pins)
 		return error_set(-EINVAL, "unpin: %p is not pinned", address);
-	if (last) {
-		gca_handle_free(mutator, last->handle);
-		free(last);
-	}
-	return 0;
+	return left ? 0 : gca_handle_free(mutator, handle);
 }
 
 /**
@@ -272,7 +285,6 @@ int gca_unpin(struct gca_mutator *mutator, const void *address)
 void handles_close(struct gca_heap *heap)
 {
 	struct addrmap *blocks = &heap->special.handle_blocks;
-	struct addrmap *pins = &heap->special.pins;
 	size_t i;
 
 	for (i = 0; i < blocks->size; i++) {
@@ -283,12 +295,9 @@ void handles_close(struct gca_heap *heap)
 		/* A child has not inherited it. */
 		if (!heap->forked)
 			table_unmap(block->handles, BLOCK_BYTES);
-		free(block);
+		array_unmap(block, sizeof(*block));
 	}
-	for (i = 0; i < pins->size; i++)
-		if (pins->slots[i].key)
-			free((struct pin *)(uintptr_t)pins->slots[i].value);
 	addrmap_free(blocks);
-	addrmap_free(pins);
+	addrmap_free(&heap->special.pins);
 	heap->special.handles = NULL;
 }

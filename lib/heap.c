@@ -284,8 +284,9 @@ static int open_address_range(struct gca_heap *heap, const struct gca_config *co
 
 static void heap_free(struct gca_heap *heap)
 {
-	free(heap->roots.ranges);
-	free(heap->roots.callbacks);
+	array_free(heap->roots.ranges, heap->roots.max_ranges, sizeof(*heap->roots.ranges));
+	array_free(heap->roots.callbacks, heap->roots.max_callbacks,
+		   sizeof(*heap->roots.callbacks));
 	special_close(heap);
 	profile_close(heap);
 	timeline_close(heap);

@@ -494,8 +494,12 @@ void alloc_return_spent(struct gca_mutator *mutator);
 
 /* --------------------------------------------------------------- array.c */
 
+/* Not malloc's, and inherited by a child: NULL without memory. */
+void *array_map(size_t bytes);
+void array_unmap(void *memory, size_t bytes);
 /* Room for one more of @size bytes in @array of @max: false, array unharmed. */
 bool array_room(void **array, size_t nr, size_t *max, size_t size);
+void array_free(void *array, size_t max, size_t size);
 
 /* ---------------------------------------------------------------- root.c */
 

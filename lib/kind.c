@@ -10,8 +10,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 #define RUNS_MAX	(1u << 20)	/* a layout without an end is a mistake */
 #define WORD		((uint32_t)sizeof(void *))
 
@@ -62,6 +60,8 @@ static const struct kind *kinds[KINDS_MAX] = {
 	[KIND_REFS] = &refs,
 	[KIND_CONSERVATIVE] = &conservative,
 };
+
+#define KINDS_MAPPED	64u	/* at a time */
 
 static pthread_mutex_t kinds_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t nr_kinds = KIND_FIRST;	/* kinds_lock */
@@ -132,9 +132,25 @@ static uint64_t pointer_mask_of(const struct gca_run *run)
 	return mask;
 }
 
+/* kinds_lock held.  Kinds are for ever. */
+static struct kind *kind_memory(void)
+{
+	static struct kind *left;
+	static unsigned int nr_left;
+
+	if (!nr_left) {
+		left = array_map(KINDS_MAPPED * sizeof(*left));
+		if (!left)
+			return NULL;
+		nr_left = KINDS_MAPPED;
+	}
+	nr_left--;
+	return left++;
+}
+
 static struct kind *kind_new(const struct gca_layout *layout, uint32_t id)
 {
-	struct kind *kind = calloc(1, sizeof(*kind));
+	struct kind *kind = kind_memory();
 
 	if (!kind)
 		return NULL;
@@ -216,7 +232,7 @@ const struct gca_kind *gca_kind_register(struct gca_layout *layout)
 
 static struct kind *array_new(const struct kind *of, uint32_t id)
 {
-	struct kind *kind = calloc(1, sizeof(*kind));
+	struct kind *kind = kind_memory();
 
 	if (!kind)
 		return NULL;

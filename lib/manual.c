@@ -12,8 +12,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 /* Bytes kept at most. */
 #define CACHE_BYTES	(4 * MIB)
 /* Spans given back in one call. */
@@ -204,9 +202,10 @@ void manual_trim(struct gca_heap *heap, bool all)
  */
 void manual_close(struct gca_heap *heap)
 {
+	struct manual_cache *cache = &heap->special.manual;
 	unsigned int size;
 
 	for (size = 0; size < MANUAL_SIZES; size++)
-		free(heap->special.manual.free[size]);
+		array_free(cache->free[size], cache->max[size], sizeof(*cache->free[size]));
 	addrmap_free(&heap->special.manual.in_use);
 }

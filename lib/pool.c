@@ -12,8 +12,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 #define SHARDS		8u
 
 struct pool_half {
@@ -58,11 +56,11 @@ struct gca_pool *gca_pool_new(struct gca_heap *heap)
 
 	if (heap_usable(heap))
 		return NULL;
-	if (posix_memalign((void **)&pool, __alignof__(*pool), sizeof(*pool))) {
+	pool = array_map(sizeof(*pool));
+	if (!pool) {
 		error_set(-ENOMEM, "no memory for a pool");
 		return NULL;
 	}
-	memset(pool, 0, sizeof(*pool));
 	pool->heap = heap;
 	for (i = 0; i < SHARDS; i++)
 		pthread_mutex_init(&pool->shards[i].lock, NULL);
@@ -76,16 +74,21 @@ struct gca_pool *gca_pool_new(struct gca_heap *heap)
 	return pool;
 }
 
+static void half_free(struct pool_half *half)
+{
+	array_free(half->objects, half->max, sizeof(*half->objects));
+}
+
 static void pool_free(struct gca_pool *pool)
 {
 	unsigned int i;
 
 	for (i = 0; i < SHARDS; i++) {
-		free(pool->shards[i].primary.objects);
-		free(pool->shards[i].victim.objects);
+		half_free(&pool->shards[i].primary);
+		half_free(&pool->shards[i].victim);
 		pthread_mutex_destroy(&pool->shards[i].lock);
 	}
-	free(pool);
+	array_unmap(pool, sizeof(*pool));
 }
 
 /**

@@ -463,8 +463,11 @@ void profile_open(struct gca_heap *heap)
  */
 void profile_close(struct gca_heap *heap)
 {
-	sites_forget(&heap->profile);
-	table_free(&heap->profile.waits);
+	/* A child of fork() has none of the tables. */
+	if (!heap->forked) {
+		sites_forget(&heap->profile);
+		table_free(&heap->profile.waits);
+	}
 	pthread_mutex_destroy(&heap->profile.lock);
 }
 

@@ -9,8 +9,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 /* Index of the first range that ends above @address. */
 static size_t range_after(const struct roots *roots, uintptr_t address)
 {

@@ -18,8 +18,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 /**
  * special_open - a heap without any
  * @heap: the heap, not shared yet
@@ -41,11 +39,16 @@ void special_close(struct gca_heap *heap)
 	pools_close(heap);
 	handles_close(heap);
 	manual_close(heap);
-	free(special->weaks.entries);
-	free(special->ephemerons.entries);
-	free(special->finalizers.entries);
-	free(special->queue.entries);
-	free(special->ready.entries);
+	array_free(special->weaks.entries, special->weaks.max,
+		   sizeof(*special->weaks.entries));
+	array_free(special->ephemerons.entries, special->ephemerons.max,
+		   sizeof(*special->ephemerons.entries));
+	array_free(special->finalizers.entries, special->finalizers.max,
+		   sizeof(*special->finalizers.entries));
+	array_free(special->queue.entries, special->queue.max,
+		   sizeof(*special->queue.entries));
+	array_free(special->ready.entries, special->ready.max,
+		   sizeof(*special->ready.entries));
 	addrmap_free(&special->by_object);
 	pthread_cond_destroy(&special->queued);
 	pthread_mutex_destroy(&special->lock);

@@ -79,7 +79,7 @@ struct special {
 	struct gca_pool *pools;
 	struct handle_block *handles; /* with a free slot */
 	struct addrmap handle_blocks; /* all, by the address of their slots */
-	struct addrmap pins;	/* object to its struct pin */
+	struct addrmap pins;	/* object to the handle that pins it */
 	struct manual_cache manual;
 
 	/* The cycle's: found ready, not published yet; a piece of a list. */

@@ -249,7 +249,7 @@ void mappings_free(struct mappings *mappings)
 		file_close(mappings->entries[i].file);
 		free(mappings->entries[i].path);
 	}
-	free(mappings->entries);
+	array_free(mappings->entries, mappings->max, sizeof(*mappings->entries));
 	*mappings = (struct mappings){ 0 };
 }
 

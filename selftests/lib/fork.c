@@ -136,6 +136,12 @@ int main(void)
 	heap = open_quiet(GCA_MODE_CONCURRENT);
 	mutator = attach(heap, GCA_STACK_PRECISE);
 	eq(build(mutator, 1000), 1000, "the parent has a heap");
+	/* What is not objects, either: a child closes what it has of them. */
+	must(gca_handle_new(mutator, NULL));
+	must(gca_pool_new(heap));
+	for (size_t i = 0; i < 100; i++)
+		if (gca_pin(mutator, must(gca_new(mutator, link))))
+			bail("pin: %s", gca_error());
 	eq(child(use_of_the_parents), 0, "in a child every call refuses");
 	eq(child(heap_of_its_own), 0, "a child can open a heap");
 	eq(child(leave_by_exit), 0, "a child can exit");
