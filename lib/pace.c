@@ -270,7 +270,7 @@ bool pace_may_grow(const struct gca_heap *heap, uint64_t bytes)
 /* ----------------------------------------------------------------- assist */
 
 /* Scans up to @bytes: what came of it, 0 if there was nothing to scan. */
-static uint64_t assist(struct gca_mutator *mutator, uint64_t bytes)
+static uint64_t assist_with(struct gca_mutator *mutator, uint64_t bytes)
 {
 	struct gca_heap *heap = mutator->heap;
 	enum account_state before;
@@ -335,13 +335,13 @@ void pace_assist_slow(struct gca_mutator *mutator)
 	if (mutator->debt < (int64_t)ASSIST_LEAST)
 		return;
 	due = mutator->debt < (int64_t)ASSIST_MOST ? mutator->debt : (int64_t)ASSIST_MOST;
-	mutator->debt -= (int64_t)assist(mutator, (uint64_t)due);
+	mutator->debt -= (int64_t)assist_with(mutator, (uint64_t)due);
 	if (mutator->debt > (int64_t)DEBT_MOST)
 		mutator->debt = DEBT_MOST;
 }
 
 /* Blocked until the cycle is over, @ns at most; true: it is. */
-static bool stall(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
+static bool stall_for(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 {
 	struct gca_heap *heap = mutator->heap;
 	enum account_state before = account_switch(&mutator->account, ACCOUNT_STALL);
@@ -367,7 +367,7 @@ static void at_goal(struct gca_mutator *mutator, size_t bytes)
 	if (!goal_reached(heap, goal, bytes))
 		return;
 	for (i = 0; helps && i < ASSISTS_AT_GOAL; i++)
-		if (!assist(mutator, ASSIST_MOST))
+		if (!assist_with(mutator, ASSIST_MOST))
 			break;
 	gca_safepoint(mutator);
 	goal = saturating_add(goal, goal / OVERDUE_PARTS);
@@ -375,15 +375,15 @@ static void at_goal(struct gca_mutator *mutator, size_t bytes)
 	if (!goal_reached(heap, goal, bytes)) {
 		/* Nothing that it could do. */
 		if (!i)
-			stall(mutator, cycle, helps ? STALL_NS : WAIT_NS);
+			stall_for(mutator, cycle, helps ? STALL_NS : WAIT_NS);
 		return;
 	}
 	for (;;) {
-		if (helps && assist(mutator, ASSIST_MOST)) {
+		if (helps && assist_with(mutator, ASSIST_MOST)) {
 			gca_safepoint(mutator);
 			if (concurrent_over(heap, cycle))
 				return;
-		} else if (stall(mutator, cycle, helps ? STALL_NS : UINT64_MAX)) {
+		} else if (stall_for(mutator, cycle, helps ? STALL_NS : UINT64_MAX)) {
 			return;
 		}
 	}

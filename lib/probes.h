@@ -10,7 +10,14 @@
 #ifndef GCARENA_PROBES_H
 #define GCARENA_PROBES_H
 
+/* sparse does not know what sdt.h asks the compiler. */
+#ifdef __CHECKER__
+#define DTRACE_PROBE2(provider, name, a, b)		((void)(a), (void)(b))
+#define DTRACE_PROBE3(provider, name, a, b, c)		((void)(a), (void)(b), (void)(c))
+#define DTRACE_PROBE4(provider, name, a, b, c, d)	((void)(a), (void)(b), (void)(c), (void)(d))
+#else
 #include <sys/sdt.h>
+#endif
 
 #define PROBE2(name, a, b)		DTRACE_PROBE2(gcarena, name, a, b)
 #define PROBE3(name, a, b, c)		DTRACE_PROBE3(gcarena, name, a, b, c)

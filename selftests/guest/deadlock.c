@@ -137,7 +137,8 @@ static void grow(struct actor *self)
 	static unsigned long at;
 
 	if (!more) {
-		more = mmap(NULL, GROWTH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		more = mmap(NULL, GROWTH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			    -1, 0);
 		if (more == MAP_FAILED)
 			bail("mmap");
 		at = 0;

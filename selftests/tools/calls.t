@@ -27,7 +27,7 @@ version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$top/dkms.conf")
 says 0 "^gcarena $version\$" "--version" --version
 says 0 "^  check +[a-z]" "--help lists the commands" --help
 says 2 "^usage: " "nothing is a wrong call"
-says 2 "no command 'chekc'" "an unknown command is named" chekc
+says 2 "no command 'chunk'" "an unknown command is named" chunk
 says 2 "unrecognized option" "an unknown option" --nonsense
 
 # Each command: help, and an option that it does not have.

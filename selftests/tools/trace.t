@@ -68,8 +68,8 @@ awk '/^cycle 1 X/ && !seen++ { split($0, f, /[ =]/); tid = f[7]; from = f[9]; to
 	/^mark X/ && !found { split($0, f, /[ =]/); mtid = f[6]; begin = f[8]; end = begin + f[10]; found = 1 }
 	END { exit !(seen && found && tid == mtid && begin >= from - 2 && end <= to) }' "$tmp/events"
 result $? "the first mark is inside of the first cycle" "$tmp/events"
-GCARENA_BACKEND=process GCARENA_TIMELINE=$tmp/no/where "$build/selftests/lib/stats" > "$tmp/log" 2>&1
-[ $? != 0 ] && grep -q 'GCARENA_TIMELINE=.*No such file' "$tmp/log"
+! GCARENA_BACKEND=process GCARENA_TIMELINE=$tmp/no/where "$build/selftests/lib/stats" \
+	> "$tmp/log" 2>&1 && grep -q 'GCARENA_TIMELINE=.*No such file' "$tmp/log"
 result $? "a place where no file can be is an error" "$tmp/log"
 
 # fails WORDS FILE...: an error with those words, and no output
