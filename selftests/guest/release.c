@@ -195,7 +195,7 @@ static bool scanned(void)
 #define HELD_PAGES	32
 #define BROKEN		4	/* chunks of which one span stays */
 #define GONE		2	/* chunks of which nothing stays */
-#define FULL		2
+#define FULL		8
 
 /*
  * Chunks with partial holes, whole holes, none; survivors touched, khugepaged over
@@ -231,20 +231,27 @@ static int holes_filled(struct arena *a, bool *all_scanned)
 
 static void test_stays_released(void)
 {
+	struct gcarena_stats stats;
 	bool all_scanned;
 	struct arena a;
 	int filled;
+	long huge;
 
 	khugepaged_hard();
 	filled = holes_filled(&a, &all_scanned);
 	if (!all_scanned) {
 		g_close(&a);
-		skip(6, "khugepaged does not scan");
+		skip(7, "khugepaged does not scan");
 		return;
 	}
 	eq(filled, 0, "C4 three scans of khugepaged later partial and whole holes are holes");
 	eq(g_debugfs_stat(a.setup.id, "host_pins"), BROKEN, "C4 by a pin for each broken chunk");
-	ok(g_smaps(a.heap, "ShmemPmdMapped") >= (long)(FULL * CHUNK), "C4 live chunks are huge");
+	huge = g_smaps(a.heap, "ShmemPmdMapped");
+	ok(huge >= (long)(FULL * CHUNK), "C4 live chunks are huge");
+	g_stats(&a, &stats);
+	ok(huge * 10 >= (long)stats.counters.heap_inuse * 9,
+	   "C4 nine tenths of what is in use are mapped by PMDs (%ld of %llu)", huge,
+	   (unsigned long long)stats.counters.heap_inuse);
 	g_close(&a);
 
 	g_write_file(PIN_BROKEN, "N");

@@ -300,8 +300,8 @@ struct gcarena_counters {
 	__u64 shrink_calls;	/* idle chunks that reclaim took up */
 	__u64 shrink_bytes;	/* that came free there */
 	__u64 scavenge_kept;	/* asked to go, but in somebody's hands */
-	__u64 scavenge_inside;	/* of scavenged_bytes: inside spans */
-	__u64 heap_holes;	/* now, of heap_inuse: not backed, inside spans */
+	__u64 scavenge_inside;	/* of scavenged_bytes: inside spans; 0, as spans stay whole */
+	__u64 heap_holes;	/* now, of heap_inuse: not backed, inside spans; 0 */
 	__u64 collapsed;	/* broken chunks that are on a huge page again */
 	__u64 collapse_failed;	/* chunks that were to be and are not */
 	__u64 reserve_backed;	/* chunks that the worker backed ahead */
