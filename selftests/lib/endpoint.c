@@ -6,7 +6,9 @@
  */
 #include "lib.h"
 
+#include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -137,6 +139,93 @@ static void test_answers(struct gca_heap *heap)
 	ok(test_on_device() ? !!strstr(text, "root") : !!strstr(text, "\nok\n"),
 	   "a check: %s", strchr(text, '\n') ? strchr(text, '\n') + 1 : text);
 	gca_detach(m);
+}
+
+/* The figure of a metric that has one sample. */
+static unsigned long long metric(const char *text, const char *name)
+{
+	const char *at = strstr(text, name), *end;
+
+	while (at && (at == text || at[-1] != '\n' ||
+		      (at[strlen(name)] != '{' && at[strlen(name)] != ' ')))
+		at = strstr(at + 1, name);
+	end = at ? strchr(at, '\n') : NULL;
+	while (end && end[-1] != ' ')
+		end--;
+	return end ? strtoull(end, NULL, 10) : ~0ull;
+}
+
+static void contents(FILE *from, char *text, size_t room)
+{
+	size_t length = from ? fread(text + 1, 1, room - 2, from) : 0;
+
+	/* A name is looked for at the beginning of a line. */
+	text[0] = '\n';
+	text[length + 1] = 0;
+}
+
+/*
+ * Program, endpoint, debugfs and exporter: of one state of the arena all say the same.  Where
+ * there is a module, root and the tool; selftests/tools/live.t has the rest.
+ */
+static void test_views(struct gca_heap *heap)
+{
+	static const struct {
+		const char *name;
+		const char *metric;
+		size_t offset;
+	} figures[] = {
+		{ "heap_inuse", "gcarena_heap_inuse_bytes",
+		  offsetof(struct gca_memstats, heap_inuse) },
+		{ "heap_idle", "gcarena_heap_idle_bytes",
+		  offsetof(struct gca_memstats, heap_idle) },
+		{ "heap_released", "gcarena_heap_released_bytes",
+		  offsetof(struct gca_memstats, heap_released) },
+		{ "heap_sys", "gcarena_heap_sys_bytes",
+		  offsetof(struct gca_memstats, heap_sys) },
+	};
+	static char debugfs[64 * KIB], metrics[ANSWER_MAX], endpoint[ANSWER_MAX];
+	struct gca_memstats stats = { .size = sizeof(stats) };
+	char path[PATH_MAX], tool[PATH_MAX + 64];
+	const char *at;
+	FILE *file;
+	bool same = false;
+	ssize_t length;
+
+	if (!test_on_device())
+		return;
+	length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	path[length < 0 ? 0 : length] = 0;
+	at = strstr(path, "/selftests/");
+	snprintf(tool, sizeof(tool), "%.*s/tools/gcarena export", at ? (int)(at - path) : 0, path);
+	for (unsigned int i = 0; i < 100 && !same; i++) {
+		gca_memstats(heap, &stats);
+		snprintf(endpoint, sizeof(endpoint), "%s", ask(getpid(), "stats 1\n"));
+		snprintf(path, sizeof(path), "/sys/kernel/debug/gcarena/%llu/stats",
+			 value(endpoint, "arena"));
+		file = fopen(path, "r");
+		if (!file)
+			bail("%s: %s", path, strerror(errno));
+		contents(file, debugfs, sizeof(debugfs));
+		fclose(file);
+		file = popen(tool, "r");
+		contents(file, metrics, sizeof(metrics));
+		if (!file || pclose(file))
+			bail("%s", tool);
+		same = value(endpoint, "arena_sequence") == stats.sequence &&
+		       value(debugfs, "update") == stats.sequence &&
+		       metric(metrics, "gcarena_snapshot_sequence") == stats.sequence;
+	}
+	ok(same, "four views of one snapshot, %u", stats.sequence);
+	eq(value(debugfs, "generation"), stats.generation, "debugfs: its generation");
+	eq(metric(metrics, "gcarena_generation"), stats.generation, "exporter: its generation");
+	for (unsigned int i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+		uint64_t want = *(uint64_t *)((char *)&stats + figures[i].offset);
+
+		eq(value(endpoint, figures[i].name), want, "endpoint: %s", figures[i].name);
+		eq(value(debugfs, figures[i].name), want, "debugfs: %s", figures[i].name);
+		eq(metric(metrics, figures[i].metric), want, "exporter: %s", figures[i].name);
+	}
 }
 
 static void test_requests(void)
@@ -312,6 +401,7 @@ int main(void)
 	setenv("GCARENA_ENDPOINT", place, 1);
 	heap = open_quiet(GCA_MODE_CONCURRENT);
 	test_answers(heap);
+	test_views(heap);
 	test_requests();
 	test_stranger();
 	test_fork(heap);
