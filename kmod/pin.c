@@ -31,7 +31,7 @@ MODULE_PARM_DESC(pin_broken, "Keep khugepaged from filling what was released of 
 
 /*
  * The first folio in memory of a chunk at @first that is not in the map @going,
- * referenced, or NULL.
+ * referenced, or NULL.  A huge page is never all in it, whatever its first page is.
  */
 static struct folio *gca_pin_find(struct address_space *mapping, pgoff_t first, const u64 *going)
 {
@@ -43,8 +43,6 @@ static struct folio *gca_pin_find(struct address_space *mapping, pgoff_t first, 
 	xas_for_each(&xas, folio, first + GCA_CHUNK_BASES - 1) {
 		if (xas_retry(&xas, folio) || xa_is_value(folio))
 			continue;
-		if (going && gca_map_test(going, xas.xa_index - first))
-			continue;
 		if (!folio_try_get(folio)) {
 			xas_reset(&xas);
 			continue;
@@ -52,6 +50,11 @@ static struct folio *gca_pin_find(struct address_space *mapping, pgoff_t first, 
 		if (folio != xas_reload(&xas)) {
 			folio_put(folio);
 			xas_reset(&xas);
+			continue;
+		}
+		if (going && !folio_test_pmd_mappable(folio) &&
+		    gca_map_test(going, xas.xa_index - first)) {
+			folio_put(folio);
 			continue;
 		}
 		found = folio;
