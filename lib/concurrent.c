@@ -188,6 +188,8 @@ static void report_cycle(struct gca_heap *heap, struct cycle *cycle, uint64_t st
 	cycle->trace.globals = cycle->result.range_bytes;
 	if (heap->debug_gctrace)
 		gctrace_print(heap, &cycle->trace);
+	if (heap->debug_scavtrace)
+		scavtrace_print(heap, false);
 }
 
 static int run(struct gca_heap *heap, bool forced)

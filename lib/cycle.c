@@ -199,6 +199,8 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	trace.globals = result.range_bytes;
 	if (heap->debug_gctrace)
 		gctrace_print(heap, &trace);
+	if (heap->debug_scavtrace)
+		scavtrace_print(heap, false);
 	return error;
 }
 
@@ -262,6 +264,7 @@ int cycle_scavenge_all(struct gca_mutator *mutator, size_t *released)
 	blocked_leave(mutator);
 	if (error)
 		return error_set(error, "scavenge: %s", strerror(-error));
+	__atomic_add_fetch(&heap->scav_eager, args.bytes, __ATOMIC_RELAXED);
 	if (released)
 		*released = args.bytes;
 	return 0;
@@ -325,5 +328,7 @@ size_t gca_release(struct gca_mutator *mutator)
 	manual_trim(heap, true);
 	if (cycle_scavenge_all(mutator, &released))
 		return 0;
+	if (heap->debug_scavtrace)
+		scavtrace_print(heap, true);
 	return released;
 }

@@ -128,4 +128,11 @@ struct gctrace {
 /* Any time, the line's fields being final. */
 void gctrace_print(struct gca_heap *heap, const struct gctrace *trace);
 
+/*
+ * scavtrace: a line where memory has been given back since the last one.
+ */
+
+/* Any time, after a cycle and after gca_release(), which is @forced. */
+void scavtrace_print(struct gca_heap *heap, bool forced);
+
 #endif /* GCARENA_DEBUG_H */

@@ -153,6 +153,8 @@ static int read_signal(struct gca_heap *heap)
 	return 0;
 }
 
+#define KEYS	"the keys are verify, shadow, gctrace, poison, pacertrace, stress, scavtrace"
+
 static int read_debug(struct gca_heap *heap)
 {
 	static const char name[] = "GCARENA_DEBUG";
@@ -166,6 +168,7 @@ static int read_debug(struct gca_heap *heap)
 		{ "poison", &heap->debug_poison },
 		{ "pacertrace", &heap->debug_pacertrace },
 		{ "stress", &heap->debug_stress },
+		{ "scavtrace", &heap->debug_scavtrace },
 	};
 	const char *value = variable(name), *at = value;
 	size_t i, length;
@@ -180,8 +183,7 @@ static int read_debug(struct gca_heap *heap)
 				break;
 		}
 		if (i == ARRAY_SIZE(keys))
-			return bad(name, value,
-				   "the keys are verify, shadow, gctrace, poison, pacertrace, stress");
+			return bad(name, value, KEYS);
 		at += length + 1;
 		if ((*at != '0' && *at != '1') || (at[1] && at[1] != ','))
 			return bad(name, value, "a key's value is 0 or 1");

@@ -784,6 +784,9 @@ struct gca_heap {
 	bool debug_poison;
 	bool debug_stress;
 	bool debug_pacertrace;
+	bool debug_scavtrace;
+	uint64_t scav_seen;	/* bytes given back that scavtrace's lines have told of */
+	uint64_t scav_eager;	/* given back by calls since its last line */
 	bool slow_alloc;	/* mutators' abi.cache are the empty ones */
 	uint64_t open_ns;
 

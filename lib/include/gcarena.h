@@ -83,9 +83,9 @@ enum gca_mode {
  * cgroup, or as 80% a part of the control group's; or off), GCARENA_SHARE (per cent),
  * GCARENA_WORKERS (threads), GCARENA_SIGNAL (a real-time signal, or off),
  * GCARENA_PROFILE (see Documentation/profiling.rst), GCARENA_DEBUG
- * (comma-separated key=value: verify, shadow, gctrace, pacertrace, poison, stress, each 0
- * or 1), GCARENA_TIMELINE (ftrace, or a file), GCARENA_ENDPOINT (a directory instead of
- * XDG_RUNTIME_DIR for the socket that gcarena(1) asks, or off).
+ * (comma-separated key=value: verify, shadow, gctrace, scavtrace, pacertrace, poison,
+ * stress, each 0 or 1), GCARENA_TIMELINE (ftrace, or a file), GCARENA_ENDPOINT (a
+ * directory instead of XDG_RUNTIME_DIR for the socket that gcarena(1) asks, or off).
  */
 struct gca_config {
 	size_t size;

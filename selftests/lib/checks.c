@@ -9,6 +9,7 @@
 #include "internal.h"
 
 #include <fcntl.h>
+#include <regex.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -495,6 +496,135 @@ static void test_gctrace(void)
 	eq(forced, 1, "a forced one says so");
 }
 
+/* Go's part of the line, then the arena's. */
+#define GCTRACE_MS	"[0-9]+(\\.[0-9]+)?"
+#define GCTRACE_GO	"^gc [0-9]+ @[0-9]+\\.[0-9]+s [0-9]+%: " \
+			GCTRACE_MS "\\+" GCTRACE_MS "\\+" GCTRACE_MS " ms clock, " \
+			GCTRACE_MS "\\+" GCTRACE_MS "/" GCTRACE_MS "/" GCTRACE_MS "\\+" \
+			GCTRACE_MS " ms cpu, [0-9]+->[0-9]+->[0-9]+ MB, [0-9]+ MB goal, " \
+			"[0-9]+ MB stacks, [0-9]+ MB globals, [0-9]+ P( \\(forced\\))?"
+#define GCTRACE_ARENA	"; arena: [0-9]+ MB in use, [0-9]+ MB idle, [0-9]+ MB released" \
+			"(, (100|[0-9]{1,2})% huge)?$"
+#define SCAVTRACE_LINE	"^scav [0-9]+ KiB work \\(bg\\), [0-9]+ KiB work \\(eager\\), " \
+			"[0-9]+ KiB total, (100|[0-9]{1,2})% util( \\(forced\\))?$"
+
+#define SCAVTRACE_WORK	"scav %lu KiB work (bg), %lu KiB work (eager), "
+#define SCAVTRACE_FORMAT SCAVTRACE_WORK "%lu KiB total, %u%% util"
+
+static bool matches(const char *line, const char *pattern)
+{
+	regex_t regex;
+	bool found;
+
+	if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB))
+		bail("regcomp: %s", pattern);
+	found = !regexec(&regex, line, 0, NULL, 0);
+	regfree(&regex);
+	return found;
+}
+
+/* 8 MiB that live, and 16 MiB that do not, in objects of 1 MiB. */
+#define TRACED_LIVE	(8 * MIB)
+#define TRACED_DEAD	(16 * MIB)
+
+static void leave_garbage(struct gca_mutator *m)
+{
+	for (size_t bytes = 0; bytes < TRACED_DEAD; bytes += MIB)
+		memset(must(gca_new_bytes(m, MIB)), 1, MIB);
+}
+
+static void traced_arena(void)
+{
+	struct gca_heap *heap = open_debug("gctrace=1", GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+
+	{
+		GCA_FRAME(m, f, unsigned char *live);
+		f.live = must(gca_new_bytes(m, TRACED_LIVE));
+		leave_garbage(m);
+		gca_release(m);
+		gca_collect(m);
+	}
+}
+
+static void test_gctrace_arena(void)
+{
+	unsigned int lines = 0, good = 0, mb = 0, idle = 0, released = 0;
+	char output[8192], *line, *rest = output;
+
+	eq(child(traced_arena, output, sizeof(output)), 0, "gctrace=1: the program runs");
+	while ((line = strsep(&rest, "\n")) && *line) {
+		const char *arena = strstr(line, "; arena: ");
+
+		diag("%s", line);
+		lines++;
+		good += matches(line, GCTRACE_GO GCTRACE_ARENA);
+		if (!arena || sscanf(arena, "; arena: %u MB in use, %u MB idle, %u MB released",
+				     &mb, &idle, &released) != 3)
+			mb = 0;
+	}
+	eq(lines, 2, "a line for the release and one for the collection");
+	eq(good, lines, "each in Go's format, then the arena's figures");
+	ok(mb >= TRACED_LIVE / MIB && mb < (TRACED_LIVE + TRACED_DEAD) / MIB,
+	   "%u MB in use after a release", mb);
+	ok(released >= TRACED_DEAD / MIB && released <= idle, "%u MB of %u MB idle released",
+	   released, idle);
+}
+
+/* Gives back by gca_release(), by nobody's call as the arena's worker does, and not at all. */
+static void released_twice(void)
+{
+	struct gcarena_scavenge args = { .size = sizeof(args), .flags = GCARENA_SCAVENGE_ALL };
+	struct gca_heap *heap;
+	struct gca_mutator *m;
+
+	heap = open_debug("scavtrace=1", GCA_MODE_STOP_THE_WORLD, GCA_PERCENT_OFF);
+	m = attach(heap, GCA_STACK_PRECISE);
+	{
+		GCA_FRAME(m, f, unsigned char *live);
+		f.live = must(gca_new_bytes(m, TRACED_LIVE));
+		leave_garbage(m);
+		dprintf(STDERR_FILENO, "released %zu\n", gca_release(m) >> 10);
+		leave_garbage(m);
+		gca_collect(m);
+		heap->ops->scavenge(heap, &args);
+		gca_collect(m);
+		gca_release(m);
+		gca_collect(m);
+	}
+}
+
+static void test_scavtrace(void)
+{
+	unsigned long released = 0, bg[2] = { 0 }, eager[2] = { 0 }, total[2] = { 0 };
+	unsigned int lines = 0, good = 0, util[2] = { 0 };
+	bool forced[2] = { false };
+	char output[8192], *line, *rest = output;
+	int status = child(released_twice, output, sizeof(output));
+
+	eq(status, 0, "scavtrace=1: the program runs");
+	while ((line = strsep(&rest, "\n")) && *line) {
+		diag("%s", line);
+		if (sscanf(line, "released %lu", &released) == 1)
+			continue;
+		good += matches(line, SCAVTRACE_LINE);
+		if (lines < 2 && sscanf(line, SCAVTRACE_FORMAT, &bg[lines], &eager[lines],
+					&total[lines], &util[lines]) == 4)
+			forced[lines] = strstr(line, "(forced)");
+		lines++;
+	}
+	eq(lines, 2, "two lines, and none where nothing was given back");
+	eq(good, lines, "each in Go's format");
+	ok(forced[0] && !forced[1], "the release's says so");
+	ok(released >= TRACED_DEAD >> 10, "it gave back %lu KiB", released);
+	eq(eager[0], released, "all of it eagerly");
+	ok(bg[1] >= TRACED_DEAD >> 10 && !eager[1], "the other tells of %lu KiB in the background",
+	   bg[1]);
+	ok(total[0] >= released && total[1] >= TRACED_DEAD >> 10, "totals: %lu, %lu KiB", total[0],
+	   total[1]);
+	ok(util[0] >= 50 && util[1] >= 50, "what is left is used: %u%%, %u%%", util[0], util[1]);
+}
+
 /* Two sizes that take as many pages: what the longer array held must not be
  * looked for behind the end of the shorter one that comes to lie there.
  */
@@ -541,5 +671,7 @@ int main(void)
 	test_poison();
 	test_asan();
 	test_gctrace();
+	test_gctrace_arena();
+	test_scavtrace();
 	return tap_done();
 }

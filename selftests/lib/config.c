@@ -120,6 +120,8 @@ static void test_environment(void)
 		{ "GCARENA_LIMIT", "99999999999GiB", -EINVAL },
 		{ "GCARENA_DEBUG", "verify=1", 0 },
 		{ "GCARENA_DEBUG", "verify=1,shadow=0,gctrace=0,poison=1", 0 },
+		{ "GCARENA_DEBUG", "gctrace=0,scavtrace=0", 0 },
+		{ "GCARENA_DEBUG", "scavtrace=yes", -EINVAL },
 		{ "GCARENA_DEBUG", "verify=2", -EINVAL },
 		{ "GCARENA_DEBUG", "verify", -EINVAL },
 		{ "GCARENA_DEBUG", "checks=1", -EINVAL },
