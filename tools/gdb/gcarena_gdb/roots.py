@@ -117,9 +117,8 @@ def range_roots(heap):
     special, roots = heap.value["special"], heap.value["roots"]
     blocks = dict(addrmap_items(special["handle_blocks"]))
     pins = {}
-    pin_type = library_type("pin").pointer()
     for key, value in addrmap_items(special["pins"]):
-        pins[int(gdb.Value(value).cast(pin_type)["handle"])] = key
+        pins[int(value)] = key
     for i in range(int(roots["nr_ranges"])):
         start, size = int(roots["ranges"][i]["start"]), int(roots["ranges"][i]["bytes"])
         for at, word in enumerate(read_words(start, size // 8)):
