@@ -148,7 +148,11 @@ static void test_churn(void)
 		}
 	}
 	eq(failed, 0, "%zu MiB of churn beside %zu MiB that live", volume / MIB, live / MIB);
-	ok(stats_of(heap).num_gc - before < volume / (2 * MIB), "cycles: %llu",
+	/*
+	 * Some 30, and twice or three times that where marking is slow (ASan, a busy
+	 * machine).  A goal below what lives has a cycle each 32 KiB.
+	 */
+	ok(stats_of(heap).num_gc - before < volume / (512 * KIB), "cycles: %llu",
 	   (unsigned long long)(stats_of(heap).num_gc - before));
 	gca_detach(m);
 	eq(gca_close(heap), 0, "close");
