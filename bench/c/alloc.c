@@ -24,7 +24,7 @@ PEER_STRUCT(node256, NODE256_FIELDS);
 PEER_STRUCT(node1024, NODE1024_FIELDS);
 
 /* Each loop has its size as a constant, as a program has. */
-#define LOOP(count, allocation) do {					\
+#define LOOP_WITH(write, count, allocation) do {			\
 	unsigned long i_;						\
 									\
 	for (i_ = 0; i_ < (count); i_++) {				\
@@ -33,29 +33,15 @@ PEER_STRUCT(node1024, NODE1024_FIELDS);
 		if (!object_)						\
 			bench_die("out of memory");			\
 		opaque(object_);					\
-		object_[1] += i_;					\
+		object_[1] write i_;					\
 		sum += object_[1];					\
 		opaque(object_);					\
 		peer_free(object_);					\
 	}								\
 } while (0)
-
+#define LOOP(count, allocation)		LOOP_WITH(+=, count, allocation)
 /* What is not cleared cannot be added to. */
-#define LOOP_RAW(count, allocation) do {				\
-	unsigned long i_;						\
-									\
-	for (i_ = 0; i_ < (count); i_++) {				\
-		uint64_t *object_ = (void *)(allocation);		\
-									\
-		if (!object_)						\
-			bench_die("out of memory");			\
-		opaque(object_);					\
-		object_[1] = i_;					\
-		sum += object_[1];					\
-		opaque(object_);					\
-		peer_free(object_);					\
-	}								\
-} while (0)
+#define LOOP_RAW(count, allocation)	LOOP_WITH(=, count, allocation)
 
 void run_alloc(struct bench *b)
 {

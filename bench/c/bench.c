@@ -128,30 +128,6 @@ void bench_sleep(peer_thread t, uint64_t ns)
 	peer_blocked(t, nanosleep(&ts, NULL));
 }
 
-void laps_add(struct laps *to, const struct laps *from)
-{
-	to->count += from->count;
-	if (from->worst > to->worst)
-		to->worst = from->worst;
-	for (unsigned int i = 0; i < BUCKETS; i++)
-		to->buckets[i] += from->buckets[i];
-}
-
-/* In microseconds: the end of the bucket in which the quantile lies. */
-static double laps_quantile(const struct laps *laps, double q)
-{
-	uint64_t seen = 0;
-	unsigned int i;
-
-	for (i = 0; i < BUCKETS - 1; i++) {
-		seen += laps->buckets[i];
-		if ((double)seen >= q * (double)laps->count)
-			break;
-	}
-	seen = i < 16 ? i : ((16ull + (i & 15) + 1) << ((i >> 4) - 1)) - 1;
-	return (double)(seen < laps->worst ? seen : laps->worst) / 1e3;
-}
-
 void laps_print(const struct laps *laps)
 {
 	bench_figure("batch_p50", "us", laps_quantile(laps, 0.5));

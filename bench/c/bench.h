@@ -11,21 +11,8 @@
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
+#include "../latency.h"
 #include "peer.h"
-
-#include <time.h>
-
-/* Latency is that of so many operations, so that the clock costs nothing. */
-#define BATCH		64u
-/* Buckets of 6 %: sixteen to a power of two. */
-#define BUCKETS		1024u
-
-struct laps {
-	uint64_t last;	/* ns: when the batch began */
-	uint64_t count;
-	uint64_t worst;
-	uint64_t buckets[BUCKETS];
-};
 
 struct bench {
 	peer_thread t;
@@ -40,7 +27,6 @@ void bench_figure(const char *name, const char *unit, double value);
 void bench_memory(const char *when, uint64_t live);
 void bench_ops(uint64_t ops, uint64_t begin);
 void bench_sleep(peer_thread t, uint64_t ns);
-void laps_add(struct laps *to, const struct laps *from);
 void laps_print(const struct laps *laps);
 
 /* A draw: splitmix64. */
@@ -67,41 +53,6 @@ static inline uint64_t draw_size(uint64_t *state, uint64_t least, uint64_t doubl
 	return base + draw_below(state, base);
 }
 
-static inline uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-static inline unsigned int laps_bucket(uint64_t ns)
-{
-	unsigned int log;
-
-	if (ns < 16)
-		return (unsigned int)ns;
-	log = 63 - (unsigned int)__builtin_clzll(ns);
-	return ((log - 3) << 4) + (unsigned int)(ns >> (log - 4) & 15);
-}
-
-static inline void laps_begin(struct laps *laps)
-{
-	laps->last = now_ns();
-}
-
-/* After each batch. */
-static inline void laps_next(struct laps *laps)
-{
-	uint64_t now = now_ns(), ns = now - laps->last;
-
-	laps->last = now;
-	laps->count++;
-	laps->buckets[laps_bucket(ns)]++;
-	if (ns > laps->worst)
-		laps->worst = ns;
-}
-
 /* An allocation that must not fail. */
 #define must(object) __extension__ ({				\
 	__typeof__(object) must_ = (object);			\
@@ -109,6 +60,15 @@ static inline void laps_next(struct laps *laps)
 		bench_die("out of memory");			\
 	must_;							\
 })
+
+/* A table of @nr references that @root leads to. */
+static inline peer_ref *bench_table(peer_thread t, peer_ref *root, uint64_t nr)
+{
+	peer_ref *table = must(peer_refs(t, nr));
+
+	peer_store(t, root, (void *)table);
+	return table;
+}
 
 void run_alloc(struct bench *b);
 void run_bursty(struct bench *b);

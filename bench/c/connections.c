@@ -95,12 +95,10 @@ static uint64_t serve(struct bench *b, uint64_t count, uint64_t operations)
 	peer_thread t = b->t;
 	peer_ref *table;
 
-	table = must(peer_refs(t, LISTENERS));
-	peer_store(t, &roots[1], (void *)table);
+	table = bench_table(t, &roots[1], LISTENERS);
 	for (unsigned int i = 0; i < LISTENERS; i++)
 		peer_store(t, &table[i], (void *)must(peer_new(t, listener)));
-	table = must(peer_refs(t, count));
-	peer_store(t, &roots[0], (void *)table);
+	table = bench_table(t, &roots[0], count);
 	for (uint64_t i = 0; i < count; i++)
 		open_at(t, table, i, &state);
 	begin = now_ns();

@@ -93,8 +93,7 @@ void run_depgraph(struct bench *b)
 	peer_ref *table;
 
 	peer_roots(roots, 1);
-	table = must(peer_refs(t, nr));
-	peer_store(t, &roots[0], (void *)table);
+	table = bench_table(t, &roots[0], nr);
 	for (uint64_t i = 0; i < nr; i++) {
 		struct package *package = must(peer_new(t, package));
 

@@ -26,12 +26,10 @@ static uint64_t fill(struct bench *b, uint64_t phases, uint64_t objects, uint64_
 	peer_thread t = b->t;
 	uint64_t *sizes;
 
-	table = must(peer_refs(t, objects));
-	peer_store(t, &roots[0], (void *)table);
+	table = bench_table(t, &roots[0], objects);
 	/* Half as much again as is expected; the rest of the stream may be in luck. */
 	room = room * 3 / (2 * KEPT_OF) + BATCH;
-	kept = must(peer_refs(t, room));
-	peer_store(t, &roots[1], (void *)kept);
+	kept = bench_table(t, &roots[1], room);
 	sizes = must(peer_bytes_raw(t, objects * sizeof(*sizes)));
 	for (uint64_t phase = 0; phase < phases; phase++) {
 		for (uint64_t i = 0; i < objects; i++) {

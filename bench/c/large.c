@@ -46,8 +46,7 @@ void run_large(struct bench *b)
 	peer_ref *table;
 
 	peer_roots(roots, 2);
-	table = must(peer_refs(t, slots));
-	peer_store(t, &roots[0], (void *)table);
+	table = bench_table(t, &roots[0], slots);
 	laps_begin(&laps);
 	for (uint64_t i = 0; i < operations; i++) {
 		uint64_t size = draw_size(&state, BUFFER_LEAST, BUFFER_DOUBLINGS);
@@ -84,10 +83,8 @@ void run_jitter(struct bench *b)
 	pthread_t collector;
 
 	peer_roots(roots, 2);
-	table = must(peer_refs(t, slots));
-	peer_store(t, &roots[0], (void *)table);
-	small = must(peer_refs(t, SMALL_SLOTS));
-	peer_store(t, &roots[1], (void *)small);
+	table = bench_table(t, &roots[0], slots);
+	small = bench_table(t, &roots[1], SMALL_SLOTS);
 	if (pthread_create(&collector, NULL, collect, NULL))
 		bench_die("no thread");
 	begin = now_ns();

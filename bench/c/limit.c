@@ -44,8 +44,7 @@ void run_limit(struct bench *b)
 	peer_ref *table;
 
 	peer_roots(roots, 1);
-	table = must(peer_refs(t, nr));
-	peer_store(t, &roots[0], (void *)table);
+	table = bench_table(t, &roots[0], nr);
 	for (uint64_t i = 0; i < nr; i++) {
 		pair = new_pair(t, i, &state);
 		if (!pair)

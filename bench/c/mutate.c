@@ -51,8 +51,7 @@ void run_mutate(struct bench *b)
 	peer_ref *table;
 
 	peer_roots(roots, 1);
-	table = must(peer_refs(t, nodes));
-	peer_store(t, &roots[0], (void *)table);
+	table = bench_table(t, &roots[0], nodes);
 	for (uint64_t i = 0; i < nodes; i++) {
 		node = must(peer_new(t, mutant));
 		node->value = i;

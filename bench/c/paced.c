@@ -32,8 +32,7 @@ static void paced(struct bench *b, int first, unsigned int burst)
 	peer_ref *table, *slot;
 
 	peer_roots(roots, 1);
-	table = must(peer_refs(t, nodes));
-	peer_store(t, &roots[0], (void *)table);
+	table = bench_table(t, &roots[0], nodes);
 	for (uint64_t i = 0; i < nodes; i++)
 		peer_store(t, &table[i], (void *)must(peer_new(t, paced)));
 	begin = now_ns();

@@ -9,6 +9,8 @@
  * quantiles for both, and the ratio at p99.9, which is to be at most 3; the exit
  * status says whether it is.
  */
+#include "../latency.h"
+
 #include <gcarena.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -16,16 +18,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#define BATCH		64u
 #define KEEP_ONE_OF	16u
 #define THREADS_MAX	64u
 #define ROUNDS_MAX	15u
 #define RATIO_MOST	3.0
-/* Latency in buckets of 6 %. */
-#define BUCKETS		1024u
 
 /* 63 bytes: with the byte of padding a slot of 64. */
 #define ITEM_FIELDS(F)				\
@@ -40,37 +38,11 @@ struct thread {
 	pthread_t thread;
 	size_t objects;
 	uint64_t seed;
-	uint64_t batches;
-	uint64_t buckets[BUCKETS];
+	struct laps laps;
 };
 
 static pthread_barrier_t start;
 static uint32_t quit;
-
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-static unsigned int bucket_of(uint64_t ns)
-{
-	unsigned int log;
-
-	if (ns < 16)
-		return (unsigned int)ns;
-	log = 63 - (unsigned int)__builtin_clzll(ns);
-	return ((log - 3) << 4) + (unsigned int)(ns >> (log - 4) & 15);
-}
-
-static uint64_t bucket_end(unsigned int bucket)
-{
-	if (bucket < 16)
-		return bucket;
-	return ((16ull + (bucket & 15) + 1) << ((bucket >> 4) - 1)) - 1;
-}
 
 static void *must(void *object)
 {
@@ -86,22 +58,15 @@ static uint64_t next(struct thread *self)
 	return self->seed >> 33;
 }
 
-static void note(struct thread *self, uint64_t ns)
-{
-	self->buckets[bucket_of(ns)]++;
-	self->batches++;
-}
-
 static void *on_malloc(void *arg)
 {
 	struct thread *self = arg;
 	struct item **table = must(calloc(self->objects, sizeof(*table)));
-	uint64_t begin, end;
 
 	for (size_t i = 0; i < self->objects; i++)
 		table[i] = must(calloc(1, sizeof(**table)));
 	pthread_barrier_wait(&start);
-	begin = now();
+	laps_begin(&self->laps);
 	while (!__atomic_load_n(&quit, __ATOMIC_RELAXED)) {
 		for (unsigned int i = 0; i < BATCH; i++) {
 			struct item *item = must(calloc(1, sizeof(*item)));
@@ -117,9 +82,7 @@ static void *on_malloc(void *arg)
 			free(table[at]);
 			table[at] = item;
 		}
-		end = now();
-		note(self, end - begin);
-		begin = end;
+		laps_next(&self->laps);
 	}
 	for (size_t i = 0; i < self->objects; i++)
 		free(table[i]);
@@ -131,7 +94,6 @@ static void *on_gcarena(void *arg)
 {
 	struct thread *self = arg;
 	struct gca_mutator *m;
-	uint64_t begin, end;
 	gca_ref *table;
 
 	if (gca_attach(self->heap, GCA_STACK_CONSERVATIVE, &m))
@@ -142,7 +104,7 @@ static void *on_gcarena(void *arg)
 	gca_blocking_begin(m);
 	pthread_barrier_wait(&start);
 	gca_blocking_end(m);
-	begin = now();
+	laps_begin(&self->laps);
 	while (!__atomic_load_n(&quit, __ATOMIC_RELAXED)) {
 		for (unsigned int i = 0; i < BATCH; i++) {
 			struct item *item = must(gca_new(m, item));
@@ -151,28 +113,11 @@ static void *on_gcarena(void *arg)
 			if (i % KEEP_ONE_OF == 0)
 				gca_store(m, &table[next(self) % self->objects], (void *)item);
 		}
-		end = now();
-		note(self, end - begin);
-		begin = end;
+		laps_next(&self->laps);
 	}
 	gca_keepalive(table);
 	gca_detach(m);
 	return NULL;
-}
-
-static double quantile(const struct thread *threads, unsigned int nr, double q)
-{
-	uint64_t all = 0, seen = 0;
-
-	for (unsigned int t = 0; t < nr; t++)
-		all += threads[t].batches;
-	for (unsigned int b = 0; b < BUCKETS; b++) {
-		for (unsigned int t = 0; t < nr; t++)
-			seen += threads[t].buckets[b];
-		if ((double)seen >= q * (double)all)
-			return (double)bucket_end(b) / 1000;
-	}
-	return 0;
 }
 
 struct figures {
@@ -183,6 +128,7 @@ static struct figures measure(bool collected, size_t objects, unsigned int nr, u
 {
 	static struct thread threads[THREADS_MAX];
 	struct gca_heap *heap = NULL;
+	struct laps laps = { 0 };
 	struct figures figures;
 
 	memset(threads, 0, sizeof(threads));
@@ -201,12 +147,14 @@ static struct figures measure(bool collected, size_t objects, unsigned int nr, u
 	pthread_barrier_wait(&start);
 	usleep((useconds_t)(ms * 1000));
 	__atomic_store_n(&quit, 1, __ATOMIC_RELAXED);
-	for (unsigned int i = 0; i < nr; i++)
+	for (unsigned int i = 0; i < nr; i++) {
 		pthread_join(threads[i].thread, NULL);
+		laps_add(&laps, &threads[i].laps);
+	}
 	pthread_barrier_destroy(&start);
-	figures.p50 = quantile(threads, nr, 0.5);
-	figures.p99 = quantile(threads, nr, 0.99);
-	figures.p999 = quantile(threads, nr, 0.999);
+	figures.p50 = laps_quantile(&laps, 0.5);
+	figures.p99 = laps_quantile(&laps, 0.99);
+	figures.p999 = laps_quantile(&laps, 0.999);
 	if (heap)
 		gca_close(heap);
 	return figures;

@@ -7,22 +7,20 @@
  * another.  Printed: stops, assists, stalls, the CPU share of marking, the heap's
  * peak over its bound, and the latency of batches of 64 allocations.
  *
- * One measurement a run; bench/collector/run takes medians.  Not part of make check.
+ * One measurement a run.  Not part of make check.
  */
+#include "../latency.h"
+
 #include <gcarena.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NS_PER_SEC	1000000000ull
-#define BATCH		64
 #define THREADS_MAX	64
-/* Latency in buckets of 6 %. */
-#define BUCKETS		1024
 
 /* 63 bytes: with the byte of padding a slot of 64. */
 #define ITEM_FIELDS(F)				\
@@ -36,38 +34,11 @@ struct thread {
 	struct gca_heap *heap;
 	pthread_t thread;
 	size_t objects;
-	uint64_t batches;
-	uint64_t buckets[BUCKETS];
-	uint64_t worst;
+	struct laps laps;
 };
 
 static pthread_barrier_t start;
 static uint32_t quit;
-
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
-}
-
-static unsigned int bucket_of(uint64_t ns)
-{
-	unsigned int log;
-
-	if (ns < 16)
-		return (unsigned int)ns;
-	log = 63 - (unsigned int)__builtin_clzll(ns);
-	return ((log - 3) << 4) + (unsigned int)(ns >> (log - 4) & 15);
-}
-
-static uint64_t bucket_end(unsigned int bucket)
-{
-	if (bucket < 16)
-		return bucket;
-	return ((16ull + (bucket & 15) + 1) << ((bucket >> 4) - 1)) - 1;
-}
 
 static void must(const void *object)
 {
@@ -81,7 +52,7 @@ static void *run(void *arg)
 {
 	struct thread *self = arg;
 	struct gca_mutator *m;
-	uint64_t seed = (uintptr_t)self | 1, begin, ns;
+	uint64_t seed = (uintptr_t)self | 1;
 
 	if (gca_attach(self->heap, GCA_STACK_CONSERVATIVE, &m))
 		exit(1);
@@ -103,7 +74,7 @@ static void *run(void *arg)
 		pthread_barrier_wait(&start);
 		pthread_barrier_wait(&start);
 		gca_blocking_end(m);
-		begin = now();
+		laps_begin(&self->laps);
 		while (!__atomic_load_n(&quit, __ATOMIC_RELAXED)) {
 			for (unsigned int i = 0; i < BATCH; i++) {
 				f.item = gca_new(m, item);
@@ -115,31 +86,11 @@ static void *run(void *arg)
 				gca_store(m, &f.table[(seed >> 33) % self->objects],
 					  (void *)f.item);
 			}
-			self->batches++;
-			ns = now();
-			self->buckets[bucket_of(ns - begin)]++;
-			if (ns - begin > self->worst)
-				self->worst = ns - begin;
-			begin = ns;
+			laps_next(&self->laps);
 		}
 	}
 	gca_detach(m);
 	return NULL;
-}
-
-static double quantile(const struct thread *threads, unsigned int nr, double q)
-{
-	uint64_t all = 0, seen = 0;
-
-	for (unsigned int t = 0; t < nr; t++)
-		all += threads[t].batches;
-	for (unsigned int b = 0; b < BUCKETS; b++) {
-		for (unsigned int t = 0; t < nr; t++)
-			seen += threads[t].buckets[b];
-		if ((double)seen >= q * (double)all)
-			return (double)bucket_end(b) / 1000;
-	}
-	return 0;
 }
 
 static struct gca_stats stats_of(struct gca_heap *heap)
@@ -178,7 +129,8 @@ int main(int argc, char **argv)
 	struct gca_config config;
 	double bound = 0, over = 0;
 	struct gca_heap *heap;
-	uint64_t begin, worst = 0;
+	struct laps laps = { 0 };
+	uint64_t begin;
 
 	if (nr < 1 || nr > THREADS_MAX)
 		return 2;
@@ -197,8 +149,8 @@ int main(int argc, char **argv)
 	pthread_barrier_wait(&start);
 	before = stats_of(heap);
 	pthread_barrier_wait(&start);
-	begin = now();
-	while (now() - begin < ms * 1000000) {
+	begin = now_ns();
+	while (now_ns() - begin < ms * 1000000) {
 		usleep(2000);
 		s = stats_of(heap);
 		/* From the first whole cycle of the steady state. */
@@ -211,8 +163,7 @@ int main(int argc, char **argv)
 	__atomic_store_n(&quit, 1, __ATOMIC_RELAXED);
 	for (unsigned int i = 0; i < nr; i++) {
 		pthread_join(threads[i].thread, NULL);
-		if (threads[i].worst > worst)
-			worst = threads[i].worst;
+		laps_add(&laps, &threads[i].laps);
 	}
 	after = stats_of(heap);
 	printf("objects %zu threads %u cycles %" PRIu64 "\n", objects, nr,
@@ -221,8 +172,8 @@ int main(int argc, char **argv)
 	       (double)after.pause_p50_ns / 1e3, (double)after.pause_p99_ns / 1e3,
 	       (double)after.pause_max_ns / 1e3, (double)after.safepoint_max_ns / 1e3);
 	printf("batch_p50_us %.1f batch_p99_us %.1f batch_p999_us %.1f batch_max_us %.1f\n",
-	       quantile(threads, nr, 0.5), quantile(threads, nr, 0.99),
-	       quantile(threads, nr, 0.999), (double)worst / 1e3);
+	       laps_quantile(&laps, 0.5), laps_quantile(&laps, 0.99),
+	       laps_quantile(&laps, 0.999), (double)laps.worst / 1e3);
 	printf("alloc_mb_s %.0f mark_share %.3f assist_share %.3f stall_share %.3f\n",
 	       (double)(after.total_alloc - before.total_alloc) / (double)ms / 1e3,
 	       (double)(after.gc_cpu_ns - before.gc_cpu_ns) /

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Latency of batches of operations, in a histogram: what a thread adds to without
+ * a lock, and quantiles of.  Buckets are of 6 %, sixteen to a power of two.
+ */
+#ifndef BENCH_LATENCY_H
+#define BENCH_LATENCY_H
+
+#include <stdint.h>
+#include <time.h>
+
+/* Latency is that of so many operations, so that the clock costs nothing. */
+#define BATCH		64u
+#define BUCKETS		1024u
+
+struct laps {
+	uint64_t last;	/* ns: when the batch began */
+	uint64_t count;
+	uint64_t worst;
+	uint64_t buckets[BUCKETS];
+};
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static inline unsigned int laps_bucket(uint64_t ns)
+{
+	unsigned int log;
+
+	if (ns < 16)
+		return (unsigned int)ns;
+	log = 63 - (unsigned int)__builtin_clzll(ns);
+	return ((log - 3) << 4) + (unsigned int)(ns >> (log - 4) & 15);
+}
+
+static inline void laps_begin(struct laps *laps)
+{
+	laps->last = now_ns();
+}
+
+/* After each batch. */
+static inline void laps_next(struct laps *laps)
+{
+	uint64_t now = now_ns(), ns = now - laps->last;
+
+	laps->last = now;
+	laps->count++;
+	laps->buckets[laps_bucket(ns)]++;
+	if (ns > laps->worst)
+		laps->worst = ns;
+}
+
+static inline void laps_add(struct laps *to, const struct laps *from)
+{
+	to->count += from->count;
+	if (from->worst > to->worst)
+		to->worst = from->worst;
+	for (unsigned int i = 0; i < BUCKETS; i++)
+		to->buckets[i] += from->buckets[i];
+}
+
+/* In microseconds: the end of the bucket in which the quantile lies, or the worst. */
+static inline double laps_quantile(const struct laps *laps, double q)
+{
+	uint64_t seen = 0;
+	unsigned int i;
+
+	for (i = 0; i < BUCKETS - 1; i++) {
+		seen += laps->buckets[i];
+		if ((double)seen >= q * (double)laps->count)
+			break;
+	}
+	seen = i < 16 ? i : ((16ull + (i & 15) + 1) << ((i >> 4) - 1)) - 1;
+	return (double)(seen < laps->worst ? seen : laps->worst) / 1e3;
+}
+
+#endif /* BENCH_LATENCY_H */
