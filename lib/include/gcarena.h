@@ -9,7 +9,7 @@
  * errno and leave a sentence in gca_error().
  *
  * Threads: a heap may be used by any number of threads; a mutator only by the
- * thread that attached it.  GNU C11 (gcc or clang).
+ * thread that attached it.  GNU C11, or C++11 for structures that are C's (gcc or clang).
  *
  * The inline functions touch the first members of struct gca_mutator, struct
  * gca_cache and struct gca_kind.  Those are ABI: their layout does not change
@@ -31,6 +31,13 @@ extern "C" {
 #define GCA_API __attribute__((visibility("default")))
 #else
 #error "libgcarena needs GNU C (gcc or clang)"
+#endif
+#ifdef __cplusplus
+#define GCA_STATIC_ASSERT_	static_assert
+#define GCA_NO_FRAME_		{}
+#else
+#define GCA_STATIC_ASSERT_	_Static_assert
+#define GCA_NO_FRAME_		{ .gca_head = { NULL, NULL, 0 } }
 #endif
 #define GCA_LIKELY_(x)		__builtin_expect(!!(x), 1)
 #define GCA_ALWAYS_INLINE_	static inline __attribute__((always_inline))
@@ -367,7 +374,7 @@ typedef GCA_REF(void) gca_ref;
 
 /* 5 is pointer_type_class in gcc's and clang's __builtin_classify_type(). */
 #define GCA_CHECK_VAL_(type, name)						\
-	_Static_assert(__builtin_classify_type(*(type *)0) != 5,		\
+	GCA_STATIC_ASSERT_(__builtin_classify_type(*(type *)0) != 5,		\
 		       #name ": a pointer is REF (into the heap) or RAW (outside it)");
 #define GCA_CHECK_VALS_(type, name, n)	GCA_CHECK_VAL_(type, name)
 #define GCA_CHECK_REF_(type, name)
@@ -806,7 +813,7 @@ GCA_API void gca_copy_structs_(struct gca_mutator *mutator, const struct gca_kin
 
 /* @count references from the array of REF @src to @dst, which may overlap. */
 #define gca_copy_refs(mutator, dst, src, count) do {				\
-	_Static_assert(sizeof(*(dst)) == sizeof(void *), "dst: an array of REF"); \
+	GCA_STATIC_ASSERT_(sizeof(*(dst)) == sizeof(void *), "dst: an array of REF"); \
 	(void)sizeof((dst)->gca_raw == (src)->gca_raw);				\
 	gca_copy_slots((mutator), (dst), (src), (count));			\
 } while (0)
@@ -858,9 +865,10 @@ GCA_API void gca_frame_pop(void *frame);
 	struct {								\
 		struct gca_frame gca_head;					\
 		__VA_ARGS__;							\
-	} name __attribute__((cleanup(gca_frame_pop))) = {			\
-		.gca_head = { NULL, (mutator_),					\
-			(sizeof(name) - sizeof(struct gca_frame)) / sizeof(void *) } }; \
+	} name __attribute__((cleanup(gca_frame_pop))) = GCA_NO_FRAME_;		\
+	(name).gca_head.mutator = (mutator_);					\
+	(name).gca_head.count =							\
+		(sizeof(name) - sizeof(struct gca_frame)) / sizeof(void *);	\
 	gca_frame_push((mutator_), &(name).gca_head)
 
 /* Keeps @object alive up to here although only a derived pointer is left. */

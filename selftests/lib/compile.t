@@ -5,11 +5,13 @@
 # is a few lines put after the same declarations.  A case that must fail also says
 # what the compiler is to complain about, so that a typing error does not pass.
 #
-# CC is taken from the environment; clang runs the same cases when it is there.
+# CC is taken from the environment; clang runs the same cases when it is there.  What
+# C++ accepts is compiled as that too.
 # shellcheck disable=SC1091,SC2154	# tap.sh: top, tmp
 . "$(dirname "$0")/../tap.sh"
 cd "$top" || exit 2
-flags='-std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -Ilib/include -Iuapi -fsyntax-only'
+c='-std=gnu11' cxx='-x c++ -std=gnu++11' dialect=$c
+flags='-Wall -Wextra -Werror -Wno-unused-parameter -Ilib/include -Iuapi -fsyntax-only'
 
 cat > "$tmp/head.h" <<'END'
 #include <gcarena.h>
@@ -32,7 +34,7 @@ compile()
 {
 	{ cat "$tmp/head.h"; cat; } > "$tmp/case.c"
 	# shellcheck disable=SC2086
-	$1 $flags "$tmp/case.c" > "$tmp/log" 2>&1
+	$1 $dialect $flags "$tmp/case.c" > "$tmp/log" 2>&1
 }
 
 # accept NAME < code: compiles without a warning
@@ -42,6 +44,10 @@ accept()
 	for compiler in $compilers; do
 		compile "$compiler" < "$tmp/code"
 		result $? "$compiler accepts $1" "$tmp/log"
+		dialect=$cxx
+		compile "$compiler" < "$tmp/code"
+		result $? "$compiler accepts $1 in C++" "$tmp/log"
+		dialect=$c
 	done
 }
 
@@ -102,7 +108,7 @@ accept "a traced structure and a global" << 'END'
 struct pair { GCA_REF(struct node) a; GCA_REF(struct other) b; };
 static void trace(const void *object, size_t size, struct gca_visitor *visitor)
 {
-	const struct pair *pair = object;
+	const struct pair *pair = (const struct pair *)object;
 
 	gca_visit(visitor, &pair->a);
 	gca_visit(visitor, &pair->b);
