@@ -24,7 +24,7 @@ PEER_STRUCT(node256, NODE256_FIELDS);
 PEER_STRUCT(node1024, NODE1024_FIELDS);
 
 /* Each loop has its size as a constant, as a program has. */
-#define LOOP_WITH(write, count, allocation) do {			\
+#define LOOP_WITH(store, count, allocation) do {			\
 	unsigned long i_;						\
 									\
 	for (i_ = 0; i_ < (count); i_++) {				\
@@ -33,15 +33,17 @@ PEER_STRUCT(node1024, NODE1024_FIELDS);
 		if (!object_)						\
 			bench_die("out of memory");			\
 		opaque(object_);					\
-		object_[1] write i_;					\
+		store(object_[1], i_);					\
 		sum += object_[1];					\
 		opaque(object_);					\
 		peer_free(object_);					\
 	}								\
 } while (0)
-#define LOOP(count, allocation)		LOOP_WITH(+=, count, allocation)
+#define ADD(to, value)			((to) += (value))
+#define PUT(to, value)			((to) = (value))
+#define LOOP(count, allocation)		LOOP_WITH(ADD, count, allocation)
 /* What is not cleared cannot be added to. */
-#define LOOP_RAW(count, allocation)	LOOP_WITH(=, count, allocation)
+#define LOOP_RAW(count, allocation)	LOOP_WITH(PUT, count, allocation)
 
 void run_alloc(struct bench *b)
 {
