@@ -66,20 +66,15 @@ done
 
 # --------------------------------------------------------------- Prometheus
 
-if command -v promtool > /dev/null; then
-	promtool check metrics < "$tmp/metrics" > "$tmp/log" 2>&1 && [ ! -s "$tmp/log" ]
-	result $? "promtool has nothing to say about the metrics" "$tmp/log"
-	cp "$top/tools/prometheus/gcarena.rules.yml" "$top/selftests/tools/prometheus.rules-test.yml" "$tmp"
-	promtool check rules "$tmp/gcarena.rules.yml" > "$tmp/log" 2>&1
-	result $? "nor about the rules" "$tmp/log"
-	(cd "$tmp" && promtool test rules prometheus.rules-test.yml) > "$tmp/log" 2>&1
-	result $? "each alert fires on what it is for" "$tmp/log"
-else
-	for name in "promtool has nothing to say about the metrics" "nor about the rules" \
-		"each alert fires on what it is for"; do
-		skip "$name" "promtool is not installed (package prometheus)"
-	done
-fi
+promtool=$("$top/scripts/promtool" 2> "$tmp/log")
+result $? "there is promtool" "$tmp/log"
+"$promtool" check metrics < "$tmp/metrics" > "$tmp/log" 2>&1 && [ ! -s "$tmp/log" ]
+result $? "promtool has nothing to say about the metrics" "$tmp/log"
+cp "$top/tools/prometheus/gcarena.rules.yml" "$top/selftests/tools/prometheus.rules-test.yml" "$tmp"
+"$promtool" check rules "$tmp/gcarena.rules.yml" > "$tmp/log" 2>&1
+result $? "nor about the rules" "$tmp/log"
+(cd "$tmp" && "$promtool" test rules prometheus.rules-test.yml) > "$tmp/log" 2>&1
+result $? "each alert fires on what it is for" "$tmp/log"
 # What rules and dashboard ask for is there, but for a limit, which this heap has not.
 grep -ohE 'gcarena_[a-z_]+' "$top"/tools/prometheus/* | grep -vx -e gcarena_limit_bytes | sort -u |
 	while read -r name; do

@@ -13,10 +13,8 @@ unset XDG_RUNTIME_DIR
 export GCARENA_ENDPOINT=$tmp/e GCARENA_BACKEND=process
 mkdir -p "$tmp/e" "$tmp/none" "$tmp/home"
 
-if ! command -v chromium > /dev/null; then
-	skip "the page in a browser" "chromium is not installed"
-	tap_done
-fi
+command -v chromium > "$tmp/log" 2>&1
+result $? "there is chromium" "$tmp/log"
 
 # browser PAGE OPTION...: headless chromium, with nothing of the user's and no network
 browser()
