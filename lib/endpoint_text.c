@@ -13,6 +13,8 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#define RESIDENT_INTERVAL_NS	NSEC_PER_SEC
+
 static void put(FILE *out, const char *name, uint64_t value)
 {
 	fprintf(out, "%s: %" PRIu64 "\n", name, value);
@@ -150,6 +152,50 @@ static void put_arena(const struct gca_heap *heap, FILE *out)
 	put(out, "reserve_chunks", __atomic_load_n(&status->reserve_chunks, __ATOMIC_RELAXED));
 }
 
+/* Adds up what the kernel says of the heap's mappings; false: it says nothing. */
+static bool read_resident(struct gca_heap *heap)
+{
+	uint64_t resident = 0, huge = 0, kib;
+	FILE *smaps = fopen("/proc/self/smaps", "re");
+	unsigned long start, end;
+	bool ours = false;
+	char line[512];
+
+	if (!smaps)
+		return false;
+	while (fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			ours = heap_has(heap, start);
+		else if (ours && sscanf(line, "Rss: %" SCNu64, &kib) == 1)
+			resident += kib;
+		else if (ours && sscanf(line, "AnonHugePages: %" SCNu64, &kib) == 1)
+			huge += kib;
+	}
+	fclose(smaps);
+	heap->resident_bytes = resident * KIB;
+	heap->resident_huge_bytes = huge * KIB;
+	return true;
+}
+
+/*
+ * The kernel walks the page tables for it: not for who asks all the time.  On the device the
+ * arena knows what it backed, and not all of that need be mapped.
+ */
+static void put_resident(struct gca_heap *heap, FILE *out)
+{
+	uint64_t now = now_ns();
+
+	if (heap->backend_kind != GCA_BACKEND_PROCESS)
+		return;
+	if (!heap->resident_ns || now - heap->resident_ns >= RESIDENT_INTERVAL_NS) {
+		if (!read_resident(heap))
+			return;
+		heap->resident_ns = now;
+	}
+	put(out, "resident_bytes", heap->resident_bytes);
+	put(out, "resident_huge_bytes", heap->resident_huge_bytes);
+}
+
 /**
  * endpoint_stats - all figures of a heap
  * @heap: the heap
@@ -187,6 +233,7 @@ int endpoint_stats(struct gca_heap *heap, const char *args, FILE *out)
 	put_gcstats(&gc, out);
 	put_account(heap, out);
 	put_arena(heap, out);
+	put_resident(heap, out);
 	return 0;
 }
 

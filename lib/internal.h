@@ -787,6 +787,10 @@ struct gca_heap {
 	bool debug_scavtrace;
 	uint64_t scav_seen;	/* bytes given back that scavtrace's lines have told of */
 	uint64_t scav_eager;	/* given back by calls since its last line */
+	/* The endpoint's thread: what smaps said, and when. */
+	uint64_t resident_ns;
+	uint64_t resident_bytes;
+	uint64_t resident_huge_bytes;
 	bool slow_alloc;	/* mutators' abi.cache are the empty ones */
 	uint64_t open_ns;
 

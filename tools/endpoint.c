@@ -459,20 +459,27 @@ double source_fragmentation(const struct source *source)
 }
 
 /**
- * source_huge_share - how much of the backed chunks is on huge pages
+ * source_huge_share - how much of the heap's memory is on huge pages
  * @source: whose
+ * @share: from 0 to 1, as the kernel has it; else by chunks, as the arena believes
  *
- * Return: from 0 to 1; 1 when nothing is backed.
+ * Return: whether there is memory, of which it could be a share.
  */
-double source_huge_share(const struct source *source)
+bool source_huge_share(const struct source *source, double *share)
 {
-	uint64_t backed = source_number(source, "chunks_backed"), permille;
+	uint64_t backed, permille, resident, huge;
 
+	if (text_value(&source->text, "resident_bytes", &resident) &&
+	    text_value(&source->text, "resident_huge_bytes", &huge)) {
+		*share = resident ? (double)huge / (double)resident : 0;
+		return resident;
+	}
+	backed = source_number(source, "chunks_backed");
 	if (text_value(&source->debugfs, "huge_coverage_permille", &permille))
-		return backed ? (double)permille / 1000 : 1;
-	if (!backed)
-		return 1;
-	return 1 - (double)source_number(source, "chunks_small") / (double)backed;
+		*share = (double)permille / 1000;
+	else if (backed)
+		*share = 1 - (double)source_number(source, "chunks_small") / (double)backed;
+	return backed;
 }
 
 /**

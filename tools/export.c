@@ -151,17 +151,29 @@ static void add_family(struct text *out, const struct family *family,
 }
 
 static void add_ratio(struct text *out, const struct sources *sources, const char *name,
-		      const char *help, double (*ratio)(const struct source *source))
+		      const char *help,
+		      bool (*ratio)(const struct source *source, double *value))
 {
+	bool first = true;
+	double value;
 	size_t i;
 
-	if (sources->nr)
-		add_head(out, name, "gauge", help);
 	for (i = 0; i < sources->nr; i++) {
+		if (!ratio(&sources->all[i], &value))
+			continue;
+		if (first)
+			add_head(out, name, "gauge", help);
+		first = false;
 		text_add(out, "%s{", name);
 		add_labels(out, &sources->all[i]);
-		text_add(out, "} %.9f\n", ratio(&sources->all[i]));
+		text_add(out, "} %.9f\n", value);
 	}
+}
+
+static bool fragmentation(const struct source *source, double *value)
+{
+	*value = source_fragmentation(source);
+	return true;
 }
 
 /* The numbers of a line: count, total, longest, buckets.  How many buckets; 0: no line. */
@@ -250,8 +262,8 @@ static void add_metrics(struct text *out)
 		add_family(out, &families[i], &sources);
 	add_ratio(out, &sources, "gcarena_fragmentation_ratio",
 		  "Idle memory in chunks in use, of what these chunks take.",
-		  source_fragmentation);
-	add_ratio(out, &sources, "gcarena_huge_ratio", "Backed memory that is on huge pages.",
+		  fragmentation);
+	add_ratio(out, &sources, "gcarena_huge_ratio", "Resident memory that is on huge pages.",
 		  source_huge_share);
 	add_histograms(out, &sources);
 	for (at = sources.trouble.bytes; at && *at; at++)

@@ -271,19 +271,54 @@ static void print_terminal(const struct map *map)
 
 /* --------------------------------------------------------------------- SVG */
 
+#define COLOUR_SWAPPED	"#7a0177"
+#define COLOUR_FREE	"#d9d9d9"
+#define COLOUR_RELEASED	"#ffffff"
+
+/* By size_step(). */
+static const struct {
+	const char *colour;
+	const char *text;
+} sizes[] = {
+	{ "#08306b", "16" }, { "#08519c", "32" }, { "#2171b5", "64" }, { "#4292c6", "128" },
+	{ "#6baed6", "256" }, { "#9ecae1", "512" }, { "#41ab5d", "1024" }, { "#74c476", "2048" },
+	{ "#a1d99b", "4096" }, { "#fe9929", "8192" }, { "#ec7014", "16384" },
+	{ "#cc4c02", "32768" }, { "#8c2d04", "large" },
+};
+
+#define NR_SIZES	(sizeof(sizes) / sizeof(sizes[0]))
+
 static const char *colour(const struct chunk *chunk, unsigned int page)
 {
-	static const char *const sizes[] = {
-		"#08306b", "#08519c", "#2171b5", "#4292c6", "#6baed6", "#9ecae1", "#41ab5d",
-		"#74c476", "#a1d99b", "#fe9929", "#ec7014", "#cc4c02", "#8c2d04",
-	};
 	char letter = chunk->map[page];
 
 	if (letter == 'W' || letter == 'w')
-		return "#7a0177";
+		return COLOUR_SWAPPED;
 	if (in_use(letter))
-		return sizes[size_step(chunk->elem[page])];
-	return has_memory(letter) ? "#d9d9d9" : "#ffffff";
+		return sizes[size_step(chunk->elem[page])].colour;
+	return has_memory(letter) ? COLOUR_FREE : COLOUR_RELEASED;
+}
+
+static void print_swatch(unsigned int *x, const char *fill, const char *text)
+{
+	printf("<rect x=\"%u\" y=\"3\" width=\"10\" height=\"%u\" ", *x, ROW_HEIGHT - 4);
+	printf("fill=\"%s\" stroke=\"#bbb\"/>", fill);
+	printf("<text x=\"%u\" y=\"%u\">%s</text>\n", *x + 14, ROW_HEIGHT - 2, text);
+	*x += 26 + 7 * (unsigned int)strlen(text);
+}
+
+/* The first row. */
+static void print_legend(void)
+{
+	unsigned int x = MARGIN;
+	size_t i;
+
+	printf("<text x=\"4\" y=\"%u\">objects of</text>\n", ROW_HEIGHT - 2);
+	for (i = 0; i < NR_SIZES; i++)
+		print_swatch(&x, sizes[i].colour, sizes[i].text);
+	print_swatch(&x, COLOUR_FREE, "free");
+	print_swatch(&x, COLOUR_RELEASED, "released");
+	print_swatch(&x, COLOUR_SWAPPED, "swapped");
 }
 
 static const char *word(const struct chunk *chunk, unsigned int page, char *out, size_t room)
@@ -309,12 +344,10 @@ static void print_svg(const struct map *map)
 	printf("font-size=\"11\" width=\"%u\" height=\"%zu\">\n", width,
 	       (map->nr + 2) * ROW_HEIGHT);
 	printf("<rect width=\"100%%\" height=\"100%%\" fill=\"#f7f7f7\"/>\n");
-	printf("<text x=\"4\" y=\"%u\">blue to brown: in use, by size; ",
-	       ROW_HEIGHT - 3);
-	printf("grey: free; white: released; purple: swapped</text>\n");
+	print_legend();
 	for (i = 0; i < map->nr; i++) {
 		const struct chunk *chunk = &map->chunks[i];
-		size_t y = (i + 1) * ROW_HEIGHT;
+		size_t y = (i + 1) * ROW_HEIGHT + ROW_HEIGHT / 2;
 
 		printf("<g data-chunk=\"%u\"><text x=\"4\" y=\"%zu\">%u %c</text>\n",
 		       chunk->index, y + ROW_HEIGHT - 3, chunk->index, backing(chunk));

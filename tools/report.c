@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SAMPLES_MAX	(1u << 22)
 #define PAUSES		256
@@ -28,6 +29,8 @@
 #define BOTTOM		34.0
 #define TICKS		5
 #define MIB		(1 << 20)
+/* Points of a line; of more the least and the greatest of each of so many parts are drawn. */
+#define POINTS_MAX	1800u
 /* Seconds that a rate is of: in shorter ones a single event is a peak. */
 #define RATE_LEAST	0.1
 #define SERIES_MAX	8u
@@ -59,6 +62,7 @@ struct series {
 struct plot {
 	const char *title;
 	const char *unit;
+	const char *note;	/* how to read it */
 	struct series series[SERIES_MAX];
 	unsigned int nr;
 	bool logarithmic;	/* points below 1 are shown at 1 */
@@ -239,12 +243,14 @@ static void ratios(struct plot *plot, const struct samples *samples, const struc
 {
 	struct series *idle = add_series(plot, "fragmentation_ratio", "fragmentation", "#9467bd");
 	struct series *huge = add_series(plot, "huge_ratio", "on huge pages", "#2ca02c");
+	double share;
 	size_t i;
 
 	for (i = 0; i < nr; i++) {
 		add_point(idle, seconds(samples, heap[i].ns),
 			  source_fragmentation(&heap[i].source));
-		add_point(huge, seconds(samples, heap[i].ns), source_huge_share(&heap[i].source));
+		if (source_huge_share(&heap[i].source, &share))
+			add_point(huge, seconds(samples, heap[i].ns), share);
 	}
 }
 
@@ -302,58 +308,106 @@ static double height_of(const struct plot *plot, const struct point *point)
 	return plot->logarithmic ? log10(fmax(point->y, 1)) : point->y;
 }
 
-static void draw_series(FILE *out, const struct plot *plot, const struct series *series,
-			double x_max, double y_max)
+struct frame {
+	double x_max, y_max;
+};
+
+static void draw_point(FILE *out, const struct plot *plot, const struct frame *frame, bool dot,
+		       const struct point *point)
 {
 	double inner_width = WIDTH - LEFT - RIGHT, inner_height = HEIGHT - TOP - BOTTOM;
+	double x = LEFT + inner_width * point->x / frame->x_max;
+	double y = TOP + inner_height * (1 - height_of(plot, point) / frame->y_max);
+
+	if (dot)
+		fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\">", x, y);
+	else
+		fprintf(out, "%.1f,%.1f ", x, y);
+	if (dot)
+		fprintf(out, "<title>%.1f at %.3f s</title></circle>", point->y, point->x);
+}
+
+static void draw_line(FILE *out, const struct plot *plot, const struct frame *frame,
+		      const struct series *series)
+{
+	size_t part = (series->nr + POINTS_MAX / 2 - 1) / (POINTS_MAX / 2), i, j;
+
+	for (i = 0; series->nr > POINTS_MAX && i < series->nr; i += part) {
+		size_t low = i, high = i;
+
+		for (j = i; j < i + part && j < series->nr; j++) {
+			low = series->points[j].y < series->points[low].y ? j : low;
+			high = series->points[j].y > series->points[high].y ? j : high;
+		}
+		draw_point(out, plot, frame, false, &series->points[low < high ? low : high]);
+		if (low != high)
+			draw_point(out, plot, frame, false,
+				   &series->points[low < high ? high : low]);
+	}
+	for (i = 0; series->nr <= POINTS_MAX && i < series->nr; i++)
+		draw_point(out, plot, frame, false, &series->points[i]);
+}
+
+static void draw_series(FILE *out, const struct plot *plot, const struct frame *frame,
+			const struct series *series)
+{
 	size_t i;
 
 	fprintf(out, "<g data-series=\"%s\" data-points=\"%zu\" ", series->name, series->nr);
-	if (series->dots)
+	if (series->dots) {
 		fprintf(out, "fill=\"%s\">", series->colour);
-	else
-		fprintf(out, "stroke=\"%s\" fill=\"none\" stroke-width=\"1.5\"><polyline points=\"",
-			series->colour);
-	for (i = 0; i < series->nr; i++) {
-		double x = LEFT + inner_width * series->points[i].x / x_max;
-		double y = TOP + inner_height * (1 - height_of(plot, &series->points[i]) / y_max);
-
-		if (series->dots)
-			fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"/>", x, y);
-		else
-			fprintf(out, "%.1f,%.1f ", x, y);
+		for (i = 0; i < series->nr; i++)
+			draw_point(out, plot, frame, true, &series->points[i]);
+		fputs("</g>\n", out);
+		return;
 	}
-	fprintf(out, series->dots ? "</g>\n" : "\"/></g>\n");
+	fprintf(out, "stroke=\"%s\" fill=\"none\" stroke-width=\"1.5\"><polyline points=\"",
+		series->colour);
+	draw_line(out, plot, frame, series);
+	fputs("\"/></g>\n", out);
+}
+
+/* Its name, and how high it went. */
+static void draw_legend(FILE *out, const struct series *series, double *x)
+{
+	double most = 0;
+	char text[96];
+	size_t i;
+
+	for (i = 0; i < series->nr; i++)
+		most = fmax(most, series->points[i].y);
+	snprintf(text, sizeof(text), most < 100 ? "%s, most %.3g" : "%s, most %.0f",
+		 series->title, most);
+	fprintf(out, "<rect x=\"%.0f\" y=\"8\" width=\"10\" height=\"10\" fill=\"%s\"/>", *x,
+		series->colour);
+	fprintf(out, "<text x=\"%.0f\" y=\"17\">%s</text>\n", *x + 14, text);
+	*x += 30 + 5.6 * (double)strlen(text);
 }
 
 static void draw(FILE *out, const struct plot *plot, double x_max)
 {
-	double y_max = 0, x_step, y_step, x = LEFT;
+	struct frame frame = { .x_max = x_max > 0 ? x_max : 1 };
+	double x_step, y_step, x = LEFT;
 	unsigned int i;
 	size_t j;
 
 	for (i = 0; i < plot->nr; i++)
 		for (j = 0; j < plot->series[i].nr; j++)
-			y_max = fmax(y_max, height_of(plot, &plot->series[i].points[j]));
-	if (y_max <= 0)
-		y_max = 1;
-	if (x_max <= 0)
-		x_max = 1;
-	y_step = plot->logarithmic ? 1 : nice(y_max / TICKS);
-	y_max = ceil(y_max / y_step) * y_step;
-	x_step = nice(x_max / TICKS);
-	fprintf(out, "<h3>%s <small>%s</small></h3>\n", plot->title, plot->unit);
+			frame.y_max = fmax(frame.y_max,
+					   height_of(plot, &plot->series[i].points[j]));
+	if (frame.y_max <= 0)
+		frame.y_max = 1;
+	y_step = plot->logarithmic ? 1 : nice(frame.y_max / TICKS);
+	frame.y_max = ceil(frame.y_max / y_step) * y_step;
+	x_step = nice(frame.x_max / TICKS);
+	fprintf(out, "<h3>%s <small>%s</small></h3>\n<p>%s</p>\n", plot->title, plot->unit,
+		plot->note);
 	fprintf(out, "<svg viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" role=\"img\">\n", WIDTH, HEIGHT,
 		WIDTH);
-	draw_axes(out, plot, x_step, x_max, y_step, y_max);
+	draw_axes(out, plot, x_step, frame.x_max, y_step, frame.y_max);
 	for (i = 0; i < plot->nr; i++) {
-		const struct series *series = &plot->series[i];
-
-		draw_series(out, plot, series, x_max, y_max);
-		fprintf(out, "<rect x=\"%.0f\" y=\"8\" width=\"10\" height=\"10\" fill=\"%s\"/>", x,
-			series->colour);
-		fprintf(out, "<text x=\"%.0f\" y=\"17\">%s</text>\n", x + 14, series->title);
-		x += 34 + 7 * (double)strlen(series->title);
+		draw_series(out, plot, &frame, &plot->series[i]);
+		draw_legend(out, &plot->series[i], &x);
 	}
 	fputs("</svg>\n", out);
 }
@@ -370,7 +424,9 @@ static void draw_and_free(FILE *out, struct plot *plot, double x_max)
 
 static void figure(FILE *out, const char *name, double value, const char *unit)
 {
-	fprintf(out, "<tr><th>%s</th><td>%.6g %s</td></tr>\n", name, value, unit);
+	/* Three digits, and what is before the point in any case. */
+	fprintf(out, "<tr><th>%s</th><td>%.*f %s</td></tr>\n", name,
+		!*unit || value >= 100 ? 0 : value >= 10 ? 1 : 2, value, unit);
 }
 
 static void word_of(const struct text *text, const char *name, char *out, size_t room)
@@ -381,22 +437,58 @@ static void word_of(const struct text *text, const char *name, char *out, size_t
 		 at ? at + strlen(name) : "?");
 }
 
-static void draw_summary(FILE *out, const struct sample *heap, size_t nr)
+static int by_height(const void *a, const void *b)
+{
+	const struct point *one = a, *other = b;
+
+	return one->y < other->y ? -1 : one->y > other->y;
+}
+
+/* Of the pauses that were recorded. */
+static void draw_quantiles(FILE *out, const struct samples *samples, const struct sample *heap,
+			   size_t nr)
+{
+	struct plot plot = { .nr = 0 };
+	struct series *all;
+
+	pauses(&plot, samples, heap, nr);
+	all = &plot.series[0];
+	if (all->nr) {
+		qsort(all->points, all->nr, sizeof(*all->points), by_height);
+		figure(out, "pause, half are up to", all->points[all->nr / 2].y, "us");
+		figure(out, "pause, 99 in 100 are up to", all->points[all->nr * 99 / 100].y, "us");
+		figure(out, "pause, the longest", all->points[all->nr - 1].y, "us");
+	}
+	free(all->points);
+}
+
+static void draw_summary(FILE *out, const struct samples *samples, const struct sample *heap,
+			 size_t nr)
 {
 	const struct source *last = &heap[nr - 1].source;
-	uint64_t peak = 0, value;
+	uint64_t peak = 0, live = 0, value;
+	time_t begin = (time_t)(heap[0].ns / 1000000000);
+	char text[64] = "?";
+	struct tm tm;
 	size_t i;
 
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
 		if (source_value(&heap[i].source, "heap_inuse", &value) && value > peak)
 			peak = value;
-	fputs("<table>\n", out);
+		if (source_value(&heap[i].source, "heap_live", &value) && value > live)
+			live = value;
+	}
+	if (gmtime_r(&begin, &tm))
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm);
+	fprintf(out, "<table>\n<tr><th>begun</th><td>%s</td></tr>\n", text);
 	figure(out, "recorded", (double)(heap[nr - 1].ns - heap[0].ns) / 1e9, "s");
 	figure(out, "samples", (double)nr, "");
+	figure(out, "most live", (double)live / MIB, "MiB");
 	figure(out, "most in use", (double)peak / MIB, "MiB");
-	figure(out, "allocated", (double)source_number(last, "total_alloc") / MIB, "MiB");
+	figure(out, "allocated in all", (double)source_number(last, "total_alloc") / MIB, "MiB");
+	fputs("</table>\n<table>\n", out);
 	figure(out, "cycles", (double)source_number(last, "num_gc"), "");
-	figure(out, "pauses in all", (double)source_number(last, "pause_total_ns") / 1e6, "ms");
+	draw_quantiles(out, samples, heap, nr);
 	figure(out, "CPU time of marking", (double)source_number(last, "gc_cpu_ns") / 1e6, "ms");
 	figure(out, "threads assisted", (double)source_number(last, "assist_ns") / 1e6, "ms");
 	figure(out, "threads stalled", (double)source_number(last, "stall_ns") / 1e6, "ms");
@@ -418,10 +510,11 @@ static void draw_heap(FILE *out, const struct samples *samples, const struct sam
 	fputs(", backend ", out);
 	escaped(out, backend);
 	fputs("</h2>\n", out);
-	draw_summary(out, heap, nr);
+	draw_summary(out, samples, heap, nr);
 
 	plot.title = "Heap and goal";
 	plot.unit = "MiB";
+	plot.note = "In use far above allocated: fragmentation. Live that rises: growth.";
 	level(&plot, samples, heap, nr, "heap_sys", "address space", "#c7c7c7");
 	level(&plot, samples, heap, nr, "heap_inuse", "in use", "#1f77b4");
 	level(&plot, samples, heap, nr, "heap_alloc", "allocated", "#17becf");
@@ -431,6 +524,7 @@ static void draw_heap(FILE *out, const struct samples *samples, const struct sam
 
 	plot.title = "Pauses";
 	plot.unit = "microseconds, a dot a cycle";
+	plot.note = "The longest stop of any one thread in each cycle.";
 	plot.logarithmic = true;
 	pauses(&plot, samples, heap, nr);
 	draw_and_free(out, &plot, x_max);
@@ -438,6 +532,7 @@ static void draw_heap(FILE *out, const struct samples *samples, const struct sam
 
 	plot.title = "CPU share of collection";
 	plot.unit = "CPUs";
+	plot.note = "Assists: allocating threads had to mark, because the collector was late.";
 	rate(&plot, samples, heap, nr, "gc_cpu_ns", "marking", "#1f77b4", 1e9);
 	rate(&plot, samples, heap, nr, "assist_ns", "assists", "#ff7f0e", 1e9);
 	rate(&plot, samples, heap, nr, "worker_ns", "arena's thread", "#7f7f7f", 1e9);
@@ -445,6 +540,7 @@ static void draw_heap(FILE *out, const struct samples *samples, const struct sam
 
 	plot.title = "Time that threads lost";
 	plot.unit = "threads";
+	plot.note = "1: one thread stood still all the time. Stalls wait for a cycle's end.";
 	rate(&plot, samples, heap, nr, "account_assist_ns", "assist", "#ff7f0e", 1e9);
 	rate(&plot, samples, heap, nr, "account_stall_ns", "stall", "#d62728", 1e9);
 	rate(&plot, samples, heap, nr, "account_handshake_ns", "handshake", "#9467bd", 1e9);
@@ -453,6 +549,7 @@ static void draw_heap(FILE *out, const struct samples *samples, const struct sam
 
 	plot.title = "Releases";
 	plot.unit = "MiB";
+	plot.note = "Free memory that is not given back waits for the next allocations.";
 	level(&plot, samples, heap, nr, "heap_idle", "free", "#7f7f7f");
 	level(&plot, samples, heap, nr, "heap_released", "of that, not backed", "#1f77b4");
 	level(&plot, samples, heap, nr, "scavenged_bytes", "given back so far", "#2ca02c");
@@ -460,6 +557,7 @@ static void draw_heap(FILE *out, const struct samples *samples, const struct sam
 
 	plot.title = "Fragmentation and huge pages";
 	plot.unit = "share";
+	plot.note = "Fragmentation: of what chunks in use take, memory that is free in them.";
 	ratios(&plot, samples, heap, nr);
 	draw_and_free(out, &plot, x_max);
 	fputs("</section>\n", out);
@@ -474,6 +572,8 @@ static void draw_page(FILE *out, const char *path, const struct samples *samples
 	escaped(out, path);
 	fputs("</title>\n<style>\n", out);
 	fputs("body { font: 14px sans-serif; max-width: 940px; margin: 2em auto }\n", out);
+	fputs("table { display: inline-table; vertical-align: top; margin-right: 4em }\n", out);
+	fputs("h3 { margin-bottom: 0 }\np { color: #777; margin: 0 0 .4em }\n", out);
 	fputs("svg { background: #fff; max-width: 100% }\n", out);
 	fputs("svg text { font: 11px sans-serif; fill: #444 }\n", out);
 	fputs(".grid { stroke: #e5e5e5 }\nsmall { color: #777; font-weight: normal }\n", out);

@@ -62,7 +62,7 @@ int endpoint_only_heap(uint32_t pid, uint32_t *heap);
 
 /* The share of idle memory beside what is in use, as debugfs defines it. */
 double source_fragmentation(const struct source *source);
-/* Of the chunks backed: on huge pages. */
-double source_huge_share(const struct source *source);
+/* Of its memory: on huge pages.  False: it has none. */
+bool source_huge_share(const struct source *source, double *share);
 
 #endif /* GCARENA_SOURCES_H */

@@ -9,15 +9,18 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 #define INTERVAL_S	1
 #define INTERVAL_MAX_S	86400
+#define MS_PER_S	1000
 
 static volatile sig_atomic_t interrupted;
 
@@ -77,6 +80,8 @@ static uint64_t longest_pause(const struct source *source)
 static void row(const struct source *source)
 {
 	char a[16], b[16], c[16], d[16], e[16], f[16], name[16] = "-", arena[16] = "-";
+	char huge[16] = "-";
+	double share;
 	uint64_t goal = source_number(source, "next_gc");
 	bool known = source->heap;
 
@@ -84,13 +89,15 @@ static void row(const struct source *source)
 		snprintf(name, sizeof(name), "%u", source->heap);
 	if (source->arena)
 		snprintf(arena, sizeof(arena), "%u", source->arena);
-	printf("%7u %-15s %4s %5s %7s %7s %7s %8s %5.1f%% %5.2f %6s %8s %8s\n", source->pid,
+	if (source_huge_share(source, &share))
+		snprintf(huge, sizeof(huge), "%.0f%%", share * 100);
+	printf("%7u %-15s %4s %5s %7s %7s %7s %8s %5s %5.2f %6s %8s %8s\n", source->pid,
 	       source->comm, name, arena,
 	       size_text(source_number(source, "heap_inuse"), a, sizeof(a)),
 	       known ? size_text(source_number(source, "heap_live"), b, sizeof(b)) : "-",
 	       !known ? "-" : goal == UINT64_MAX ? "off" : size_text(goal, c, sizeof(c)),
 	       size_text(source_number(source, "heap_released"), d, sizeof(d)),
-	       source_huge_share(source) * 100, source_fragmentation(source),
+	       huge, source_fragmentation(source),
 	       known ? count_text(source_number(source, "num_gc"), e, sizeof(e)) : "-",
 	       known ? time_text(longest_pause(source), f, sizeof(f)) : "-",
 	       pressure_text(source_number(source, "pressure")));
@@ -100,7 +107,7 @@ static void table(const struct sources *sources)
 {
 	size_t i;
 
-	printf("%7s %-15s %4s %5s %7s %7s %7s %8s %6s %5s %6s %8s %8s\n", "PID", "COMM", "HEAP",
+	printf("%7s %-15s %4s %5s %7s %7s %7s %8s %5s %5s %6s %8s %8s\n", "PID", "COMM", "HEAP",
 	       "ARENA", "INUSE", "LIVE", "GOAL", "RELEASED", "HUGE", "FRAG", "CYCLES", "PAUSE",
 	       "PRESSURE");
 	for (i = 0; i < sources->nr; i++)
@@ -190,12 +197,15 @@ static void json(const struct sources *sources)
 	printf("{\"heaps\":[");
 	for (i = 0; i < sources->nr; i++) {
 		const struct source *source = &sources->all[i];
+		double share;
 
 		printf("%s{\"pid\":%u,\"heap\":%u,\"arena\":%u,\"comm\":", i ? "," : "",
 		       source->pid, source->heap, source->arena);
 		json_string(source->comm, strlen(source->comm));
-		printf(",\"fragmentation_ratio\":%.6f,\"huge_ratio\":%.6f,\"endpoint\":{",
-		       source_fragmentation(source), source_huge_share(source));
+		printf(",\"fragmentation_ratio\":%.6f", source_fragmentation(source));
+		if (source_huge_share(source, &share))
+			printf(",\"huge_ratio\":%.6f", share);
+		printf(",\"endpoint\":{");
 		json_lines(&source->text);
 		printf("},\"debugfs\":{");
 		json_lines(&source->debugfs);
@@ -226,6 +236,42 @@ static int show(bool as_json, bool clear)
 	return status;
 }
 
+/* ------------------------------------------------------------------- live */
+
+static struct termios terminal;
+static bool has_keys;
+
+static void restore_terminal(void)
+{
+	tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
+}
+
+/* Keys as they are pressed, for "q". */
+static void take_keys(void)
+{
+	struct termios raw;
+
+	if (tcgetattr(STDIN_FILENO, &terminal))
+		return;
+	raw = terminal;
+	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	has_keys = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	if (has_keys)
+		atexit(restore_terminal);
+}
+
+/* Until the next table: whether there is to be one.  A key brings it at once. */
+static bool wait_for_next(uint64_t seconds)
+{
+	struct pollfd keys = { .fd = STDIN_FILENO, .events = POLLIN };
+	char key;
+
+	if (!interrupted && poll(&keys, has_keys, (int)seconds * MS_PER_S) > 0 &&
+	    (read(STDIN_FILENO, &key, 1) != 1 || key == 'q'))
+		return false;
+	return !interrupted;
+}
+
 /**
  * command_top - the command of that name
  * @argc: of its own arguments
@@ -243,7 +289,7 @@ int command_top(int argc, char **argv)
 	};
 	struct sigaction action = { .sa_handler = interrupt };
 	uint64_t interval = INTERVAL_S;
-	bool once = false, as_json = false;
+	bool once = false, as_json = false, live;
 	int c, status;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -266,12 +312,13 @@ int command_top(int argc, char **argv)
 		return tool_misused("'%s' means nothing here", argv[optind]);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	live = !once && !as_json && isatty(STDOUT_FILENO);
+	if (live)
+		take_keys();
 	do {
-		status = show(as_json, !once && !as_json && isatty(STDOUT_FILENO));
+		status = show(as_json, live);
 		if (tool_flush(status) != status)
 			return TOOL_FAILED;
-		if (!once && !interrupted)
-			sleep((unsigned int)interval);
-	} while (!once && !interrupted);
+	} while (!once && wait_for_next(interval));
 	return once ? status : TOOL_OK;
 }

@@ -90,11 +90,12 @@ static void test_top(struct arena *a)
 	eq(gcarena(0, "top --once"), 0, "top ends well");
 	ok(has("%7d %-15s    - %5u ", getpid(), NAME, id), "and has the arena, of no heap");
 	eq(gcarena(0, "top --once --json"), 0, "as JSON too");
-	ok(has("\"pid\":%d,\"heap\":0,\"arena\":%u,\"comm\":\"" NAME "\"", getpid(), id), "whose it is");
+	ok(has("\"pid\":%d,\"heap\":0,\"arena\":%u,\"comm\":\"" NAME "\"", getpid(), id),
+	   "whose it is");
 	ok(has("\"heap_inuse\":%ld", g_debugfs_stat(id, "heap_inuse")), "and debugfs' figures");
 	eq(gcarena(0, "export"), 0, "export ends well");
-	ok(has("gcarena_heap_inuse_bytes{pid=\"%d\",comm=\"" NAME "\",heap=\"0\",arena=\"%u\"} %ld\n",
-	       getpid(), id, g_debugfs_stat(id, "heap_inuse")), "and has it too");
+	ok(has("gcarena_heap_inuse_bytes{pid=\"%d\",comm=\"%s\",heap=\"0\",arena=\"%u\"} %ld\n",
+	       getpid(), NAME, id, g_debugfs_stat(id, "heap_inuse")), "and has it too");
 	eq(gcarena(0, "check %u", id), 0, "check");
 	ok(has("arena %u: ok", id), "says that it is well");
 }

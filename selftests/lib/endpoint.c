@@ -122,6 +122,12 @@ static void test_answers(struct gca_heap *heap)
 	eq(value(text, "sequence"), stats.sequence, "of the same sequence");
 	eq(value(text, "arena_sequence"), stats.sequence, "the arena's too");
 	ok(value(text, "account_wall_ns") != ~0ull, "accounts");
+	if (!test_on_device())
+		ok(value(text, "resident_bytes") >= 8 * KIB &&
+		   value(text, "resident_bytes") <= stats.heap_sys &&
+		   value(text, "resident_huge_bytes") <= value(text, "resident_bytes"),
+		   "%llu bytes resident of %llu", value(text, "resident_bytes"),
+		   (unsigned long long)stats.heap_sys);
 
 	other = open_quiet(GCA_MODE_STOP_THE_WORLD);
 	text = ask(getpid(), "stats all\n");
