@@ -255,7 +255,7 @@ $(B)/samples/depgraph-malloc: $(DEPGRAPH_ORACLE)
 # library for what both know; TOOL_LDLIBS is what single commands need.
 TOOL_SRC	:= $(wildcard tools/*.c)
 TOOL		:= $(B)/tools/gcarena
-TOOL_LDLIBS	:= -ldw -lmicrohttpd -lm
+TOOL_LDLIBS	:= -ldw -lelf -lmicrohttpd -lm
 # The same under the sanitizers, for tests.
 TOOL_TESTS	:= $(B)/asan/tools/gcarena
 TOOL_CPPFLAGS	:= -DGCARENA_VERSION='"$(VERSION)"'

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * gcarena heap: a profile of a running process's heap, for "go tool pprof".
+ * gcarena heap: a profile of a running process's heap, for "go tool pprof"; or one that a
+ * process wrote, with lines.
  *
- * The process makes it and its endpoint gives it; here it is only looked at whether it
- * came whole: gzip, with the length that the endpoint named.  It never goes to a terminal.
+ * The process makes it and its endpoint gives it; lines of the source are added here, by
+ * profile.c.  It never goes to a terminal.
  */
+#include "lines.h"
 #include "sources.h"
 
 #include <errno.h>
@@ -28,6 +30,41 @@ static int write_out(const struct text *profile, const char *path)
 	return TOOL_OK;
 }
 
+static int read_file(const char *path, struct text *text)
+{
+	char buffer[65536];
+	FILE *in = fopen(path, "re");
+	int status = TOOL_OK;
+	size_t got;
+
+	if (!in)
+		return tool_fail("%s: %s", path, strerror(errno));
+	while ((got = fread(buffer, 1, sizeof(buffer), in)))
+		text_append(text, buffer, got);
+	if (ferror(in))
+		status = tool_fail("%s: %s", path, strerror(errno));
+	fclose(in);
+	return status;
+}
+
+/* A number alone is a process, and not an arena. */
+static int read_process(const char *name, const char *kind, struct text *profile)
+{
+	struct target target;
+	char request[64];
+	int status;
+
+	if (!target_parse(name, &target))
+		return TOOL_USAGE;
+	if (target.arena)
+		target.pid = target.arena;
+	status = endpoint_only_heap(target.pid, &target.heap);
+	if (status != TOOL_OK)
+		return status;
+	snprintf(request, sizeof(request), "profile %u %s", target.heap, kind);
+	return endpoint_ask(target.pid, request, profile);
+}
+
 /**
  * command_heap - a profile of a running process's heap
  * @argc: words
@@ -42,10 +79,8 @@ int command_heap(int argc, char **argv)
 		{ "wait", no_argument, NULL, 'w' },
 		{ 0 }
 	};
-	const char *path = NULL, *kind = "heap";
+	const char *path = NULL, *kind = "heap", *name;
 	struct text profile = { 0 };
-	struct target target;
-	char request[64];
 	int c, status;
 
 	while ((c = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
@@ -57,21 +92,16 @@ int command_heap(int argc, char **argv)
 			return tool_usage();
 	}
 	if (argc - optind != 1)
-		return tool_misused("one process is to be named");
-	if (!target_parse(argv[optind], &target))
-		return TOOL_USAGE;
-	/* A number alone is a process here. */
-	if (target.arena)
-		target.pid = target.arena;
+		return tool_misused("one process or profile is to be named");
+	name = argv[optind];
 	if (!path && isatty(STDOUT_FILENO))
 		return tool_misused("a profile is not for a terminal: give --output");
-	status = endpoint_only_heap(target.pid, &target.heap);
-	if (status == TOOL_OK) {
-		snprintf(request, sizeof(request), "profile %u %s", target.heap, kind);
-		status = endpoint_ask(target.pid, request, &profile);
-	}
-	if (status == TOOL_OK && (profile.length < 2 || memcmp(profile.bytes, "\037\213", 2)))
-		status = tool_fail("process %u: what it gave is no profile", target.pid);
+	if (strchr(name, '.') || (strchr(name, '/') && strncmp(name, "pid:", 4)))
+		status = read_file(name, &profile);
+	else
+		status = read_process(name, kind, &profile);
+	if (status == TOOL_OK)
+		status = profile_add_lines(&profile, name);
 	if (status == TOOL_OK)
 		status = write_out(&profile, path);
 	text_free(&profile);
