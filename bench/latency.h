@@ -2,22 +2,32 @@
 /*
  * Latency of batches of operations, in a histogram: what a thread adds to without
  * a lock, and quantiles of.  Buckets are of 6 %, sixteen to a power of two.
+ *
+ * Begun by laps_begin_scheduled(), what a thread waited for a CPU is taken off: a batch
+ * that took long is looked at again, since the kernel's count costs a system call.
  */
 #ifndef BENCH_LATENCY_H
 #define BENCH_LATENCY_H
 
+#include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Latency is that of so many operations, so that the clock costs nothing. */
 #define BATCH		64u
 #define BUCKETS		1024u
+/* Shorter batches are not looked at again. */
+#define LOOK_NS		10000u
 
 struct laps {
 	uint64_t last;	/* ns: when the batch began */
 	uint64_t count;
 	uint64_t worst;
 	uint64_t buckets[BUCKETS];
+	int schedstat;		/* 0: waits for a CPU count */
+	uint64_t waited;	/* ns, as of the last look */
 };
 
 static inline uint64_t now_ns(void)
@@ -43,12 +53,44 @@ static inline void laps_begin(struct laps *laps)
 	laps->last = now_ns();
 }
 
+/* Nanoseconds that the calling thread was runnable and did not run, ever. */
+static inline uint64_t laps_waited(const struct laps *laps)
+{
+	unsigned long long ran, waited;
+	char text[128];
+	ssize_t length = pread(laps->schedstat, text, sizeof(text) - 1, 0);
+
+	if (length <= 0)
+		return 0;
+	text[length] = 0;
+	return sscanf(text, "%llu %llu", &ran, &waited) == 2 ? waited : 0;
+}
+
+/* By the thread itself; without CONFIG_SCHED_INFO the same as laps_begin(). */
+static inline void laps_begin_scheduled(struct laps *laps)
+{
+	int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+
+	if (fd > 0) {
+		laps->schedstat = fd;
+		laps->waited = laps_waited(laps);
+	}
+	laps_begin(laps);
+}
+
 /* After each batch. */
 static inline void laps_next(struct laps *laps)
 {
-	uint64_t now = now_ns(), ns = now - laps->last;
+	uint64_t now = now_ns(), ns = now - laps->last, waited;
 
 	laps->last = now;
+	if (ns >= LOOK_NS && laps->schedstat) {
+		waited = laps_waited(laps);
+		ns -= waited - laps->waited < ns ? waited - laps->waited : ns;
+		laps->waited = waited;
+		/* The look itself is nobody's. */
+		laps->last = now_ns();
+	}
 	laps->count++;
 	laps->buckets[laps_bucket(ns)]++;
 	if (ns > laps->worst)

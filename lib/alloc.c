@@ -375,7 +375,8 @@ static void next_piece(struct gca_mutator *mutator, unsigned int class)
 	uintptr_t slot = holding->run, end = holding->run_end;
 	bool soiled = holding->span.flags & GCARENA_SPAN_NEEDS_ZERO && !cache->needs_zero;
 
-	if (soiled) {
+	/* A piece is also what is paid for at once. */
+	if (soiled || mutator->mark_bits) {
 		size_t piece = info->elem < ZERO_PIECE ? ZERO_PIECE / info->elem * info->elem :
 							 info->elem;
 
@@ -410,6 +411,7 @@ static bool next_run(struct gca_mutator *mutator, unsigned int class)
 	uint64_t end;
 
 	count_run(mutator, class);
+	pace_assist(mutator);
 	if (slot != holding->run_end) {
 		next_piece(mutator, class);
 		return true;
@@ -441,7 +443,6 @@ static bool next_span(struct gca_mutator *mutator, unsigned int class)
 	bool by_object = info->flavour == GCA_FLAVOUR_NOSCAN || mutator->heap->slow_alloc;
 	uintptr_t base;
 
-	pace_assist(mutator);
 	class_count_out(mutator, class);
 	for (;;) {
 		if (holding->span.npages) {
@@ -802,6 +803,7 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	class_count_large(mutator, class);
 	count_out(mutator);
 	spend(mutator, &span);
+	pace_assist(mutator);
 	return (void *)slot;
 }
 

@@ -82,13 +82,18 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 	if (heap->roots.nr_callbacks) {
 		world_stop(heap, NULL);
 		begin = now_ns();
+		work_open_phase(heap, false);
 		handshake_scan_stopped(heap);
 		stop_note(heap, GCA_STOP_WORLD, now_ns() - begin);
 		world_start(heap, NULL);
 	} else if (!one) {
 		if (!gca_fault_hit(GCA_FAULT_UNSETTLED))
 			handshake(heap, HANDSHAKE_SETTLE);
+		/* Who has been scanned need not wait for the others to assist. */
+		work_open_phase(heap, false);
 		handshake(heap, HANDSHAKE_SCAN);
+	} else {
+		work_open_phase(heap, false);
 	}
 	world_unlock(heap);
 	gca_stage(heap, GCA_STAGE_SCANNED);

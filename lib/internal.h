@@ -629,6 +629,8 @@ int thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg
 /* World stopped, sweep complete: fills bitmap[(generation + 1) & 1]. */
 void mark_heap(struct gca_heap *heap, struct mark_result *result);
 
+/* World held, marking on: from now on grey objects may be scanned. */
+void work_open_phase(struct gca_heap *heap, bool stopped);
 /* Marks beside the mutators until nothing is grey; all of them are black, scanned. */
 void mark_beside(struct gca_heap *heap, struct mark_result *result);
 /* World held, marking on: marks what @words point to, and hands it to the workers. */
@@ -679,7 +681,7 @@ void cycle_note_peak(struct gca_heap *heap);
 
 /* Owner, running: collects when it is time to, or would be with @bytes more. */
 void pace_poll(struct gca_mutator *mutator, size_t bytes);
-/* Owner, running, spans in its hands: pays for what was allocated, if it must. */
+/* Owner, running, no safepoint: pays for what was allocated, if it must. */
 void pace_assist_slow(struct gca_mutator *mutator);
 static inline void pace_assist(struct gca_mutator *mutator)
 {
@@ -802,6 +804,7 @@ struct gca_heap {
 	struct roots roots;
 	struct gcarena_policy policy;
 	struct pacer pacer;
+	uint64_t assist_cpu_ns;	/* CPU time of assists, by what they scanned */
 	uint64_t gc_seen_ns;	/* CPU time that the pacer has been told of */
 	uint64_t cpu_seen_ns;
 	struct mark_stack mark_stack; /* while marking: the cycle's thread's */

@@ -2,10 +2,10 @@
 /*
  * Pacing a heap: pacer.c decides, this file measures for it and carries it out.
  *
- * At each refill a mutator looks whether a cycle is to start, sweeps what falls to it,
- * and while marking is on pays for what it has allocated: out of what the
+ * At each refill a mutator looks whether a cycle is to start and sweeps what falls to it.
+ * While marking is on it pays for each 2 KiB that it has allocated: out of what the
  * workers have scanned, else by scanning itself (assist), a bounded amount at a time.
- * It waits only when the heap is past its goal and there is nothing that it could
+ * It waits only when the heap is well past its goal and there is nothing that it could
  * scan: an allocation stall, counted.
  *
  * heap->pacer changes with world held.  What mutators read of it is published in
@@ -24,18 +24,16 @@
  * wait until the cycle is over.
  */
 #define OVERDUE_PARTS	20
-/* Bytes scanned in one assist: some 20 us, and at least so much as pays for looking. */
+/* Bytes scanned in one assist: some 20 us, and at least so much as pays for looking; and in
+ * all those of one allocation.
+ */
 #define ASSIST_MOST	(16 * KIB)
 #define ASSIST_LEAST	(4 * KIB)
+#define ASSISTS_MOST	(64 * KIB)
 /* Debt that nothing could be scanned for is not remembered without end. */
 #define DEBT_MOST	(256 * KIB)
-/* Assists of one refill at the goal. */
-#define ASSISTS_AT_GOAL	4
-/* How long one wait is: what is to be scanned may have come up meanwhile; and without
- * assist, where there is nothing to do but to wait.
- */
-#define STALL_NS	(1000 * 1000ull)
-#define WAIT_NS		(10 * 1000 * 1000ull)
+/* How long one wait is: what is to be scanned may have come up meanwhile. */
+#define STALL_NS	(500 * 1000ull)
 /* Spans swept by one refill at most: some 10 us. */
 #define SWEEP_SPANS	16u
 /* Levels of pressure, as the uapi has them and the API repeats them. */
@@ -98,7 +96,6 @@ int pace_set(struct gca_heap *heap)
 	struct pacer *pacer = &heap->pacer;
 
 	pacer->cpus = heap->work.cpus;
-	pacer->share = heap->work.share / 100.0;
 	pacer->stopped = heap->mode == GCA_MODE_STOP_THE_WORLD;
 	pacer_set(pacer);
 	return publish(heap);
@@ -127,14 +124,16 @@ static void trace(const struct gca_heap *heap, const struct pacer_cycle *cycle)
 	int length;
 
 	length = snprintf(line, sizeof(line),
-			  "pacer: live %llu roots %llu scanned %llu allocated %llu overhead %llu; "
-			  "clock %llu us, gc %llu us, stalled %llu us; cons/mark %.4f; "
-			  "goal %llu%s trigger %llu%s\n",
+			  "pacer: live %llu roots %llu scanned %llu (workers %llu) allocated %llu overhead %llu; clock %llu us; workers %llu us, assists %llu us, program %llu us, stalled %llu us; cons/mark %.4f; goal %llu%s trigger %llu%s\n",
 			  (unsigned long long)cycle->live, (unsigned long long)cycle->roots,
-			  (unsigned long long)cycle->scanned, (unsigned long long)cycle->allocated,
+			  (unsigned long long)cycle->scanned,
+			  (unsigned long long)cycle->by_workers,
+			  (unsigned long long)cycle->allocated,
 			  (unsigned long long)cycle->overhead,
 			  (unsigned long long)cycle->mark_ns / 1000,
-			  (unsigned long long)cycle->gc_ns / 1000,
+			  (unsigned long long)cycle->worker_ns / 1000,
+			  (unsigned long long)cycle->assist_ns / 1000,
+			  (unsigned long long)cycle->program_ns / 1000,
 			  (unsigned long long)cycle->stalled_ns / 1000, pacer->cons_mark,
 			  (unsigned long long)pacer->goal, pacer->by_limit ? " (limit)" : "",
 			  (unsigned long long)pacer->trigger,
@@ -183,9 +182,13 @@ void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle)
 
 	follow_cgroup(heap);
 	cycle->overhead = holes(heap, objects) + metadata(heap);
-	cycle->allocated = get(&heap->work.scanned);
+	/* As of now: what there is beyond at the end is the cycle's. */
+	cycle->scanned = get(&heap->work.scanned);
+	cycle->by_workers = get(&heap->assist_bytes);
 	cycle->stalled_ns = get(&heap->stall_ns);
-	cycle->gc_ns = get(&heap->assist_ns) + get(&heap->work.cpu_ns);
+	cycle->worker_ns = get(&heap->work.cpu_ns);
+	cycle->assist_ns = get(&heap->assist_ns);
+	cycle->program_ns = process_cpu_ns();
 	pacer_begin(&heap->pacer, objects);
 	put(&heap->expected, heap->pacer.expected);
 	put(&heap->scan_begun, get(&heap->work.scanned));
@@ -195,7 +198,7 @@ void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle)
 /* CPU time since the last cycle's end: the collector's, and everybody's but its. */
 static void note_spent(struct gca_heap *heap, bool forced)
 {
-	uint64_t gc = get(&heap->work.cpu_ns) + get(&heap->assist_ns);
+	uint64_t gc = get(&heap->work.cpu_ns) + heap->assist_cpu_ns;
 	uint64_t all = process_cpu_ns();
 	uint64_t gc_since = gc - heap->gc_seen_ns, all_since = all - heap->cpu_seen_ns;
 
@@ -207,6 +210,35 @@ static void note_spent(struct gca_heap *heap, bool forced)
 	pacer_spent(&heap->pacer, gc_since, all_since > gc_since ? all_since - gc_since : 0);
 	pacer_adapt(&heap->pacer, all_since ? (double)gc_since / (double)all_since : 0,
 		    __atomic_load_n(&heap->status->pressure, __ATOMIC_RELAXED));
+}
+
+/*
+ * What the cycle has used, each less what there was when it began.  A mutator's time in
+ * an assist is known by the clock, which is as much too long as others wanted its CPU:
+ * what counts is what it scanned, at the workers' price.
+ */
+static void note_used(struct gca_heap *heap, struct pacer_cycle *cycle)
+{
+	uint64_t scanned = get(&heap->work.scanned) - cycle->scanned;
+	uint64_t assisted = get(&heap->assist_bytes) - cycle->by_workers;
+	uint64_t process = process_cpu_ns() - cycle->program_ns, collector;
+
+	cycle->stalled_ns = get(&heap->stall_ns) - cycle->stalled_ns;
+	cycle->worker_ns = get(&heap->work.cpu_ns) - cycle->worker_ns;
+	cycle->assist_ns = get(&heap->assist_ns) - cycle->assist_ns;
+	cycle->by_workers = scanned > assisted ? scanned - assisted : 0;
+	if (cycle->by_workers) {
+		double price = (double)cycle->worker_ns / (double)cycle->by_workers;
+		double spent = price * (double)assisted;
+
+		if (spent < (double)cycle->assist_ns)
+			cycle->assist_ns = (uint64_t)spent;
+	}
+	heap->assist_cpu_ns += cycle->assist_ns;
+	collector = cycle->worker_ns + cycle->assist_ns;
+	cycle->program_ns = process > collector ? process - collector : 0;
+	cycle->scanned = scanned + cycle->roots;
+	cycle->by_workers += cycle->roots;
 }
 
 /**
@@ -221,10 +253,8 @@ int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pac
 {
 	cycle->live = result->bytes;
 	cycle->roots = result->stack_bytes + result->range_bytes;
-	cycle->scanned = get(&heap->work.scanned) - get(&heap->scan_begun) + cycle->roots;
 	cycle->allocated = heap_allocated(heap);
-	cycle->stalled_ns = get(&heap->stall_ns) - cycle->stalled_ns;
-	cycle->gc_ns = get(&heap->assist_ns) + get(&heap->work.cpu_ns) - cycle->gc_ns;
+	note_used(heap, cycle);
 	heap->pacer.cpus = heap->work.cpus;
 	note_spent(heap, cycle->forced);
 	pacer_end(&heap->pacer, cycle);
@@ -319,8 +349,8 @@ void pace_assist_slow(struct gca_mutator *mutator)
 	uint64_t total = mutator->total_alloc + mutator->uncounted;
 	uint64_t allocated = total - mutator->charged;
 	uint64_t heap_now;
+	uint64_t paid = 0, scanned;
 	double ratio;
-	int64_t due;
 
 	mutator->charged = total;
 	if (!__atomic_load_n(&heap->assist_on, __ATOMIC_RELAXED))
@@ -334,8 +364,13 @@ void pace_assist_slow(struct gca_mutator *mutator)
 	mutator->debt -= take_credit(heap, mutator->debt);
 	if (mutator->debt < (int64_t)ASSIST_LEAST)
 		return;
-	due = mutator->debt < (int64_t)ASSIST_MOST ? mutator->debt : (int64_t)ASSIST_MOST;
-	mutator->debt -= (int64_t)assist_with(mutator, (uint64_t)due);
+	do {
+		uint64_t due = (uint64_t)mutator->debt;
+
+		scanned = assist_with(mutator, due < ASSIST_MOST ? due : ASSIST_MOST);
+		mutator->debt -= (int64_t)scanned;
+		paid += scanned;
+	} while (scanned && mutator->debt >= (int64_t)ASSIST_LEAST && paid < ASSISTS_MOST);
 	if (mutator->debt > (int64_t)DEBT_MOST)
 		mutator->debt = DEBT_MOST;
 }
@@ -356,28 +391,20 @@ static bool stall_for(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 	return over;
 }
 
-/* A cycle is under way, and the heap may be at its goal. */
+/*
+ * A cycle is under way, and the heap may be well past its goal: what it has paid for each
+ * piece was not enough, or the cycle is slow to end.  Up to there nobody waits.
+ */
 static void at_goal(struct gca_mutator *mutator, size_t bytes)
 {
 	bool helps = __atomic_load_n(&mutator->heap->assist_on, __ATOMIC_RELAXED);
 	struct gca_heap *heap = mutator->heap;
 	uint64_t goal = get(&heap->next_gc), cycle;
-	unsigned int i;
 
-	if (!goal_reached(heap, goal, bytes))
-		return;
-	for (i = 0; helps && i < ASSISTS_AT_GOAL; i++)
-		if (!assist_with(mutator, ASSIST_MOST))
-			break;
-	gca_safepoint(mutator);
 	goal = saturating_add(goal, goal / OVERDUE_PARTS);
-	cycle = concurrent_request(heap);
-	if (!goal_reached(heap, goal, bytes)) {
-		/* Nothing that it could do. */
-		if (!i)
-			stall_for(mutator, cycle, helps ? STALL_NS : WAIT_NS);
+	if (likely(!goal_reached(heap, goal, bytes)))
 		return;
-	}
+	cycle = concurrent_request(heap);
 	for (;;) {
 		if (helps && assist_with(mutator, ASSIST_MOST)) {
 			gca_safepoint(mutator);
@@ -386,6 +413,9 @@ static void at_goal(struct gca_mutator *mutator, size_t bytes)
 		} else if (stall_for(mutator, cycle, helps ? STALL_NS : UINT64_MAX)) {
 			return;
 		}
+		/* The flip lets go of a heap's garbage before the cycle is over. */
+		if (!goal_reached(heap, goal, bytes))
+			return;
 	}
 }
 

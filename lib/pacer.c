@@ -5,9 +5,10 @@
  * The goal is live + (live + roots) * percent / 100, not below a least heap, not
  * above what the memory limit and the hard heap size leave.  A concurrent cycle
  * starts its runway before the goal: what the program will allocate while the workers
- * scan what there is to scan with their share of the CPUs.  Both rates come as one
- * ratio, cons/mark, measured in each cycle; the largest of the last few is expected,
- * since starting early costs little and starting late makes mutators wait.
+ * scan what there is to scan.  That comes as one ratio, cons/mark, measured in each cycle
+ * in bytes and CPU time, never by the clock: on a machine that has other things to do the
+ * two go apart.  The largest of the last few is expected, since starting early
+ * costs little and starting late makes mutators pay.
  *
  * Sums saturate: a goal of UINT64_MAX is none.
  */
@@ -30,12 +31,20 @@
  */
 #define LIMIT_HEADROOM	3
 #define LIMIT_HEADROOM_LEAST (1ull << 20)
-/* A share of the CPUs that a mutator needs at least for its rate to be believed. */
+/* A share of the CPU time that the program needs at least for its rate to be believed,
+ * and of what was scanned that workers did.
+ */
 #define PROGRAM_LEAST	0.02
+#define WORKERS_LEAST	64
 /* Of the bytes that a cycle may find more to scan than the last one did. */
 #define EXPECT_LEAST	(64ull << 10)
 /* An assist pays at most so many bytes for one: the goal is overrun then. */
 #define ASSIST_MOST	64.0
+/* Of the way from trigger to goal, the part that is left for the end of the cycle when all
+ * is scanned; and the least room that a price is made for, past the goal too.
+ */
+#define END_PARTS	8
+#define ROOM_PARTS	16
 /* CPU time that the collector may use more than the program does, for each CPU,
  * before it is called thrashing: Go's limit of 50 %, with half its memory.
  */
@@ -106,18 +115,13 @@ static uint64_t goal_by_limit(const struct pacer *pacer)
 	return goal > pacer->live ? goal : pacer->live;
 }
 
-/* What the program is expected to allocate while a cycle marks. */
-static double runway_of(const struct pacer *pacer)
-{
-	return pacer->cons_mark * (1 - pacer->share) / pacer->share * (double)pacer->scan;
-}
-
 static void set_trigger(struct pacer *pacer)
 {
 	uint64_t room = subtract(pacer->goal, pacer->live);
 	uint64_t least = percent_of(room, RUNWAY_LEAST);
 	uint64_t most = percent_of(room, RUNWAY_MOST);
-	double runway = runway_of(pacer);
+	/* All is scanned then when the way is over but for its last part. */
+	double runway = pacer->cons_mark * (double)pacer->scan * END_PARTS / (END_PARTS - 1);
 
 	if (pacer->stopped || pacer->goal == UINT64_MAX)
 		pacer->trigger = pacer->goal;
@@ -170,41 +174,46 @@ void pacer_begin(struct pacer *pacer, uint64_t heap)
  * @scanned: bytes that were scanned in this cycle
  *
  * When more was scanned than expected, everything there was when the cycle began may
- * be live; past the goal, the goal is a tenth further on, so that the price
- * rises and does not become infinite.
+ * be live.  All is to be scanned a little before the goal, since a cycle takes some time
+ * to end.  The room that the price is made for has a least, so that the price rises there and
+ * does not become infinite: for each such room the rest shrinks to a third.
  *
  * Return: bytes to scan for each byte.
  */
 double pacer_assist(uint64_t goal, uint64_t trigger, uint64_t expected, uint64_t heap,
 		    uint64_t scanned)
 {
-	uint64_t room;
+	uint64_t way = subtract(goal, trigger), room;
 	double ratio;
 
 	if (goal == UINT64_MAX)
 		return 0;
 	if (scanned >= expected)
 		expected = add(scanned, subtract(trigger, scanned) / 4);
-	if (heap >= goal)
-		goal = add(goal, goal / 10);
-	room = subtract(goal, heap);
+	room = subtract(goal - way / END_PARTS, heap);
+	if (room < way / ROOM_PARTS)
+		room = way / ROOM_PARTS;
 	ratio = (double)add(subtract(expected, scanned), 1) / (double)add(room, 1);
 	return ratio < ASSIST_MOST ? ratio : ASSIST_MOST;
 }
 
 static void learn(struct pacer *pacer, const struct pacer_cycle *cycle)
 {
-	double wall = (double)cycle->mark_ns * pacer->cpus;
-	double program = wall - (double)cycle->gc_ns - (double)cycle->stalled_ns;
-	double largest = 0, ratio;
+	double program = (double)cycle->program_ns, largest = 0, ratio;
+	double kept = (double)cycle->assist_ns + (double)cycle->stalled_ns;
+	uint64_t by_workers = cycle->by_workers;
 	unsigned int i;
 
-	if (cycle->forced || !cycle->mark_ns || !cycle->gc_ns || !cycle->scanned)
+	if (cycle->forced || !cycle->worker_ns || !cycle->scanned)
 		return;
-	if (program < wall * PROGRAM_LEAST)
-		program = wall * PROGRAM_LEAST;
-	ratio = ((double)cycle->allocated / program) /
-		((double)cycle->scanned / (double)cycle->gc_ns);
+	/* Kept from allocating by the cycle: it would have gone on. */
+	if (program < (program + kept) * PROGRAM_LEAST)
+		program = (program + kept) * PROGRAM_LEAST;
+	if (by_workers < cycle->scanned / WORKERS_LEAST)
+		by_workers = cycle->scanned / WORKERS_LEAST;
+	if (!by_workers || program <= 0)
+		return;
+	ratio = (double)cycle->allocated * (1 + kept / program) / (double)by_workers;
 	pacer->ratios[pacer->next_ratio++ % PACER_HISTORY] = ratio;
 	for (i = 0; i < PACER_HISTORY; i++)
 		if (pacer->ratios[i] > largest)

@@ -21,7 +21,6 @@ struct pacer {
 	int percent;		/* above 0, or PACER_OFF */
 	uint64_t limit;		/* bytes in use, metadata and reserve; 0: none */
 	uint64_t heap_max;	/* bytes of objects; 0: none */
-	double share;		/* of all CPUs, for marking: above 0, up to 1 */
 	double cpus;
 	bool stopped;		/* cycles stop the world: they start at the goal */
 	/* Per cent of the percent that is used now: 100, less under pressure. */
@@ -33,10 +32,10 @@ struct pacer {
 	uint64_t roots;		/* stacks and registered ranges */
 	uint64_t scan;		/* of live: of objects with pointers, and roots */
 	uint64_t overhead;	/* in use, metadata and reserve, beyond the objects */
-	double ratios[PACER_HISTORY]; /* cons/mark, the last ones */
+	double ratios[PACER_HISTORY]; /* the last ones */
 	unsigned int next_ratio;
-	double cons_mark;	/* expected: bytes allocated for each byte scanned,
-				 * were each done by one whole CPU
+	double cons_mark;	/* expected: bytes that the program allocates while workers
+				 * scan one, did nobody assist or wait
 				 */
 
 	/* derived; bytes of live and allocated objects together */
@@ -56,10 +55,13 @@ struct pacer_cycle {
 	uint64_t live;		/* bytes marked */
 	uint64_t roots;
 	uint64_t scanned;	/* bytes, roots too, by workers and mutators */
+	uint64_t by_workers;	/* of these: by workers */
 	uint64_t allocated;	/* bytes, while it marked */
 	uint64_t overhead;	/* as above, when it began */
-	uint64_t mark_ns;	/* of the clock */
-	uint64_t gc_ns;		/* CPU time of workers and assists while it marked */
+	uint64_t mark_ns;	/* of the clock; for the trace only */
+	uint64_t worker_ns;	/* CPU time of workers while it marked */
+	uint64_t assist_ns;	/* of mutators that scanned */
+	uint64_t program_ns;	/* of everything else in the process */
 	uint64_t stalled_ns;	/* mutators waited for it */
 	bool forced;		/* not started by the pacer: says nothing of the rate */
 };

@@ -27,17 +27,26 @@
 
 /* Bytes scanned between two looks at what others need, and the clock: 10 us. */
 #define TICK_WORK	(16 * KIB)
-/* Entries that one thread takes at a time, at most half of what there is. */
+/* Entries that one thread takes at a time, at most half of what there is; beside
+ * mutators fewer, see below.
+ */
 #define TAKE_MAX	256u
-/* A worker gives when the pool has fewer entries and it has twice that itself, the
+#define TAKE_BESIDE	64u
+/* In a stop a worker gives when the pool has fewer entries and it has twice that itself, the
  * oldest half of its own up to GIVE_MAX: those lead to most.
  */
 #define POOL_LOW	64u
 #define GIVE_MAX	1024u
+/* Beside mutators it gives all but a few as long as the pool has fewer: a worker may lose
+ * its CPU at any time and for long, and mutators have to assist meanwhile.  So many 64-byte
+ * objects are a millisecond without what they lead to.
+ */
+#define POOL_BESIDE	4096u
+#define KEEP_BESIDE	64u
 /* Given before a sleep: others may need all of it, but not wait for the copy. */
 #define GIVE_SLEEP	4096u
 /* Entries that a mutator takes at a time, and has room for. */
-#define ASSIST_TAKE	32u
+#define ASSIST_TAKE	64u
 #define ASSIST_ENTRIES	256u
 /* Kept mapped from cycle to cycle; the rest goes back. */
 #define STACK_KEEP	(1 * MIB)
@@ -169,14 +178,13 @@ void work_put(struct gca_heap *heap, struct mark_stack *from)
 	from->low = 0;
 }
 
-/* Some of the oldest entries, if others may want them; the pool need not take them. */
-static void give(struct worker *worker, size_t low, size_t max)
+/* @nr of the oldest entries, if others may want them; the pool need not take them. */
+static void give(struct worker *worker, size_t low, size_t nr, size_t max)
 {
 	struct mark_stack *stack = worker->marker.stack;
 	struct work *work = worker->work;
-	size_t nr = stack_left(stack) / 2;
 
-	if (nr < POOL_LOW || __atomic_load_n(&work->pool.nr, __ATOMIC_RELAXED) >= low)
+	if (!nr || __atomic_load_n(&work->pool.nr, __ATOMIC_RELAXED) >= low)
 		return;
 	if (nr > max)
 		nr = max;
@@ -214,7 +222,7 @@ static void throttle(struct worker *worker)
 			worker->began += now - due - BEHIND_NS;
 		return;
 	}
-	give(worker, SIZE_MAX, GIVE_SLEEP);
+	give(worker, SIZE_MAX, stack_left(worker->marker.stack), GIVE_SLEEP);
 	until.tv_sec = (time_t)(due / NSEC_PER_SEC);
 	until.tv_nsec = (long)(due % NSEC_PER_SEC);
 	pthread_mutex_lock(&work->lock);
@@ -238,8 +246,13 @@ static bool worker_tick(struct marker *marker)
 {
 	struct worker *worker = (struct worker *)marker;
 
+	size_t own = stack_left(marker->stack);
+
 	note_scanned(worker);
-	give(worker, POOL_LOW, GIVE_MAX);
+	if (!__atomic_load_n(&worker->work->stopped, __ATOMIC_RELAXED))
+		give(worker, POOL_BESIDE, own > KEEP_BESIDE ? own - KEEP_BESIDE : 0, GIVE_MAX);
+	else if (own >= 2 * POOL_LOW)
+		give(worker, POOL_LOW, own / 2, GIVE_MAX);
 	throttle(worker);
 	return true;
 }
@@ -326,7 +339,7 @@ static bool work_once(struct worker *worker)
 			work->pool.overflow = true;
 			return true;
 		}
-		pool_take(work, marker->stack, TAKE_MAX);
+		pool_take(work, marker->stack, work->stopped ? TAKE_MAX : TAKE_BESIDE);
 	}
 	work->busy++;
 	pthread_mutex_unlock(&work->lock);
@@ -539,7 +552,12 @@ void work_prepare(struct gca_heap *heap)
 	__atomic_store_n(&work->stopped, false, __ATOMIC_RELAXED);
 }
 
-static void phase_begin(struct gca_heap *heap, bool stopped)
+/**
+ * work_open_phase - grey objects may be scanned from now on
+ * @heap: the heap, its world held; every mutator black and settled
+ * @stopped: the world is, and stays so: all CPUs, roots too
+ */
+void work_open_phase(struct gca_heap *heap, bool stopped)
 {
 	struct work *work = &heap->work;
 
@@ -691,7 +709,7 @@ static void mark_until_done(struct worker *worker)
 
 /**
  * mark_beside - mark what can be reached, while the program runs
- * @heap: the heap, marking on, every mutator scanned
+ * @heap: the heap, marking on, every mutator scanned, the phase open
  * @result: what was marked
  */
 void mark_beside(struct gca_heap *heap, struct mark_result *result)
@@ -703,7 +721,6 @@ void mark_beside(struct gca_heap *heap, struct mark_result *result)
 	heap->work.cpus = cpus_allowed();
 	make_helpers(heap);
 	worker_begin(&worker, heap, &heap->mark_stack, 0);
-	phase_begin(heap, false);
 	mark_ranges(&worker, result);
 	special_visit_roots(heap, &worker.marker.visitor);
 	mark_drain(&worker.marker.visitor);
@@ -737,7 +754,7 @@ void mark_heap(struct gca_heap *heap, struct mark_result *result)
 		result->range_bytes += heap->roots.ranges[i].bytes;
 
 	gca_assert(!stack_left(&heap->mark_stack));
-	phase_begin(heap, true);
+	work_open_phase(heap, true);
 	worker_begin(&worker, heap, &heap->mark_stack, 0);
 	/* The program's functions expect one thread. */
 	roots_visit_callbacks(heap, &worker.marker.visitor);

@@ -66,7 +66,7 @@ static void *on_malloc(void *arg)
 	for (size_t i = 0; i < self->objects; i++)
 		table[i] = must(calloc(1, sizeof(**table)));
 	pthread_barrier_wait(&start);
-	laps_begin(&self->laps);
+	laps_begin_scheduled(&self->laps);
 	while (!__atomic_load_n(&quit, __ATOMIC_RELAXED)) {
 		for (unsigned int i = 0; i < BATCH; i++) {
 			struct item *item = must(calloc(1, sizeof(*item)));
@@ -104,7 +104,7 @@ static void *on_gcarena(void *arg)
 	gca_blocking_begin(m);
 	pthread_barrier_wait(&start);
 	gca_blocking_end(m);
-	laps_begin(&self->laps);
+	laps_begin_scheduled(&self->laps);
 	while (!__atomic_load_n(&quit, __ATOMIC_RELAXED)) {
 		for (unsigned int i = 0; i < BATCH; i++) {
 			struct item *item = must(gca_new(m, item));

@@ -74,7 +74,7 @@ static void *run(void *arg)
 		pthread_barrier_wait(&start);
 		pthread_barrier_wait(&start);
 		gca_blocking_end(m);
-		laps_begin(&self->laps);
+		laps_begin_scheduled(&self->laps);
 		while (!__atomic_load_n(&quit, __ATOMIC_RELAXED)) {
 			for (unsigned int i = 0; i < BATCH; i++) {
 				f.item = gca_new(m, item);

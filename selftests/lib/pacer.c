@@ -11,6 +11,8 @@
 
 #define CYCLES	300
 
+#define SHARE		0.25	/* of the CPUs, the workers' */
+
 static double smaller(double a, double b)
 {
 	return a < b ? a : b;
@@ -34,6 +36,7 @@ struct program {
 	uint64_t limit;
 	uint64_t heap_max;
 	double overhead;			/* of the objects' bytes */
+	double idle;				/* CPUs that workers have beyond their share */
 };
 
 struct seen {
@@ -52,7 +55,6 @@ static struct pacer pacer_for(const struct program *program)
 		.percent = program->percent ? program->percent : 100,
 		.limit = program->limit,
 		.heap_max = program->heap_max,
-		.share = 0.25,
 		.cpus = program->cpus,
 		.eager = 100,
 	};
@@ -65,7 +67,7 @@ static struct pacer pacer_for(const struct program *program)
 static struct seen run_cycle(const struct program *program, struct pacer *pacer, unsigned int n,
 			     double *heap)
 {
-	double rate = program->rate(n), gc_cpus = pacer->share * program->cpus;
+	double rate = program->rate(n), gc_cpus = SHARE * program->cpus + program->idle;
 	double mutator_cpus = smaller(program->busy * program->cpus, program->cpus - gc_cpus);
 	struct seen seen = { .goal = pacer->goal, .trigger = pacer->trigger };
 	double to_scan = program->live(n) * program->scannable;
@@ -107,11 +109,12 @@ static struct seen run_cycle(const struct program *program, struct pacer *pacer,
 	seen.assist = cpu_assist / (cpu_program + cpu_assist);
 	cycle.live = (uint64_t)program->live(n);
 	cycle.scanned = (uint64_t)to_scan;
+	cycle.by_workers = (uint64_t)(time * gc_cpus * program->scan_rate);
 	cycle.allocated = (uint64_t)allocated;
 	cycle.mark_ns = (uint64_t)(time * 1e9);
-	cycle.gc_ns = (uint64_t)((time * gc_cpus + cpu_assist) * 1e9);
-	/* The program does not use all of what is left. */
-	cycle.stalled_ns = (uint64_t)((time * (program->cpus - gc_cpus - mutator_cpus)) * 1e9);
+	cycle.worker_ns = (uint64_t)(time * gc_cpus * 1e9);
+	cycle.assist_ns = (uint64_t)(cpu_assist * 1e9);
+	cycle.program_ns = (uint64_t)(cpu_program * 1e9);
 	cycle.overhead = (uint64_t)(program->overhead * program->live(n));
 	pacer_end(pacer, &cycle);
 	/* What was allocated while it marked is black. */
@@ -220,6 +223,10 @@ static const struct expectation expectations[] = {
 	    .cpus = 4, .busy = 1 }, 1.0, 0.01, 0, 2 },
 	{ { "percent 20", steady, calm, COMMON, .percent = 20 }, 1.02, 0.3, 0, 2 },
 	{ { "percent 800", steady, brisk, COMMON, .percent = 800 }, 1.02, 0.05, 0, 2 },
+	{ { "one thread, and workers on the idle CPU", steady, brisk, .scan_rate = 2e9,
+	    .scannable = 1, .cpus = 2, .busy = 0.5, .idle = 0.5 }, 1.0, 0.35, 0, 2 },
+	{ { "calm, and workers on the idle CPU", steady, calm, .scan_rate = 2e9,
+	    .scannable = 1, .cpus = 2, .busy = 0.5, .idle = 0.5 }, 1.0, 0.02, 0, 2 },
 	{ { "a hard heap size", steady, calm, COMMON, .heap_max = 130000000 }, 1.02, 0.3, 0, 2 },
 	{ { "a limit near", steady, calm, COMMON, .limit = 140000000, .overhead = 0.1 },
 	    1.02, 0.5, 0, 2 },
@@ -256,6 +263,89 @@ static void test_programs(void)
 	}
 }
 
+/* A trigger of @mb million bytes. */
+static void runway_is(const struct pacer *pacer, double mb, const char *what)
+{
+	double off = (double)pacer->trigger - mb * 1e6;
+
+	ok(off < 10 && off > -10, "%s: %llu", what, (unsigned long long)pacer->trigger);
+}
+
+/* What a cycle teaches: of CPU time and bytes, the clock plays no part. */
+static void test_rates(void)
+{
+	struct pacer pacer = { .percent = 100, .cpus = 2, .eager = 100 };
+	struct pacer_cycle cycle = {
+		.live = 100000000, .scanned = 100000000, .by_workers = 100000000,
+		/* Seven eighths of the way. */
+		.allocated = 17500000, .worker_ns = 50000000, .program_ns = 150000000,
+	};
+
+	pacer_end(&pacer, &cycle);
+	runway_is(&pacer, 180, "the runway is what was allocated while workers scanned");
+	cycle.mark_ns = 9000000000;
+	cycle.worker_ns *= 3;
+	pacer_end(&pacer, &cycle);
+	runway_is(&pacer, 180, "however long that took");
+	/* A third of the program's CPU time went into scanning half of it. */
+	cycle.by_workers = 50000000;
+	cycle.allocated = 8750000;
+	cycle.assist_ns = 75000000;
+	pacer_end(&pacer, &cycle);
+	runway_is(&pacer, 170, "that of assists would have been the program's");
+	cycle.assist_ns = 0;
+	cycle.stalled_ns = 75000000;
+	pacer_end(&pacer, &cycle);
+	runway_is(&pacer, 170, "and that of stalls");
+	cycle.by_workers = 0;
+	pacer_end(&pacer, &cycle);
+	runway_is(&pacer, 170, "workers that got no CPU: the longest runway");
+	cycle.forced = true;
+	cycle.by_workers = 100000000;
+	cycle.stalled_ns = 0;
+	for (unsigned int i = 0; i < 2 * PACER_HISTORY; i++)
+		pacer_end(&pacer, &cycle);
+	runway_is(&pacer, 170, "forced cycles teach nothing");
+	cycle.forced = false;
+	for (unsigned int i = 0; i < PACER_HISTORY; i++)
+		pacer_end(&pacer, &cycle);
+	runway_is(&pacer, 190, "the longest of the last few is forgotten");
+}
+
+/* The price of an allocation, from the trigger to beyond the goal. */
+static void test_price(void)
+{
+	uint64_t scanned = 0, expected = 100000000, goal = 200000000, trigger = 170000000, heap;
+	double price, before = 0, most = 0;
+	unsigned int falls = 0;
+
+	ok(pacer_assist(UINT64_MAX, trigger, expected, trigger, 0) == 0, "no goal: no price");
+	price = pacer_assist(goal, trigger, expected, trigger, 0);
+	ok(price > 3.3 && price < 4.2, "what is to be scanned over the room, a little more: %.2f",
+	   price);
+	for (heap = trigger; heap < goal + goal / 20; heap += 100000) {
+		price = pacer_assist(goal, trigger, expected, heap, 0);
+		falls += price < before;
+		before = price;
+	}
+	eq(falls, 0, "with nothing scanned it rises");
+	ok(before > 20 && before < 64, "and stays finite past the goal: %.1f", before);
+	/* Of what is asked a mutator can pay two thirds. */
+	for (heap = trigger; heap < goal && scanned < expected; heap += 8192) {
+		price = pacer_assist(goal, trigger, expected, heap, scanned);
+		most = larger(most, price);
+		scanned += (uint64_t)(price * 8192 * 2 / 3);
+	}
+	ok(scanned >= expected - expected / 20, "who pays too little pays more later: %.3f of it",
+	   (double)scanned / (double)expected);
+	ok(most < 30, "in steps: at most %.1f", most);
+	scanned = 0;
+	for (heap = trigger; scanned < expected - expected / 100; heap += 8192)
+		scanned += (uint64_t)(pacer_assist(goal, trigger, expected, heap, scanned) * 8192);
+	ok(heap < goal, "who pays is through before the goal: %.4f",
+	   (double)(goal - heap) / (double)(goal - trigger));
+}
+
 /* In use, with what objects take beside their bytes. */
 static void test_limit(void)
 {
@@ -285,7 +375,7 @@ static void test_limit(void)
 
 static void test_thrashing(void)
 {
-	struct pacer pacer = { .percent = 100, .limit = 100000000, .share = 0.25, .cpus = 2,
+	struct pacer pacer = { .percent = 100, .limit = 100000000, .cpus = 2,
 			       .eager = 100, .live = 99000000 };
 	unsigned int calls = 0;
 
@@ -313,7 +403,7 @@ static void test_thrashing(void)
 
 static void test_numbers(void)
 {
-	struct pacer pacer = { .percent = 100, .share = 0.25, .cpus = 2, .eager = 100 };
+	struct pacer pacer = { .percent = 100, .cpus = 2, .eager = 100 };
 
 	pacer_set(&pacer);
 	eq(pacer.goal, 4 * MIB, "the least heap");
@@ -383,7 +473,7 @@ static double share_of(const struct pacer *pacer, double work)
 
 static void test_adaptive(void)
 {
-	struct pacer pacer = { .percent = 100, .share = 0.25, .cpus = 2, .eager = 100,
+	struct pacer pacer = { .percent = 100, .cpus = 2, .eager = 100,
 			       .live = 100000000 };
 	unsigned int changes = 0, before;
 
@@ -424,6 +514,8 @@ static void test_adaptive(void)
 int main(void)
 {
 	test_numbers();
+	test_rates();
+	test_price();
 	test_programs();
 	test_limit();
 	test_thrashing();
