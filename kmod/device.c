@@ -170,7 +170,7 @@ static int gca_ioctl_features(struct file *file, const struct gca_call *call, vo
 		return -EINVAL;
 	*args = (struct gcarena_features) {
 		.features = GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER |
-			    GCARENA_FEATURE_COLLAPSE |
+			    GCARENA_FEATURE_COLLAPSE | GCARENA_FEATURE_STICKY |
 			    GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE |
 			    GCARENA_FEATURE_PERCPU | GCARENA_FEATURE_NUMA,
 		.heap_size_max = GCARENA_HEAP_SIZE_MAX,
@@ -428,7 +428,7 @@ static int gca_ioctl_start_sweep(struct file *file, const struct gca_call *call,
 	struct gca_arena *arena;
 	int err;
 
-	if (args->flags)
+	if (args->flags & ~GCARENA_SWEEP_STICKY)
 		return -EINVAL;
 	arena = gca_callers_arena(file);
 	if (IS_ERR(arena))

@@ -323,6 +323,7 @@ struct gca_slot {
  * @status_update: last value of the status page's update
  * @next_look: chunk at which looking for some to collapse goes on
  * @sweeping: from the start of a sweep to its completion
+ * @sticky: this generation's sweep copies alloc lines to the mark lines
  * @worker_awake: woken, and has not said idle since
  * @slots: caches of ready spans, NULL until used; an entry once set stays
  * @nr_slots: how many there may be; fixed before the first use
@@ -368,6 +369,7 @@ struct gca_core {
 	u32 status_update;
 	u32 next_look;
 	bool sweeping;
+	bool sticky;
 	bool worker_awake;
 
 	struct gca_slot **slots;
@@ -450,6 +452,7 @@ void gca_row_update(struct gca_core *core, u32 page);
 void gca_rows_write(struct gca_core *core, u32 page, u32 npages, u16 span_class);
 void gca_rows_clear(struct gca_core *core, u32 page, u32 npages);
 void gca_lines_clear(struct gca_core *core, unsigned int which, u32 page, u32 npages);
+void gca_lines_copy(struct gca_core *core, unsigned int from, u32 page, u32 npages);
 u32 gca_lines_count(struct gca_core *core, unsigned int which, u32 page, u32 npages,
 		    const struct gca_class *cls);
 

@@ -94,6 +94,26 @@ void gca_lines_clear(struct gca_core *core, unsigned int which, u32 page, u32 np
 }
 
 /**
+ * gca_lines_copy - make a span's lines of one bitmap those of the other
+ * @core: the arena
+ * @from: the bitmap to copy
+ * @page: its first page; the caller owns the span
+ * @npages: its length
+ */
+void gca_lines_copy(struct gca_core *core, unsigned int from, u32 page, u32 npages)
+{
+	u32 i, k;
+
+	for (i = 0; i < npages; i++) {
+		const u64 *line = gca_host_line(core->host, from, page + i);
+		u64 *to = gca_host_line(core->host, !from, page + i);
+
+		for (k = 0; k < GCARENA_LINE_WORDS; k++)
+			WRITE_ONCE(to[k], READ_ONCE(line[k]));
+	}
+}
+
+/**
  * gca_lines_count - how many objects a span's lines name
  * @core: the arena
  * @which: of the two bitmaps

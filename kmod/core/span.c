@@ -140,7 +140,8 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages, int node,
 #define SETTLE_LOCKED	2
 
 /* The span's objects.  Without any its rows go, unless it is @wanted as it is. */
-static u32 settle_lines(struct gca_core *core, u32 page, u32 generation, bool wanted)
+static u32 settle_lines(struct gca_core *core, u32 page, u32 generation, bool sticky,
+			bool wanted)
 {
 	const struct gca_record *record = gca_record_at(core, page);
 	u32 objects = gca_lines_count(core, generation & 1, page, record->npages,
@@ -148,7 +149,11 @@ static u32 settle_lines(struct gca_core *core, u32 page, u32 generation, bool wa
 
 	if (!objects && !wanted)
 		gca_rows_clear(core, page, record->npages);
-	else if (record->generation != generation)
+	else if (record->generation == generation)
+		return objects;
+	else if (sticky && objects)
+		gca_lines_copy(core, generation & 1, page, record->npages);
+	else
 		gca_lines_clear(core, !(generation & 1), page, record->npages);
 	return objects;
 }
@@ -160,7 +165,8 @@ static u32 settle_lines(struct gca_core *core, u32 page, u32 generation, bool wa
  * @wanted: somebody is about to take a span of its class: an empty one is as good
  *
  * A span of an older generation is swept: the other bitmap's lines become the
- * next cycle's mark lines and are cleared.  One given back in its own
+ * next cycle's mark lines and are cleared, or after a sticky start become what is
+ * alive.  One given back in its own
  * generation keeps them, for marking may be going on.
  *
  * Return: true if it was freed.
@@ -171,17 +177,18 @@ bool gca_span_settle(struct gca_core *core, u32 page, bool wanted) __must_hold(&
 	const struct gca_class *cls = &core->classes[record->span_class];
 	u32 npages = record->npages;
 	u32 generation, objects;
-	bool goes;
+	bool sticky, goes;
 
 	GCA_ASSERT(record->state == GCARENA_STATE_SWEEPING);
 	do {
 		/* A sweep may start meanwhile, of which this span is then part. */
 		generation = core->generation;
+		sticky = core->sticky;
 		if (npages <= SETTLE_LOCKED) {
-			objects = settle_lines(core, page, generation, wanted);
+			objects = settle_lines(core, page, generation, sticky, wanted);
 		} else {
 			gca_unlock(&core->lock);
-			objects = settle_lines(core, page, generation, wanted);
+			objects = settle_lines(core, page, generation, sticky, wanted);
 			gca_lock(&core->lock);
 		}
 		goes = !objects && !wanted;

@@ -85,7 +85,7 @@ int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args)
 {
 	int err = 0;
 
-	if (args->flags)
+	if (args->flags & ~GCARENA_SWEEP_STICKY)
 		return -EINVAL;
 	gca_lock(&core->lock);
 	if (args->generation != core->generation) {
@@ -102,6 +102,7 @@ int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args)
 	gca_withheld_check(core, GCA_WITHHELD_SOME);
 	core->stock_next = 0;
 	core->generation++;
+	core->sticky = args->flags & GCARENA_SWEEP_STICKY;
 	core->counters.cycles++;
 	core->sweep_left = core->nr_listed + core->counters.spans_held + core->nr_returning;
 	WRITE_ONCE(core->sweeping, true);

@@ -135,7 +135,7 @@ int gca_process_return(struct gca_process *process, struct gcarena_return *args)
 	return err;
 }
 
-static int sweep_call(struct gca_process *process, struct gcarena_sweep *args,
+static int sweep_call(struct gca_process *process, struct gcarena_sweep *args, u32 flags,
 		      int (*core_call)(struct gca_core *core, struct gcarena_sweep *args))
 {
 	struct process *p = process_of(process);
@@ -145,7 +145,7 @@ static int sweep_call(struct gca_process *process, struct gcarena_sweep *args,
 	err = process_take_in(&call, sizeof(call), GCARENA_SWEEP_SIZE_VER0, args);
 	if (err)
 		return err;
-	if (call.flags)
+	if (call.flags & ~flags)
 		return -EINVAL;
 	if (process_forked(p))
 		return -EIO;
@@ -165,7 +165,7 @@ static int sweep_call(struct gca_process *process, struct gcarena_sweep *args,
  */
 int gca_process_start_sweep(struct gca_process *process, struct gcarena_sweep *args)
 {
-	return sweep_call(process, args, gca_core_start_sweep);
+	return sweep_call(process, args, GCARENA_SWEEP_STICKY, gca_core_start_sweep);
 }
 
 /**
@@ -177,7 +177,7 @@ int gca_process_start_sweep(struct gca_process *process, struct gcarena_sweep *a
  */
 int gca_process_sweep_assist(struct gca_process *process, struct gcarena_sweep *args)
 {
-	return sweep_call(process, args, gca_core_sweep_assist);
+	return sweep_call(process, args, 0, gca_core_sweep_assist);
 }
 
 /**

@@ -23,6 +23,7 @@ static int mistake;
 enum mistake {
 	WRONG_LIST = 1,
 	MARKS_NOT_CLEARED,
+	STICKY_CLEARED,
 	DIRTY_FORGOTTEN,
 	ROW_LEFT_BEHIND,
 	SWEEP_NEVER_DONE,
@@ -38,6 +39,7 @@ enum mistake {
 static const char *const mistake_names[MISTAKES] = {
 	[WRONG_LIST] = "full and partial lists exchanged",
 	[MARKS_NOT_CLEARED] = "sweep leaves the other bitmap's lines",
+	[STICKY_CLEARED] = "a sticky sweep clears the other bitmap's lines",
 	[DIRTY_FORGOTTEN] = "fresh pages never need zeroing",
 	[ROW_LEFT_BEHIND] = "rows of freed spans stay in use",
 	[SWEEP_NEVER_DONE] = "completion of a sweep is not noticed",
@@ -62,6 +64,9 @@ static const char *const mistake_names[MISTAKES] = {
 	gca_central_push(core, page, mistake == WRONG_LIST ? !(full) : (full))
 #define gca_lines_clear(core, which, page, npages) \
 	((mistake == MARKS_NOT_CLEARED) ? (void)0 : gca_lines_clear(core, which, page, npages))
+#define gca_lines_copy(core, from, page, npages) \
+	(mistake == STICKY_CLEARED ? gca_lines_clear(core, !(from), page, npages) : \
+	 gca_lines_copy(core, from, page, npages))
 #define gca_lines_count(core, which, page, npages, cls) \
 	gca_lines_count(core, mistake == COUNT_WRONG_BITMAP ? !(which) : (which), page, npages, cls)
 #define gca_pages_use(core, page, npages) \
@@ -78,6 +83,7 @@ static const char *const mistake_names[MISTAKES] = {
 
 #undef gca_pages_take
 #undef gca_lines_clear
+#undef gca_lines_copy
 #undef gca_lines_count
 #undef gca_rows_clear
 #undef gca_sweep_check_done
@@ -162,6 +168,7 @@ static struct span spans[PAGES];	/* by first page */
 static u32 owner[PAGES];		/* first page + 1, 0 free */
 static u32 generation;
 static u64 limit, retain;
+static bool sticky;			/* this generation's sweep */
 static struct gcarena_policy watermarks;
 static int policy_node;
 static unsigned int depth;
@@ -271,8 +278,8 @@ static void list(struct span *s)
 	s->state = LISTED;
 	s->full = objects(s, generation & 1) >= capacity(s);
 	if (old) {
-		s->raw[!(generation & 1)] = 0;
-		s->first_bit[!(generation & 1)] = false;
+		s->raw[!(generation & 1)] = sticky ? s->raw[generation & 1] : 0;
+		s->first_bit[!(generation & 1)] = sticky && s->first_bit[generation & 1];
 	}
 	s->generation = generation;
 }
@@ -905,8 +912,16 @@ static void do_start_sweep(void)
 		args.generation += chance(50) ? 1 : -1;
 		expect = -EINVAL;
 	}
-	if (!expect)
+	if (chance(50))
+		args.flags = GCARENA_SWEEP_STICKY;
+	if (chance(2)) {
+		args.flags |= 2u << below(31);
+		expect = -EINVAL;
+	}
+	if (!expect) {
 		generation++;
+		sticky = args.flags;
+	}
 	err = gca_core_start_sweep(core, &args);
 	if (err != expect)
 		wrong("start_sweep: %d, should be %d", err, expect);
@@ -1201,6 +1216,7 @@ static u32 run(u64 seed, u32 operations)
 	retain = 0;
 	policy_node = 0;
 	memset(&watermarks, 0, sizeof(watermarks));
+	sticky = false;
 	generation = 0;
 	depth = 0;
 	core = NULL;

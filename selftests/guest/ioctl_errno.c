@@ -280,7 +280,7 @@ static void test_features(int fd)
 	eq(f.features, GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER |
 	   GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE | GCARENA_FEATURE_COLLAPSE |
 	   GCARENA_FEATURE_PERCPU |
-	   GCARENA_FEATURE_NUMA,
+	   GCARENA_FEATURE_NUMA | GCARENA_FEATURE_STICKY,
 	   "the features that there are");
 	eq(f.heap_size_max, GCARENA_HEAP_SIZE_MAX, "heap_size_max");
 	eq(f.classes_max, GCARENA_CLASSES_MAX, "classes_max");

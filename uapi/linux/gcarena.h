@@ -123,6 +123,7 @@ struct gcarena_policy {
 #define GCARENA_FEATURE_NUMA		(1ULL << 4)
 #define GCARENA_FEATURE_RESIDENCY	(1ULL << 5)
 #define GCARENA_FEATURE_COLLAPSE	(1ULL << 6)
+#define GCARENA_FEATURE_STICKY		(1ULL << 7)
 
 struct gcarena_features {
 	__u32 size;
@@ -161,7 +162,7 @@ struct gcarena_setup {
 /* One span, in either direction. */
 #define GCARENA_SPAN_NEEDS_ZERO	0x1	/* out: free slots may hold old data */
 #define GCARENA_SPAN_SMALL	0x2	/* out: not (all) on huge pages */
-#define GCARENA_SPAN_KEEP	0x4	/* in: stays held, its mark lines clear */
+#define GCARENA_SPAN_KEEP	0x4	/* in: stays held, its mark lines ready */
 
 struct gcarena_span {
 	__u32 page;		/* index of the first page */
@@ -197,9 +198,14 @@ struct gcarena_return {
 	__u32 reserved;
 };
 
+/* Start: the sweep leaves in the mark lines what is alive, instead of clearing them;
+ * .._STICKY
+ */
+#define GCARENA_SWEEP_STICKY	0x1
+
 struct gcarena_sweep {
 	__u32 size;
-	__u32 flags;		/* 0 */
+	__u32 flags;		/* start: GCARENA_SWEEP_STICKY; assist: 0 */
 	__u32 generation;	/* start: in, the one expected; out, the new one.
 				 * assist: out
 				 */
