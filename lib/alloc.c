@@ -83,8 +83,10 @@ static void count_allocated(struct gca_mutator *mutator, uint64_t bytes, uint64_
 	__atomic_add_fetch(&heap->allocated[mutator->epoch], bytes, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->total_alloc, bytes, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->mallocs, objects, __ATOMIC_RELAXED);
-	if (mutator->mark_bits)
+	if (mutator->mark_bits) {
 		__atomic_add_fetch(&heap->black_objects, objects, __ATOMIC_RELAXED);
+		generations_count(&heap->generations.black[mutator->epoch], bytes, objects);
+	}
 }
 
 static void count_run(struct gca_mutator *mutator, unsigned int class)
@@ -323,7 +325,7 @@ void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation)
 	mutator->mark_bits = NULL;
 	mutator->generation = generation;
 	mutator->abi.alloc_bits = mutator->heap->bitmap[generation & 1];
-	mutator->abi.barrier = mutator->heap->debug_shadow ? GCA_BARRIER_SLOW : GCA_BARRIER_OFF;
+	mutator->abi.barrier = generations_barrier(mutator->heap, false);
 }
 
 static void bits_clear(uint64_t *word, uint64_t bits)
@@ -695,6 +697,7 @@ static void write_layout(struct gca_heap *heap, const struct kind *kind, unsigne
 	size_t element = 0;
 
 	if (flavour == GCA_FLAVOUR_KINDED) {
+		generations_note_kind(heap, kind);
 		heap->kind_ids[(slot - heap->base) >> CELL_SHIFT] = (uint16_t)kind->abi.id;
 		return;
 	}
@@ -790,6 +793,8 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	poison_alloc((void *)slot, bytes);
 	if (span.flags & GCARENA_SPAN_NEEDS_ZERO && zeroed)
 		memset((void *)slot, 0, bytes);
+	if (scan)
+		generations_note_kind(heap, kind);
 	if (scan)
 		heap->kind_ids[(slot - heap->base) >> CELL_SHIFT] = (uint16_t)kind->abi.id;
 	if (heap->debug_shadow)

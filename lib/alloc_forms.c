@@ -240,6 +240,7 @@ void *gca_realloc(struct gca_mutator *mutator, const struct gca_kind *kind, void
 	gca_keepalive(object);
 	if (!fresh)
 		return NULL;
+	generations_copying(mutator, fresh, size);
 	memcpy(fresh, object, old_size < size ? old_size : size);
 	if (mutator->abi.barrier && kind->flavour != GCA_FLAVOUR_NOSCAN)
 		copied(mutator, fresh);
@@ -311,7 +312,8 @@ bool gca_free(struct gca_mutator *mutator, void *pointer)
 		return false;
 	}
 	holding = &mutator->holdings[object.span_class];
-	if (mutator->mark_bits || GCA_ASAN || heap->debug_shadow ||
+	if (mutator->mark_bits || __atomic_load_n(&heap->marking, __ATOMIC_RELAXED) ||
+	    GCA_ASAN || heap->debug_shadow ||
 	    !holding->span.npages ||
 	    object.base - (heap->base + ((uintptr_t)holding->span.page << GCARENA_PAGE_SHIFT)) >=
 	    (uintptr_t)holding->span.npages << GCARENA_PAGE_SHIFT)
@@ -320,6 +322,8 @@ bool gca_free(struct gca_mutator *mutator, void *pointer)
 	if (span_classes[object.span_class].flavour == GCA_FLAVOUR_PRECISE)
 		clear_bits(heap->pointer_bits, word, object.size / sizeof(void *));
 	clear_bits(mutator->abi.alloc_bits, object.granule, 1);
+	/* What is allocated there next is not old. */
+	generations_freed(mutator, &object);
 	sampled = profile_freed(heap, object.base);
 	if (mutator->caches[object.span_class].cur > mutator->caches[object.span_class].end)
 		alloc_count_class(mutator, object.span_class);

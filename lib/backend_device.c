@@ -208,6 +208,7 @@ static int check_features(struct gca_heap *heap, const char *path,
 		return error_set(-ENODEV, "%s: takes %u span classes, %u are needed", path,
 				 features.classes_max, setup->nr_classes);
 	heap->has_reserve = features.features & GCARENA_FEATURE_RESERVE;
+	heap->has_sticky = features.features & GCARENA_FEATURE_STICKY;
 	return 0;
 }
 

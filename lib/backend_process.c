@@ -118,6 +118,7 @@ int backend_process_open(struct gca_heap *heap, const struct gcarena_setup *setu
 	heap->status = process->tables.status;
 	heap->backend = process;
 	heap->ops = &process_ops;
+	heap->has_sticky = true;
 	heap->backend_kind = GCA_BACKEND_PROCESS;
 	return 0;
 }

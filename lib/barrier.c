@@ -36,6 +36,13 @@ static void shade_new(struct gca_mutator *mutator, void *value)
 		shade(mutator, value);
 }
 
+/* Before the store: who is stopped between the two holds the value still. */
+static void remember(struct gca_mutator *mutator, const gca_word_ *slot)
+{
+	if (mutator->abi.barrier & GCA_BARRIER_CARD && !gca_fault_hit(GCA_FAULT_NO_CARD))
+		gca_card_(&mutator->abi, slot);
+}
+
 /* Drops from the buffer what needs no marking: most of it, late in a cycle. */
 static size_t drop_marked(struct gca_mutator *mutator)
 {
@@ -94,6 +101,7 @@ void gca_store_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 		shade_new(mutator, value);
 		gca_stage(mutator->heap, GCA_STAGE_STORING);
 	}
+	remember(mutator, slot);
 	if (mutator->heap->debug_shadow)
 		shadow_store(mutator->heap, (void **)slot, value);
 	else
@@ -109,8 +117,11 @@ void gca_store_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 void gca_init_slow(struct gca_mutator *mutator, gca_word_ *slot, void *value)
 {
 	RUNTIME();
-	if (mutator->mark_bits)
+	if (mutator->mark_bits) {
 		shade_new(mutator, value);
+		/* Born black, it is old when marking is over. */
+		remember(mutator, slot);
+	}
 	if (mutator->heap->debug_shadow)
 		shadow_init(mutator->heap, (void **)slot, value);
 	else
@@ -130,6 +141,7 @@ void *gca_exchange_slow(struct gca_mutator *mutator, gca_word_ *slot, void *valu
 
 	if (mutator->mark_bits)
 		shade_new(mutator, value);
+	remember(mutator, slot);
 	if (mutator->heap->debug_shadow)
 		old = shadow_exchange(mutator->heap, (void **)slot, value);
 	else
@@ -156,6 +168,7 @@ bool gca_cas_slow(struct gca_mutator *mutator, gca_word_ *slot, void *expected, 
 
 	if (mutator->mark_bits)
 		shade_new(mutator, desired);
+	remember(mutator, slot);
 	if (mutator->heap->debug_shadow)
 		stored = shadow_cas(mutator->heap, (void **)slot, expected, desired);
 	else

@@ -34,6 +34,7 @@ struct cycle {
 	uint64_t pause;		/* ns, the longest stop of any one mutator */
 	struct pacer_cycle pace;
 	uint64_t cpu;
+	bool full;		/* asked for as such */
 };
 
 static bool ends_stopped(const struct gca_heap *heap)
@@ -66,6 +67,7 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 	check_stopped(heap);
 	cycle->trace.goal = heap->next_gc;
 	pace_begin(heap, &cycle->pace);
+	generations_begin(heap, cycle->full);
 	gca_stage(heap, GCA_STAGE_BEGUN);
 	special_begin(heap);
 	heap->drifted = 0;
@@ -174,6 +176,9 @@ static int settle(struct gca_heap *heap, struct cycle *cycle)
 	stats_end(heap);
 	cycle->pace.mark_ns = cycle->trace.mark_ns;
 	cycle->pace.forced = cycle->trace.forced;
+	cycle->pace.minor = heap->generations.minor;
+	cycle->pace.next_minor = heap->generations.remember;
+	cycle->trace.minor = heap->generations.minor;
 	cycle->trace.heap_start = before;
 	cycle->trace.heap_live = cycle->result.bytes;
 	cycle->trace.heap_end = before + allocated_since(heap);
@@ -197,9 +202,9 @@ static void report_cycle(struct gca_heap *heap, struct cycle *cycle, uint64_t st
 		scavtrace_print(heap, false);
 }
 
-static int run(struct gca_heap *heap, bool forced)
+static int run(struct gca_heap *heap, bool forced, bool full)
 {
-	struct cycle cycle = { .trace = { .forced = forced } };
+	struct cycle cycle = { .trace = { .forced = forced }, .full = full };
 	uint64_t start_stop, end_stop, marking;
 	int error = heap_usable(heap);
 
@@ -264,13 +269,13 @@ static void await_request(struct gca_heap *heap)
 	until.tv_nsec = (long)(due % NSEC_PER_SEC);
 	if (pthread_cond_timedwait(&heap->gc_asked, &heap->gc_lock, &until) == ETIMEDOUT &&
 	    heap->gc_wanted == heap->gc_begun)
-		heap->gc_wanted++;
+		heap->gc_full = ++heap->gc_wanted;
 }
 
 static void *collector(void *arg)
 {
 	struct gca_heap *heap = arg;
-	bool forced;
+	bool forced, full;
 	int error;
 
 	pthread_mutex_lock(&heap->gc_lock);
@@ -281,8 +286,9 @@ static void *collector(void *arg)
 			break;
 		heap->gc_begun++;
 		forced = heap->gc_forced >= heap->gc_begun;
+		full = heap->gc_full >= heap->gc_begun;
 		pthread_mutex_unlock(&heap->gc_lock);
-		error = run(heap, forced);
+		error = run(heap, forced, full);
 		pthread_mutex_lock(&heap->gc_lock);
 		heap->gc_error = error;
 		heap->gc_finished++;
@@ -319,6 +325,20 @@ static uint64_t ask(struct gca_heap *heap)
 	return heap->gc_wanted;
 }
 
+static uint64_t request(struct gca_heap *heap, bool full)
+{
+	uint64_t cycle = 0;
+
+	pthread_mutex_lock(&heap->gc_lock);
+	if (have_thread(heap)) {
+		cycle = heap->gc_begun != heap->gc_finished ? heap->gc_begun : ask(heap);
+		if (full)
+			heap->gc_full = cycle;
+	}
+	pthread_mutex_unlock(&heap->gc_lock);
+	return cycle;
+}
+
 /**
  * concurrent_request - have a cycle begin, if none is under way
  * @heap: the heap
@@ -327,13 +347,18 @@ static uint64_t ask(struct gca_heap *heap)
  */
 uint64_t concurrent_request(struct gca_heap *heap)
 {
-	uint64_t cycle = 0;
+	return request(heap, false);
+}
 
-	pthread_mutex_lock(&heap->gc_lock);
-	if (have_thread(heap))
-		cycle = heap->gc_begun != heap->gc_finished ? heap->gc_begun : ask(heap);
-	pthread_mutex_unlock(&heap->gc_lock);
-	return cycle;
+/**
+ * concurrent_request_full - the same, and that it is no minor one
+ * @heap: the heap
+ *
+ * Return: as concurrent_request(); one under way may be minor.
+ */
+uint64_t concurrent_request_full(struct gca_heap *heap)
+{
+	return request(heap, true);
 }
 
 /**
@@ -409,6 +434,9 @@ int concurrent_run(struct gca_mutator *mutator, bool forced)
 	cycle = ask(heap);
 	if (forced)
 		heap->gc_forced = cycle;
+	/* Nothing is short there. */
+	if (!mutator->stressing)
+		heap->gc_full = cycle;
 	pthread_mutex_unlock(&heap->gc_lock);
 	concurrent_wait(mutator, cycle, UINT64_MAX);
 	error = heap_usable(heap);

@@ -90,6 +90,7 @@ int cycle_flip(struct gca_heap *heap)
 	struct gcarena_sweep args = {
 		.size = sizeof(args),
 		.generation = heap->generation,
+		.flags = heap->generations.remember ? GCARENA_SWEEP_STICKY : 0,
 	};
 	int error = heap->ops->start_sweep(heap, &args);
 
@@ -140,6 +141,7 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	world_stop(heap, self);
 	stopped = now_ns();
 	cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
+	generations_begin(heap, true);
 	special_begin(heap);
 	tables_trim(heap, false);
 	verify_table(heap);

@@ -123,6 +123,7 @@ struct gctrace {
 	uint64_t stacks;	/* bytes of stack scanned */
 	uint64_t globals;	/* bytes of registered ranges */
 	bool forced;		/* by gca_collect() or gca_release() */
+	bool minor;
 };
 
 /* Any time, the line's fields being final. */

@@ -58,6 +58,24 @@ static int read_backend(struct gca_config *config)
 	return 0;
 }
 
+static int read_generations(struct gca_config *config)
+{
+	static const char name[] = "GCARENA_GENERATIONS";
+	const char *value = variable(name);
+
+	if (!value)
+		return 0;
+	if (!strcmp(value, "off"))
+		config->generations = GCA_GENERATIONS_OFF;
+	else if (!strcmp(value, "auto"))
+		config->generations = GCA_GENERATIONS_AUTO;
+	else if (!strcmp(value, "on"))
+		config->generations = GCA_GENERATIONS_ON;
+	else
+		return bad(name, value, "must be off, auto or on");
+	return 0;
+}
+
 static int read_percent(struct gca_config *config)
 {
 	static const char name[] = "GCARENA_PERCENT";
@@ -209,6 +227,8 @@ int env_read(struct gca_config *config, struct gca_heap *heap)
 		error = read_percent(config);
 	if (!error)
 		error = read_limit(config, heap);
+	if (!error)
+		error = read_generations(config);
 	if (!error)
 		error = read_count("GCARENA_SHARE", 100, &config->share);
 	if (!error)

@@ -5,7 +5,7 @@
  * Compiled only with -DGCA_TEST_FAULTS=1, which the build gives to the test and
  * ASan archives and never to what is installed; elsewhere every hook is a
  * constant.  A fault is armed by a test, fires once at its nth opportunity and
- * disarms itself; stale rows and missing memory last until disarmed.
+ * disarms itself; stale rows, missing memory and late cards last until disarmed.
  */
 #ifndef GCARENA_FAULT_H
 #define GCARENA_FAULT_H
@@ -31,6 +31,11 @@ enum gca_fault {
 	GCA_FAULT_NO_UNQUEUE,	/* what leaves the finalizers' queue is not shaded */
 	GCA_FAULT_UNSETTLED,	/* the scan is asked for while stores from before are on */
 	GCA_FAULT_GATE_SEEN_LATE, /* a weak load looks at the gate after the reference */
+	GCA_FAULT_NO_CARD,	/* a barrier's slow path does not dirty the card */
+	GCA_FAULT_CARDS_LATE,	/* cards begin with the white handshake, not before the flip */
+	GCA_FAULT_NO_CARD_SCAN,	/* a minor cycle does not look at dirty cards */
+	GCA_FAULT_FREE_OLD,	/* an object freed by hand keeps its mark bit */
+	GCA_FAULT_STALE_OLD,	/* a full cycle begins with the mark bits of the old */
 	GCA_FAULTS,
 };
 

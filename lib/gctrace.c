@@ -120,9 +120,9 @@ void gctrace_print(struct gca_heap *heap, const struct gctrace *trace)
 	    times[MARK_CPU]);
 	add(&line, "%" PRIu64 "->%" PRIu64 "->%" PRIu64 " MB, ", trace->heap_start >> MIB_SHIFT,
 	    trace->heap_end >> MIB_SHIFT, trace->heap_live >> MIB_SHIFT);
-	add(&line, "%" PRIu64 " MB goal, %" PRIu64 " MB stacks, %" PRIu64 " MB globals, %ld P%s",
+	add(&line, "%" PRIu64 " MB goal, %" PRIu64 " MB stacks, %" PRIu64 " MB globals, %ld P%s%s",
 	    trace->goal >> MIB_SHIFT, trace->stacks >> MIB_SHIFT, trace->globals >> MIB_SHIFT,
-	    cpus, trace->forced ? " (forced)" : "");
+	    cpus, trace->forced ? " (forced)" : "", trace->minor ? " (minor)" : "");
 	add_arena(&line, heap);
 	add(&line, "\n");
 	put(&line);

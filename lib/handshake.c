@@ -78,7 +78,14 @@ static void turn_black(struct gca_mutator *mutator)
 	/* A store that a signal interrupted may have left old words there. */
 	mark_shades_drop(mutator);
 	alloc_turn_black(mutator);
-	mutator->abi.barrier |= GCA_BARRIER_MARK;
+	mutator->abi.barrier = generations_barrier(mutator->heap, true);
+}
+
+/* A round of the end: the flip may come next, and then somebody's first young object. */
+static void remember(struct gca_mutator *mutator)
+{
+	if (mutator->mark_bits && !gca_fault_hit(GCA_FAULT_CARDS_LATE))
+		mutator->abi.barrier = generations_barrier(mutator->heap, true);
 }
 
 static void scan(struct gca_mutator *mutator)
@@ -87,6 +94,7 @@ static void scan(struct gca_mutator *mutator)
 
 	roots_visit_mutator(mutator, &shader.visitor);
 	mark_shade_flush(mutator);
+	remember(mutator);
 }
 
 static void flush(struct gca_mutator *mutator)
@@ -94,6 +102,7 @@ static void flush(struct gca_mutator *mutator)
 	if (gca_fault_hit(GCA_FAULT_LOSE_SHADES))
 		mark_shades_drop(mutator);
 	mark_shade_flush(mutator);
+	remember(mutator);
 }
 
 /* By the mutator, its stack published if it is to be scanned, or for a claimed one. */

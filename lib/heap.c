@@ -148,8 +148,6 @@ void gca_config_init(struct gca_config *config)
 
 static int check_config(const struct gca_config *config)
 {
-	size_t i;
-
 	if (config->backend > GCA_BACKEND_PROCESS)
 		return error_set(-EINVAL, "config: unknown backend %d", (int)config->backend);
 	if (config->mode > GCA_MODE_STOP_THE_WORLD)
@@ -161,9 +159,11 @@ static int check_config(const struct gca_config *config)
 				 GCARENA_HEAP_SIZE_MAX);
 	if (config->share > 100)
 		return error_set(-EINVAL, "config: share %u, at most 100 per cent", config->share);
-	for (i = 0; i < ARRAY_SIZE(config->reserved); i++)
-		if (config->reserved[i])
-			return error_set(-EINVAL, "config: a reserved field is not zero");
+	if (config->generations > GCA_GENERATIONS_ON)
+		return error_set(-EINVAL, "config: unknown generations %d",
+				 (int)config->generations);
+	if (config->reserved)
+		return error_set(-EINVAL, "config: a reserved field is not zero");
 	return 0;
 }
 
@@ -338,6 +338,7 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 	else if (!heap->stop_signal)
 		heap->stop_signal = signal_default();
 	heap->pacer.eager = 100;
+	heap->generations.mode = taken.generations ? taken.generations : GENERATIONS_DEFAULT;
 	heap->assist_on = 1;
 	heap->period_ns = PERIOD_NS;
 	heap->slow_alloc = heap->debug_shadow || heap->debug_stress || poison_wants_slow();

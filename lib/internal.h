@@ -134,6 +134,8 @@ static inline unsigned int flavour_of(unsigned int flavour, size_t size)
 	return flavour;
 }
 
+struct object;
+
 /* ---------------------------------------------------------------- kind.c */
 
 enum {
@@ -446,8 +448,11 @@ void handshake_scan_stopped(struct gca_heap *heap);
  * is no collector thread, and none can be had.
  */
 int concurrent_run(struct gca_mutator *mutator, bool forced);
-/* Asks for a cycle, if none is under way: which one, or 0 as above. */
+/* Asks for a cycle, if none is under way: which one, or 0 as above.  May be a
+ * minor one, unless it has to be full.
+ */
 uint64_t concurrent_request(struct gca_heap *heap);
+uint64_t concurrent_request_full(struct gca_heap *heap);
 /* Waits while blocked until that cycle is over, @ns at most; true: it is. */
 bool concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns);
 bool concurrent_over(struct gca_heap *heap, uint64_t cycle);
@@ -696,6 +701,57 @@ bool pace_may_grow(const struct gca_heap *heap, uint64_t bytes);
 void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle);
 int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pacer_cycle *cycle);
 
+/* --------------------------------------------------- generations.c, cards.c */
+
+struct gen_count {		/* atomic */
+	uint64_t bytes;
+	uint64_t objects;
+};
+
+#define GENERATIONS_DEFAULT	GCA_GENERATIONS_OFF
+
+struct generations {
+	uint32_t mode;		/* atomic: enum gca_generations, not DEFAULT */
+	/* Atomic, written with world held: from the end of one cycle to the beginning of
+	 * the next the mark bits of what is alive stay set, and stores dirty cards.
+	 */
+	bool remember;
+	bool conservative;	/* atomic: there is an object of such a kind with a kind id */
+	/* the thread that runs the cycle, world held */
+	bool minor;		/* the cycle under way, or the last */
+	bool dirty;		/* cards may be */
+	uint32_t rest;		/* full cycles until minor ones are tried again */
+	uint32_t penalty;	/* the next such rest */
+	uint64_t cards;		/* dirty ones in this cycle */
+	/* Of old objects that no marking counts: born black, freed by hand; by epoch. */
+	struct gen_count black[2];
+	struct gen_count freed[2];
+	/* atomic */
+	uint64_t minors;	/* cycles ever */
+	uint64_t old_bytes;	/* of the last cycle, if it was minor */
+	uint64_t cards_ever;
+};
+
+/* World held, sweep complete, every mutator white: is the cycle a minor one? */
+void generations_begin(struct gca_heap *heap, bool full);
+/* What there was to mark is marked: whether the next may be a minor one.  No world held. */
+void generations_decide(struct gca_heap *heap);
+/* Marking is over: @result is of all that is alive. */
+void generations_add_old(struct gca_heap *heap, struct mark_result *result);
+/* Owner, white: an object of a span that it holds was freed, its alloc bit clear. */
+void generations_freed(struct gca_mutator *mutator, const struct object *object);
+/* Owner: a new object gets @size bytes of another's by a plain copy. */
+void generations_copying(struct gca_mutator *mutator, void *object, size_t size);
+
+static inline void generations_count(struct gen_count *count, uint64_t bytes, uint64_t objects)
+{
+	__atomic_add_fetch(&count->bytes, bytes, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&count->objects, objects, __ATOMIC_RELAXED);
+}
+
+/* All cards become clean. */
+void cards_clear(struct gca_heap *heap);
+
 /* -------------------------------------------------------------- cgroup.c */
 
 uint64_t cgroup_limit(const char *proc, const char *root);
@@ -717,6 +773,8 @@ struct pause_stats {		/* between stats_begin() and stats_end() */
 /* Objects of a span class; memstats.c. */
 struct class_count {
 	uint64_t allocated[2];	/* atomic; by epoch, of cycles that are not over */
+	uint64_t black[2];	/* atomic; of these, while marking was on */
+	uint64_t freed[2];	/* atomic; old ones, by hand; by epoch */
 	uint64_t marked;	/* atomic; in this cycle, by those who are done */
 	/* between stats_begin() and stats_end() */
 	uint64_t settled;	/* allocated before the last cycle began, ever */
@@ -773,12 +831,14 @@ struct gca_heap {
 	const struct gcarena_status *status;
 	uint64_t *pointer_bits;	/* a bit a word, for PRECISE */
 	uint16_t *kind_ids;	/* a cell each 64 bytes, for KINDED and LARGE_SCAN */
+	uint8_t *cards;		/* one each 512 bytes */
 	const struct backend_ops *ops;
 	void *backend;		/* the backend's own */
 	enum gca_backend backend_kind;
 	uint32_t number;	/* in the process, from 1; never used again */
 	uint32_t arena;		/* its name in debugfs; 0: it has none */
 	bool has_reserve;	/* the backend can back chunks ahead of demand */
+	bool has_sticky;	/* its sweep can leave mark bits set */
 	enum gca_mode mode;
 	bool debug_verify;
 	bool debug_shadow;
@@ -874,6 +934,7 @@ struct gca_heap {
 	struct gca_account gone; /* of the same; world held */
 	uint64_t stop_unscheduled_ns; /* waits for a CPU that are not counted as stops */
 
+	struct generations generations;
 	struct work work;	/* work.c */
 
 	/* concurrent.c */
@@ -886,6 +947,7 @@ struct gca_heap {
 	bool gc_quit;
 	uint64_t gc_wanted;	/* number of the last cycle asked for */
 	uint64_t gc_forced;	/* the same, by gca_collect() */
+	uint64_t gc_full;	/* the same, that may not be a minor one */
 	uint64_t gc_begun;
 	uint64_t gc_finished;
 	uint64_t gc_ended_ns;	/* atomic: end of the cycle before */
@@ -923,6 +985,22 @@ struct gca_heap {
 	struct gca_heap **heap_link;
 };
 
+/* What abi.barrier is to be. */
+static inline uint32_t generations_barrier(const struct gca_heap *heap, bool marking)
+{
+	return (heap->debug_shadow ? GCA_BARRIER_SLOW : 0) |
+	       (marking ? GCA_BARRIER_MARK : 0) |
+	       (__atomic_load_n(&heap->generations.remember, __ATOMIC_RELAXED) ?
+		GCA_BARRIER_CARD : 0);
+}
+
+/* An object of @kind gets a kind id: are there any that plain stores may be into? */
+static inline void generations_note_kind(struct gca_heap *heap, const struct kind *kind)
+{
+	if (unlikely(kind->conservative))
+		__atomic_store_n(&heap->generations.conservative, true, __ATOMIC_RELAXED);
+}
+
 /* 0, or -EIO with gca_error() set: a child of fork(), or the arena is gone. */
 int heap_usable(const struct gca_heap *heap);
 
@@ -946,7 +1024,7 @@ void collapse_some(struct gca_heap *heap);
 
 /* -------------------------------------------------------------- tables.c */
 
-#define TABLE_BYTES	(96 * KIB)	/* of side tables for a chunk of heap */
+#define TABLE_BYTES	(100 * KIB)	/* of side tables for a chunk of heap */
 
 int tables_open(struct gca_heap *heap);
 void tables_close(struct gca_heap *heap);
@@ -1100,6 +1178,7 @@ const char *object_kind_name(const struct gca_heap *heap, const struct object *o
 
 /* Of class LARGE_SCAN: a part of an object, and whether one can be had. */
 bool object_splits(const struct gca_heap *heap, const struct object *object);
+bool object_conservative(const struct gca_heap *heap, const struct object *object);
 void object_visit_part(struct gca_heap *heap, const struct object *object, uintptr_t low,
 		       uintptr_t high, struct gca_visitor *visitor);
 /* Calls @visitor for the pointers of @object, by its class, bits or kind. */

@@ -483,6 +483,32 @@ bool marker_drain(struct marker *marker)
 	}
 }
 
+/**
+ * marker_grey - have a marked object scanned
+ * @marker: the calling thread's
+ * @granule: its own
+ * @span_class: its class, not a large one
+ */
+void marker_grey(struct marker *marker, uint64_t granule, uint32_t span_class)
+{
+	push(marker, granule, span_class);
+}
+
+/**
+ * marker_part - scan a part of a marked object
+ * @marker: the calling thread's
+ * @object: allocated, with a kind id, without a callback
+ * @low: where the part begins, pointer-aligned
+ * @high: where it ends
+ */
+void marker_part(struct marker *marker, const struct object *object, uintptr_t low,
+		 uintptr_t high)
+{
+	marker->left -= (int64_t)(high - low);
+	marker->result.scanned += high - low;
+	object_visit_part(marker->heap, object, low, high, &marker->visitor);
+}
+
 /* Scans every marked object of a span once more. */
 static void rescan_span(struct marker *marker, const struct span *span)
 {

@@ -52,6 +52,11 @@ void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack
 bool marker_drain(struct marker *marker);
 /* Marks what one word may point to. */
 void marker_word(struct marker *marker, uintptr_t word);
+/* A marked object, allocated, is grey: scanned with a later block. */
+void marker_grey(struct marker *marker, uint64_t granule, uint32_t span_class);
+/* Scans a part of an object with a kind id, without a callback. */
+void marker_part(struct marker *marker, const struct object *object, uintptr_t low,
+		 uintptr_t high);
 /* Scans every marked object once more, and what that leads to. */
 void marker_rescan(struct marker *marker);
 
@@ -62,6 +67,11 @@ static inline size_t stack_left(const struct mark_stack *stack)
 {
 	return stack->nr - stack->low;
 }
+
+/* --------------------------------------------------------------- cards.c */
+
+/* What old objects on dirty cards refer to; the cards are clean then. */
+void cards_scan(struct marker *marker);
 
 /* ---------------------------------------------------------------- work.c */
 

@@ -144,8 +144,11 @@ void stats_arena(const struct gca_heap *heap, struct gcarena_counters *counters,
 
 static void class_allocated(struct gca_mutator *mutator, unsigned int class, uint64_t objects)
 {
-	__atomic_add_fetch(&mutator->heap->classes[class].allocated[mutator->epoch], objects,
-			   __ATOMIC_RELAXED);
+	struct class_count *count = &mutator->heap->classes[class];
+
+	__atomic_add_fetch(&count->allocated[mutator->epoch], objects, __ATOMIC_RELAXED);
+	if (mutator->mark_bits)
+		__atomic_add_fetch(&count->black[mutator->epoch], objects, __ATOMIC_RELAXED);
 }
 
 /**
@@ -216,6 +219,12 @@ void class_settle(struct gca_heap *heap, uint32_t epoch, bool both)
 		uint64_t white = __atomic_exchange_n(&count->allocated[epoch], 0, __ATOMIC_RELAXED);
 		uint64_t marked = __atomic_exchange_n(&count->marked, 0, __ATOMIC_RELAXED);
 
+		uint64_t black = __atomic_exchange_n(&count->black[epoch], 0, __ATOMIC_RELAXED);
+		uint64_t freed = __atomic_exchange_n(&count->freed[epoch], 0, __ATOMIC_RELAXED);
+
+		/* A minor cycle finds the others marked. */
+		if (heap->generations.minor)
+			marked += count->settled - count->dead + black - freed;
 		if (both)
 			white += __atomic_exchange_n(&count->allocated[epoch ^ 1], 0,
 						     __ATOMIC_RELAXED);

@@ -147,7 +147,8 @@ static int mutator_new(struct gca_heap *heap, unsigned int flags, struct gca_mut
 	mutator->abi.heap_base = heap->base;
 	mutator->abi.pointer_bits = heap->pointer_bits;
 	mutator->abi.cache = heap->slow_alloc ? empty_caches : mutator->caches;
-	mutator->abi.barrier = heap->debug_shadow ? GCA_BARRIER_SLOW : GCA_BARRIER_OFF;
+	mutator->abi.cards = heap->cards;
+	mutator->abi.heap_size = heap->size;
 	mutator->abi.poll = heap->debug_stress;
 	mutator->abi.noscan_class = small_class_of[GCA_FLAVOUR_NOSCAN];
 	mutator->abi.shades_end = &mutator->shades[SHADES_MAX - 1];
@@ -209,10 +210,9 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
 	mutator->generation = heap->generation;
 	mutator->epoch = heap->epoch;
 	mutator->quiet_since = UINT64_MAX;
-	if (heap->marking) {
+	mutator->abi.barrier = generations_barrier(heap, heap->marking);
+	if (heap->marking)
 		alloc_turn_black(mutator);
-		mutator->abi.barrier |= GCA_BARRIER_MARK;
-	}
 	mutator->next = heap->mutators;
 	if (mutator->next)
 		mutator->next->link = &mutator->next;

@@ -141,6 +141,16 @@ bool object_splits(const struct gca_heap *heap, const struct object *object)
 }
 
 /**
+ * object_conservative - may an object's pointers be stored without a barrier?
+ * @heap: the heap
+ * @object: one that is allocated, with a kind id
+ */
+bool object_conservative(const struct gca_heap *heap, const struct object *object)
+{
+	return kind_at(heap, object)->conservative;
+}
+
+/**
  * object_visit_part - show the pointers in a part of an object to @visitor
  * @heap: the heap
  * @object: one that is allocated, of class LARGE_SCAN

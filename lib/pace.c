@@ -511,6 +511,7 @@ static void tell_pressure(struct gca_mutator *mutator)
 void pace_poll(struct gca_mutator *mutator, size_t bytes)
 {
 	struct gca_heap *heap = mutator->heap;
+	bool pressed = false;
 
 	gca_safepoint(mutator);
 	tell_pressure(mutator);
@@ -519,13 +520,16 @@ void pace_poll(struct gca_mutator *mutator, size_t bytes)
 		at_goal(mutator, bytes);
 		return;
 	}
-	if (likely(!goal_reached(heap, get(&heap->trigger), bytes)) &&
-	    likely(!pressure_new(heap)) && likely(!period_over(heap)))
-		return;
+	if (likely(!goal_reached(heap, get(&heap->trigger), bytes))) {
+		pressed = pressure_new(heap);
+		if (likely(!pressed) && likely(!period_over(heap)))
+			return;
+	}
 	/* A large object alone may be more than the goal: not a cycle for each. */
 	if (!heap_allocated(heap))
 		return;
-	if (heap->mode == GCA_MODE_CONCURRENT && concurrent_request(heap)) {
+	if (heap->mode == GCA_MODE_CONCURRENT &&
+	    (pressed ? concurrent_request_full(heap) : concurrent_request(heap))) {
 		at_goal(mutator, bytes);
 		return;
 	}

@@ -64,6 +64,8 @@
 #define BUSY_SHARE	0.25
 #define IDLE_SHARE	0.10
 #define EAGER_STEP	4u	/* a quarter */
+/* Of what a full cycle scanned, what the first minor one after it is expected to. */
+#define FIRST_MINOR_PARTS	8u
 
 static uint64_t add(uint64_t a, uint64_t b)
 {
@@ -86,7 +88,7 @@ static uint64_t percent_of(uint64_t bytes, unsigned int percent)
 
 static uint64_t goal_by_percent(const struct pacer *pacer)
 {
-	uint64_t goal, least;
+	uint64_t goal, least, live;
 	unsigned int percent;
 
 	if (pacer->percent == PACER_OFF)
@@ -94,7 +96,8 @@ static uint64_t goal_by_percent(const struct pacer *pacer)
 	percent = (unsigned int)percent_of((uint64_t)pacer->percent, pacer->eager);
 	if (!percent)
 		percent = 1;
-	goal = add(pacer->live, percent_of(add(pacer->live, pacer->roots), percent));
+	live = subtract(pacer->live, pacer->promoted);
+	goal = add(live, percent_of(add(live, pacer->roots), percent));
 	least = percent_of(LEAST_HEAP, percent);
 	return goal > least ? goal : least;
 }
@@ -204,7 +207,7 @@ static void learn(struct pacer *pacer, const struct pacer_cycle *cycle)
 	uint64_t by_workers = cycle->by_workers;
 	unsigned int i;
 
-	if (cycle->forced || !cycle->worker_ns || !cycle->scanned)
+	if (cycle->forced || cycle->minor || !cycle->worker_ns || !cycle->scanned)
 		return;
 	/* Kept from allocating by the cycle: it would have gone on. */
 	if (program < (program + kept) * PROGRAM_LEAST)
@@ -229,9 +232,19 @@ static void learn(struct pacer *pacer, const struct pacer_cycle *cycle)
 void pacer_end(struct pacer *pacer, const struct pacer_cycle *cycle)
 {
 	learn(pacer, cycle);
+	if (cycle->minor) {
+		pacer->promoted = add(pacer->promoted, subtract(cycle->live, pacer->live));
+	} else {
+		pacer->promoted = 0;
+		pacer->scan_full = cycle->scanned;
+	}
 	pacer->live = cycle->live;
 	pacer->roots = cycle->roots;
 	pacer->scan = cycle->scanned;
+	if (!cycle->next_minor)
+		pacer->scan = add(pacer->scan_full, pacer->promoted);
+	else if (!cycle->minor)
+		pacer->scan /= FIRST_MINOR_PARTS;
 	pacer->overhead = cycle->overhead;
 	pacer_set(pacer);
 }

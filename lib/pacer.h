@@ -30,6 +30,8 @@ struct pacer {
 	/* what the last cycle found; bytes */
 	uint64_t live;
 	uint64_t roots;		/* stacks and registered ranges */
+	uint64_t promoted;	/* of live: that minor cycles added since the last full one */
+	uint64_t scan_full;	/* scan of the last full cycle */
 	uint64_t scan;		/* of live: of objects with pointers, and roots */
 	uint64_t overhead;	/* in use, metadata and reserve, beyond the objects */
 	double ratios[PACER_HISTORY]; /* the last ones */
@@ -63,6 +65,8 @@ struct pacer_cycle {
 	uint64_t assist_ns;	/* of mutators that scanned */
 	uint64_t program_ns;	/* of everything else in the process */
 	uint64_t stalled_ns;	/* mutators waited for it */
+	bool minor;		/* live is an upper bound, what is old being part of it */
+	bool next_minor;	/* the next one may be */
 	bool forced;		/* not started by the pacer: says nothing of the rate */
 };
 

@@ -191,6 +191,9 @@ int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 	stats.stalls = get(&heap->stalls);
 	stats.stall_ns = get(&heap->stall_ns);
 	stats.stop_unscheduled_ns = get(&heap->stop_unscheduled_ns);
+	stats.minor_gc = get(&heap->generations.minors);
+	stats.old_bytes = get(&heap->generations.old_bytes);
+	stats.cards_scanned = get(&heap->generations.cards_ever);
 	stats.sweep_assisted = get(&heap->sweep_assisted);
 	stats_pauses(heap, &pauses);
 	stats.pause_total_ns = pauses.total_ns;

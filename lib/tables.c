@@ -17,7 +17,10 @@
 #define POINTER_BYTES	(GCARENA_CHUNK_SIZE / sizeof(void *) / 8)	/* of a chunk */
 #define KIND_BYTES	((GCARENA_CHUNK_SIZE >> CELL_SHIFT) * sizeof(uint16_t))
 
-_Static_assert(POINTER_BYTES + KIND_BYTES == TABLE_BYTES, "bytes of tables for a chunk");
+#define CARD_BYTES	(GCARENA_CHUNK_SIZE >> GCA_CARD_SHIFT)
+
+_Static_assert(POINTER_BYTES + KIND_BYTES + CARD_BYTES == TABLE_BYTES,
+	       "bytes of tables for a chunk");
 
 /**
  * table_map - memory of the library's own
@@ -73,7 +76,8 @@ int tables_open(struct gca_heap *heap)
 
 	heap->pointer_bits = table_map(chunks * POINTER_BYTES);
 	heap->kind_ids = table_map(chunks * KIND_BYTES);
-	if (heap->pointer_bits && heap->kind_ids)
+	heap->cards = table_map(chunks * CARD_BYTES);
+	if (heap->pointer_bits && heap->kind_ids && heap->cards)
 		return 0;
 	return error_set(-ENOMEM, "no address space for the tables of a heap of %zu bytes",
 			 heap->size);
@@ -89,8 +93,10 @@ void tables_close(struct gca_heap *heap)
 
 	table_unmap(heap->pointer_bits, chunks * POINTER_BYTES);
 	table_unmap(heap->kind_ids, chunks * KIND_BYTES);
+	table_unmap(heap->cards, chunks * CARD_BYTES);
 	heap->pointer_bits = NULL;
 	heap->kind_ids = NULL;
+	heap->cards = NULL;
 }
 
 /* The first page of [page, end) that is in use, or @end. */
@@ -105,6 +111,7 @@ static void release_chunks(struct gca_heap *heap, uint32_t chunk, uint32_t nr)
 {
 	table_release(heap->pointer_bits, chunk * POINTER_BYTES, nr * POINTER_BYTES);
 	table_release(heap->kind_ids, chunk * KIND_BYTES, nr * KIND_BYTES);
+	table_release(heap->cards, chunk * CARD_BYTES, nr * CARD_BYTES);
 }
 
 /**

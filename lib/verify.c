@@ -316,6 +316,9 @@ static void trace(struct verify *verify)
 	 */
 	if (heap->marking && heap->drifted)
 		verify->exact = false;
+	/* What was alive a cycle ago is taken for alive. */
+	if (heap->generations.minor)
+		verify->exact = false;
 	/* Nor is what a mutator has let go since it is black. */
 	for (mutator = heap->mutators; mutator; mutator = mutator->next)
 		if (heap->marking && mutator->wakes != mutator->quiet_since)
@@ -537,7 +540,8 @@ static void check_bits(struct verify *verify, const struct span *span)
 			report(verify, "verify: alloc bit at %p: no slot begins there (%p, %u)",
 			       (void *)object.base, (void *)span->base, class->elem);
 		}
-		if (mark[i])
+		/* What is old is marked already. */
+		if (mark[i] & ~(verify->heap->generations.remember ? alloc[i] : 0))
 			report(verify, "verify: mark bits of span %p are set before marking",
 			       (void *)span->base);
 	}

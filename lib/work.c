@@ -663,6 +663,22 @@ static bool round_found_nothing(struct gca_heap *heap)
 	return __atomic_load_n(&work->marked, __ATOMIC_SEQ_CST) == before;
 }
 
+/* What old objects may refer to.  Nobody dirties cards now, and nobody will before the
+ * first round.
+ */
+static void mark_cards(struct worker *worker)
+{
+	struct gca_heap *heap = worker->marker.heap;
+
+	if (!heap->generations.minor) {
+		cards_clear(heap);
+		return;
+	}
+	busy_begin(worker);
+	cards_scan(&worker->marker);
+	busy_end(worker);
+}
+
 /* Registered ranges, a piece at a time: who attaches need not wait for all. */
 static void mark_ranges(struct worker *worker, struct mark_result *result)
 {
@@ -723,7 +739,9 @@ void mark_beside(struct gca_heap *heap, struct mark_result *result)
 	worker_begin(&worker, heap, &heap->mark_stack, 0);
 	mark_ranges(&worker, result);
 	special_visit_roots(heap, &worker.marker.visitor);
+	mark_cards(&worker);
 	mark_drain(&worker.marker.visitor);
+	generations_decide(heap);
 	mark_until_done(&worker);
 	if (special_wants_gate(heap)) {
 		weak_gate_close(heap);
@@ -733,6 +751,7 @@ void mark_beside(struct gca_heap *heap, struct mark_result *result)
 		weak_gate_open(heap);
 	}
 	phase_end(heap, result);
+	generations_add_old(heap, result);
 }
 
 /**

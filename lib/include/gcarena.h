@@ -64,6 +64,16 @@ enum gca_mode {
 	GCA_MODE_STOP_THE_WORLD,
 };
 
+/* Minor cycles mark only what was allocated since the cycle before: see
+ * Documentation/generations.rst.  Concurrent heaps have them.
+ */
+enum gca_generations {
+	GCA_GENERATIONS_DEFAULT = 0,
+	GCA_GENERATIONS_OFF,	/* each cycle marks all that is alive */
+	GCA_GENERATIONS_AUTO,	/* minor cycles where they pay */
+	GCA_GENERATIONS_ON,	/* wherever there is room for one */
+};
+
 #define GCA_PERCENT_DEFAULT	100
 #define GCA_PERCENT_OFF		(-1)	/* no collection but by gca_collect() or a limit */
 
@@ -83,12 +93,14 @@ enum gca_mode {
  * @workers: threads that mark, at most; 0 means one for each CPU
  * @heap_max: bytes of objects at most, live and not yet collected, 0 for any; beyond
  *	it an allocation does what it does at the limit
+ * @generations: whether cycles may be minor ones
  * @reserved: zero
  *
  * The environment overrides: GCARENA_BACKEND (device, process, auto),
  * GCARENA_PERCENT (a number or off), GCARENA_LIMIT (bytes, or with KiB, MiB, GiB;
  * cgroup, or as 80% a part of the control group's; or off), GCARENA_SHARE (per cent),
- * GCARENA_WORKERS (threads), GCARENA_SIGNAL (a real-time signal, or off),
+ * GCARENA_WORKERS (threads), GCARENA_GENERATIONS (off, auto or on),
+ * GCARENA_SIGNAL (a real-time signal, or off),
  * GCARENA_PROFILE (see Documentation/profiling.rst), GCARENA_DEBUG
  * (comma-separated key=value: verify, shadow, gctrace, scavtrace, pacertrace, poison,
  * stress, each 0 or 1), GCARENA_TIMELINE (ftrace, or a file), GCARENA_ENDPOINT (a
@@ -105,7 +117,8 @@ struct gca_config {
 	unsigned int share;
 	unsigned int workers;
 	size_t heap_max;
-	uintptr_t reserved[2];
+	enum gca_generations generations;
+	uintptr_t reserved;
 };
 
 GCA_API void gca_config_init(struct gca_config *config);
@@ -131,6 +144,9 @@ GCA_API size_t gca_set_limit(struct gca_heap *heap, size_t bytes);
  * else they wait when the heap is at its goal.
  */
 GCA_API bool gca_set_assist(struct gca_heap *heap, bool on);
+/* Whether cycles may be minor ones; from the next cycle on.  The previous value. */
+GCA_API enum gca_generations gca_set_generations(struct gca_heap *heap,
+						 enum gca_generations generations);
 /* Whether the percent follows load and pressure, from a quarter of it to four times; off at
  * first.  Documentation/pacing.rst has the law.
  */
@@ -211,11 +227,15 @@ struct gca_cache {
 	uintptr_t reserved;
 };
 
+/* Bits: MARK alone and CARD alone are done inline, all else by the slow path. */
 enum {
 	GCA_BARRIER_OFF,	/* a store is a store */
-	GCA_BARRIER_MARK,	/* marking: it shades by the inline path */
-	GCA_BARRIER_SLOW,	/* it takes the slow path; or both of them */
+	GCA_BARRIER_MARK = 1,	/* marking: it shades */
+	GCA_BARRIER_SLOW = 2,	/* it takes the slow path */
+	GCA_BARRIER_CARD = 4,	/* it dirties its slot's card */
 };
+
+#define GCA_CARD_SHIFT		9	/* a card is 512 bytes of heap */
 
 struct gca_mutator_abi {
 	uint32_t poll;		/* non-zero: gca_safepoint_slow() */
@@ -229,7 +249,8 @@ struct gca_mutator_abi {
 	const uint16_t *noscan_class; /* span class of bytes, by (size + 16) / 16 */
 	uintptr_t *shades;	/* where the next shaded word goes */
 	uintptr_t *shades_end;	/* there is room for two below it */
-	uintptr_t reserved[2];
+	uint8_t *cards;		/* one a card of the heap; not 0: dirty */
+	uintptr_t heap_size;
 };
 
 #define GCA_MUTATOR_(m)	((struct gca_mutator_abi *)(void *)(m))
@@ -666,6 +687,20 @@ GCA_API bool gca_cas_slow(struct gca_mutator *mutator, gca_word_ *slot, void *ex
 			  void *desired);
 GCA_API void gca_shade_flush(struct gca_mutator *mutator);
 
+/* The card of a slot is dirty before the slot is written. */
+GCA_ALWAYS_INLINE_ void gca_card_(struct gca_mutator_abi *abi, const gca_word_ *slot)
+{
+	uintptr_t offset = (uintptr_t)slot - abi->heap_base;
+	uint8_t *card;
+
+	/* Registered ranges have no cards. */
+	if (offset >= abi->heap_size)
+		return;
+	card = &abi->cards[offset >> GCA_CARD_SHIFT];
+	if (!__atomic_load_n(card, __ATOMIC_RELAXED))
+		__atomic_store_n(card, 1, __ATOMIC_RELAXED);
+}
+
 /* While marking a store only notes two words, what it overwrites and what it
  * writes: what they are is looked at when the buffer is full.
  */
@@ -679,7 +714,12 @@ GCA_ALWAYS_INLINE_ void gca_store_(struct gca_mutator *mutator, gca_word_ *slot,
 		return;
 	}
 	if (abi->barrier != GCA_BARRIER_MARK) {
-		gca_store_slow(mutator, slot, value);
+		if (abi->barrier != GCA_BARRIER_CARD) {
+			gca_store_slow(mutator, slot, value);
+			return;
+		}
+		gca_card_(abi, slot);
+		__atomic_store_n(slot, value, __ATOMIC_RELEASE);
 		return;
 	}
 	shades = abi->shades;
@@ -696,7 +736,8 @@ GCA_ALWAYS_INLINE_ void gca_init_(struct gca_mutator *mutator, gca_word_ *slot, 
 {
 	struct gca_mutator_abi *abi = GCA_MUTATOR_(mutator);
 
-	if (GCA_LIKELY_(!abi->barrier)) {
+	/* A new object is not old before the next cycle has marked it. */
+	if (GCA_LIKELY_(!(abi->barrier & ~(uint32_t)GCA_BARRIER_CARD))) {
 		*slot = value;
 		return;
 	}
@@ -1028,6 +1069,9 @@ struct gca_stats {
 	uint64_t stall_ns;
 	uint64_t sweep_assisted; /* spans swept by allocating threads, for pace */
 	uint64_t stop_unscheduled_ns; /* of stops: waits for a CPU, taken off the pauses */
+	uint64_t minor_gc;	/* of num_gc: minor cycles */
+	uint64_t old_bytes;	/* that the last cycle, a minor one, took for alive; or 0 */
+	uint64_t cards_scanned;	/* dirty cards that minor cycles looked at */
 };
 
 /*

@@ -41,7 +41,7 @@ static void test_defaults(void)
 	gca_config_init(&config);
 	eq(config.size, sizeof(config), "gca_config_init() sets the size");
 	ok(config.backend == GCA_BACKEND_AUTO && config.mode == GCA_MODE_CONCURRENT &&
-	   !config.limit && !config.device && is_zero(config.reserved, sizeof(config.reserved)),
+	   !config.limit && !config.device && !config.reserved,
 	   "and the defaults");
 	eq(gca_open(NULL, &heap), 0, "no config: defaults");
 	ok(gca_backend(heap) == (test_on_device() ? GCA_BACKEND_DEVICE : GCA_BACKEND_PROCESS) ||
@@ -74,7 +74,8 @@ static void test_fields(void)
 	BAD(percent = -2, "percent -2");
 	BAD(heap_size = SIZE_MAX, "a heap of everything");
 	BAD(heap_size = 1ul << 45, "a heap of 32 TiB");
-	BAD(reserved[1] = 1, "a reserved field");
+	BAD(generations = 4, "generations");
+	BAD(reserved = 1, "a reserved field");
 
 	gca_config_init(&config);
 	config.heap_size = 1;

@@ -9,9 +9,9 @@
  * compared, what it does not reach is counted, and weak references must say the same.
  *
  * Threads have precise or conservative stacks; the collector's steps are delayed at
- * random.  GCARENA_TEST_SEED repeats the choices of each thread, if not how they
- * interleave; the seed is in each result.  GCARENA_TORTURE_SECONDS is how long all of
- * it takes; 3 at first.
+ * random; cycles are minor ones in every other phase.  GCARENA_TEST_SEED repeats the
+ * choices of each thread, if not how they interleave; the seed is in each result.
+ * GCARENA_TORTURE_SECONDS is how long all of it takes; 3 at first.
  */
 #include "lib.h"
 
@@ -192,6 +192,20 @@ static struct twin *make(struct worker *worker, struct gca_mutator *m, unsigned 
 	return twin;
 }
 
+/* As the program asks for it; or as the pacer does, which may have a minor cycle. */
+static void collect(struct worker *worker, struct gca_mutator *m)
+{
+	RUNTIME();
+	uint64_t cycle;
+
+	if (worker->heap->mode != GCA_MODE_CONCURRENT || rng_below(&worker->rng, 4) == 0) {
+		gca_collect(m);
+		return;
+	}
+	cycle = concurrent_request(worker->heap);
+	concurrent_wait(m, cycle, UINT64_MAX);
+}
+
 static NOINLINE void operate(struct worker *worker, struct gca_mutator *m)
 {
 	unsigned int a = (unsigned int)rng_below(&worker->rng, REGIONS);
@@ -279,7 +293,7 @@ static NOINLINE void operate(struct worker *worker, struct gca_mutator *m)
 		gca_store(m, &roots[a][root], NULL);
 		regions[a].roots[root] = NULL;
 		if (rng_below(&worker->rng, 4) == 0)
-			gca_collect(m);
+			collect(worker, m);
 		else
 			gca_safepoint(m);
 		slot = (unsigned int)rng_below(&worker->rng, ROOTS);
@@ -520,6 +534,8 @@ static void torture(const struct setting *setting, uint64_t ns, uint64_t salt)
 	for (uint64_t phase = 0; phase < phases; phase++) {
 		uint64_t until = clock_ns() + phase_ns;
 
+		/* In every other phase with minor cycles, wherever there can be one. */
+		gca_set_generations(heap, phase & 1 ? GCA_GENERATIONS_ON : GCA_GENERATIONS_OFF);
 		gca_blocking_begin(m);
 		while (clock_ns() < until)
 			usleep(1000);
@@ -543,9 +559,10 @@ static void torture(const struct setting *setting, uint64_t ns, uint64_t salt)
 	gca_blocking_end(m);
 	stray = setting->precise ? 0 : (size_t)phases * THREADS * STRAY;
 	eq(found.lost + found.wrong, 0,
-	   "%s: seed %llu, %zu operations, %llu cycles, %zu objects reached: %zu lost, %zu wrong",
+	   "%s: seed %llu, %zu operations, %llu cycles (%llu minor), %zu reached: %zu lost, %zu wrong",
 	   setting->name, (unsigned long long)seed_used, operations,
-	   (unsigned long long)stats_of(heap).num_gc, found.reached, found.lost, found.wrong);
+	   (unsigned long long)stats_of(heap).num_gc,
+	   (unsigned long long)stats_of(heap).minor_gc, found.reached, found.lost, found.wrong);
 	/* A slow machine gets nowhere with a cycle at each step. */
 	ok(found.reached >= phases || operations < 1000, "there was something to lose");
 	ok(found.stray <= stray, "and no more than those is kept: %zu", found.stray);

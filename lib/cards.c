@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Cards: where stores into the heap were, 512 bytes exactly enough.
+ *
+ * A byte each, reserved for the whole heap, touched where stores are.  A store of a
+ * mutator whose barrier has GCA_BARRIER_CARD dirties its slot's card before it stores.
+ * A minor cycle takes the dirty ones when every mutator is black: nobody dirties any
+ * then, but who was stopped by a signal amid a store, whose card is looked at by
+ * the next minor cycle, and what it stores was marked in its registers.
+ *
+ * A card is cleaned, then those objects on it that are marked and allocated are made
+ * grey: old ones, as a rule; one that is black already is scanned twice.  What is not
+ * marked is young, and may be dead: it is not looked at.  Conservative objects may be
+ * stored into without a barrier, so that all their cards count as dirty.
+ */
+#include "mark.h"
+
+#define PAGE_CARDS	(GCARENA_PAGE_SIZE >> GCA_CARD_SHIFT)
+#define CARD_SIZE	(1u << GCA_CARD_SHIFT)
+/* Grey objects that are too many to wait for the end of the page. */
+#define DRAIN_AT	1024u
+_Static_assert(PAGE_CARDS == 2 * sizeof(uint64_t), "two words have a page's cards");
+
+struct scan {
+	struct marker *marker;
+	struct gca_heap *heap;
+	struct span span;
+	uint64_t row;		/* of the page: the span is still this one */
+	uint64_t last;		/* granule of the last object scanned whole */
+	uint64_t cards;		/* dirty ones */
+	bool conservative;	/* only conservative objects */
+};
+
+/* An old object at @base, or what else is marked; false: it need not be looked at. */
+static bool is_old(struct scan *scan, uint32_t page, uintptr_t base, uint64_t granule)
+{
+	/* A free slot of an open run is black, and no object. */
+	if (!bit_test(scan->marker->mark_bits, granule) ||
+	    !bit_test(scan->marker->alloc_bits, granule))
+		return false;
+	/* The bits are of a span that may be another one by now. */
+	return row_word0(scan->heap, page) == scan->row;
+}
+
+static void scan_object(struct scan *scan, const struct object *object, uintptr_t low,
+			uintptr_t high)
+{
+	struct marker *marker = scan->marker;
+	bool kinded = span_classes[object->span_class].flavour == GCA_FLAVOUR_KINDED;
+
+	if (scan->conservative && !object_conservative(scan->heap, object))
+		return;
+	if (kinded && object_splits(scan->heap, object)) {
+		if (low < object->base)
+			low = object->base;
+		if (high > object->base + object->size)
+			high = object->base + object->size;
+		marker_part(marker, object, low, high);
+	} else if (object->granule != scan->last) {
+		scan->last = object->granule;
+		marker_grey(marker, object->granule, object->span_class);
+	}
+	if (unlikely(stack_left(marker->stack) > DRAIN_AT || marker->left <= 0))
+		marker_drain(marker);
+}
+
+/* The objects that have a part in [low, high), which is in @page. */
+static void scan_part(struct scan *scan, uint32_t page, uintptr_t low, uintptr_t high)
+{
+	const struct span_class *class = &span_classes[scan->span.span_class];
+	struct object object = { .span_class = scan->span.span_class };
+	uint32_t i;
+
+	if (scan->span.large) {
+		object.base = scan->span.base;
+		object.size = (size_t)scan->span.npages << GCARENA_PAGE_SHIFT;
+		object.granule = granule_of(scan->heap, object.base);
+		if (is_old(scan, page, object.base, object.granule))
+			scan_object(scan, &object, low, high);
+		return;
+	}
+	object.size = class->elem;
+	for (i = (uint32_t)((low - scan->span.base) / class->elem); i < class->objects; i++) {
+		object.base = scan->span.base + (uintptr_t)i * class->elem;
+		if (object.base >= high)
+			break;
+		object.granule = granule_of(scan->heap, object.base);
+		if (is_old(scan, page, object.base, object.granule))
+			scan_object(scan, &object, low, high);
+	}
+}
+
+/* The dirty cards of a page, a bit each, which are clean then. */
+static uint32_t take_cards(struct gca_heap *heap, uint32_t page)
+{
+	uint64_t *words = (uint64_t *)(heap->cards + (size_t)page * PAGE_CARDS);
+	uint32_t dirty = 0, i;
+
+	for (i = 0; i < 2; i++) {
+		uint64_t word = __atomic_load_n(&words[i], __ATOMIC_RELAXED);
+
+		if (likely(!word))
+			continue;
+		__atomic_store_n(&words[i], 0, __ATOMIC_RELAXED);
+		/* Each byte is 0 or 1: the lowest bits side by side. */
+		dirty |= (uint32_t)(word * 0x0102040810204080ull >> 56) << (8 * i);
+	}
+	return dirty;
+}
+
+static void scan_page(struct scan *scan, uint32_t page)
+{
+	uintptr_t base = scan->heap->base + ((uintptr_t)page << GCARENA_PAGE_SHIFT);
+	const struct span_class *class = &span_classes[scan->span.span_class];
+	uint32_t dirty = take_cards(scan->heap, page);
+
+	scan->cards += (uint32_t)__builtin_popcount(dirty);
+	if (class->flavour == GCA_FLAVOUR_CONSERVATIVE) {
+		scan_part(scan, page, base, base + GCARENA_PAGE_SIZE);
+		return;
+	}
+	if (unlikely(class->flavour == GCA_FLAVOUR_KINDED &&
+		     __atomic_load_n(&scan->heap->generations.conservative, __ATOMIC_RELAXED))) {
+		scan->conservative = true;
+		scan_part(scan, page, base, base + GCARENA_PAGE_SIZE);
+		scan->conservative = false;
+	}
+	while (dirty) {
+		uint32_t first = (uint32_t)__builtin_ctz(dirty);
+		uint32_t nr = (uint32_t)__builtin_ctz(~(dirty >> first));
+
+		scan_part(scan, page, base + first * CARD_SIZE, base + (first + nr) * CARD_SIZE);
+		dirty &= ~(((1u << nr) - 1) << first);
+	}
+}
+
+/**
+ * cards_scan - make grey what old objects on dirty cards refer to
+ * @marker: the calling thread's, which counts as busy; a minor cycle's, every mutator black
+ */
+void cards_scan(struct marker *marker)
+{
+	struct gca_heap *heap = marker->heap;
+	struct scan scan = { .marker = marker, .heap = heap, .last = UINT64_MAX };
+	uint32_t used = heap_pages_used(heap), page;
+
+	if (gca_fault_hit(GCA_FAULT_NO_CARD_SCAN))
+		return;
+	for (page = 0; page < used; page++) {
+		scan.row = row_word0(heap, page);
+		if (!(scan.row & GCARENA_ROW_IN_USE) || !span_at(heap, page, &scan.span))
+			continue;
+		if (scan.span.span_class == CLASS_MANUAL ||
+		    span_classes[scan.span.span_class].flavour == GCA_FLAVOUR_NOSCAN)
+			continue;
+		scan_page(&scan, page);
+	}
+	marker_drain(marker);
+	heap->generations.cards = scan.cards;
+}
+
+/**
+ * cards_clear - all cards become clean
+ * @heap: the heap, every mutator black, or none with cards
+ */
+void cards_clear(struct gca_heap *heap)
+{
+	uint32_t used = heap_pages_used(heap), page;
+
+	for (page = 0; heap->generations.dirty && page < used; page++)
+		take_cards(heap, page);
+	heap->generations.dirty = false;
+}
