@@ -39,10 +39,16 @@
 				 __GFP_NORETRY | __GFP_NOWARN)
 
 /*
- * What a cgroup must have left for a chunk to be backed ahead: the chunk, and as
- * much again for whatever its tasks need next.
+ * What a cgroup must have left once a chunk was backed ahead: as much again, for
+ * whatever its tasks need next.
  */
-#define GCA_AHEAD_ROOM		(2 * GCA_CHUNK_BASES)
+#define GCA_AHEAD_LEFT		GCA_CHUNK_BASES
+/*
+ * And before: the room is looked at, then the chunk is zeroed, then charged.  In that
+ * time a CPU zeroes, and so charges, about as much.  On big machines few of the
+ * CPUs run tasks of the cgroup at once.
+ */
+#define GCA_AHEAD_CPUS		16U
 
 /*
  * Base pages in use between two that go, up to which both are unmapped at once.  A
@@ -439,10 +445,11 @@ int gca_backing_back(void *host, u32 page, u32 npages, int node)
 }
 
 /*
- * Whether the cgroup to be charged and those above it stay below their limits,
- * memory.high as well: there its tasks would have to reclaim for the reserve.
+ * Whether the cgroup to be charged and those above it have so many base pages left
+ * to their limits, memory.high as well: there its tasks would have to reclaim for
+ * the reserve.
  */
-static bool gca_backing_room(void)
+static bool gca_backing_room(unsigned long room)
 {
 #ifdef CONFIG_MEMCG
 	struct mem_cgroup *memcg = current->active_memcg;
@@ -452,7 +459,7 @@ static bool gca_backing_room(void)
 		unsigned long most = min(READ_ONCE(memcg->memory.max),
 					 READ_ONCE(memcg->memory.high));
 
-		if (page_counter_read(&memcg->memory) + GCA_AHEAD_ROOM > most)
+		if (page_counter_read(&memcg->memory) + room > most)
 			return false;
 	}
 #endif
@@ -478,7 +485,8 @@ static bool gca_backing_owned(const struct gca_arena *arena)
  *
  * By the thread, with the owner's memcg active, resolved before.  Without
  * reclaim; and a folio that is not huge is dropped, since with one of those in
- * it the chunk could not become huge any more.
+ * it the chunk could not become huge any more.  So is one after which others,
+ * who took their part meanwhile, are close to a limit.
  *
  * Return: 0, or -ENOMEM.
  */
@@ -490,10 +498,12 @@ int gca_backing_ahead(void *host, u32 page, u32 npages, int node)
 		.index = (pgoff_t)page * GCA_PAGE_BASES,
 		.gfp = GCA_GFP_HEAP_AHEAD,
 	};
+	unsigned long meanwhile = min(num_online_cpus(), GCA_AHEAD_CPUS) * GCA_CHUNK_BASES;
 	int err;
 
 	might_sleep();
-	if (!gca_backing_owned(arena) || !gca_backing_room())
+	if (!gca_backing_owned(arena) ||
+	    !gca_backing_room(GCA_CHUNK_BASES + GCA_AHEAD_LEFT + meanwhile))
 		return -ENOMEM;
 	err = gca_shrinker_prepare(arena, page / GCARENA_CHUNK_PAGES, GCA_GFP_AHEAD);
 	if (err)
@@ -501,7 +511,7 @@ int gca_backing_ahead(void *host, u32 page, u32 npages, int node)
 	/* One folio, which is to be all of it. */
 	what.end = what.index + 1;
 	err = gca_populate(&what, node);
-	if (!err && !what.huge)
+	if (!err && (!what.huge || !gca_backing_room(GCA_AHEAD_LEFT)))
 		err = -ENOMEM;
 	if (err)
 		gca_backing_undo(arena, page, npages);

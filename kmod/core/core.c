@@ -317,7 +317,7 @@ static int give_back_all(struct gca_core *core, const struct gcarena_span *spent
 
 /*
  * Before a refill fails: take what lies ready for others, sweep all there is, or
- * wait for who is sweeping.
+ * wait for who is sweeping, or backing a chunk ahead of demand that is there now.
  * 0 to try again.
  */
 static int last_resort(struct gca_core *core) __must_hold(&core->lock)
@@ -333,7 +333,7 @@ static int last_resort(struct gca_core *core) __must_hold(&core->lock)
 	core->counters.refill_swept += swept;
 	if (swept)
 		return 0;
-	return core->nr_sweeping ? gca_transit_wait(core) : -ENOMEM;
+	return core->nr_sweeping || core->reserve.backing ? gca_transit_wait(core) : -ENOMEM;
 }
 
 static void deepen(enum gca_level *level, enum gca_level to)

@@ -176,6 +176,7 @@ struct gca_chunk {
  * @retry: when it may be raised again after a back-off
  * @backoff: length of the last one, 0 after a success
  * @node: that the refill preferred which last took a wholly free chunk
+ * @backing: the worker is backing one
  */
 struct gca_reserve {
 	struct hlist_head list;
@@ -186,6 +187,7 @@ struct gca_reserve {
 	u64 retry;
 	u64 backoff;
 	int node;
+	bool backing;
 };
 
 /**

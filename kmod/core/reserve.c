@@ -12,7 +12,9 @@
  *
  * Only wholly fresh chunks are backed ahead: the holes of a broken one would be
  * filled by small pages, and a broken chunk was broken because memory was short.
- * Nothing here waits for memory, and nothing is backed under the lock.
+ * Nothing here waits for memory, and nothing is backed under the lock.  A refill
+ * never waits for a chunk that is being backed, unless it would fail otherwise:
+ * that chunk may be all that the limit leaves.
  */
 #include "core_internal.h"
 
@@ -205,11 +207,13 @@ bool gca_reserve_step(struct gca_core *core)
 		return false;
 	chunk = claim_empty(core);
 	if (chunk) {
+		core->reserve.backing = true;
 		gca_unlock(&core->lock);
 		ret = core->ops->back_ahead(core->host, chunk->index * GCARENA_CHUNK_PAGES,
 					    GCARENA_CHUNK_PAGES, node);
 		on = gca_core_node(core, chunk->index);
 		gca_lock(&core->lock);
+		core->reserve.backing = false;
 		if (ret >= 0) {
 			gca_chunk_backed(core, chunk, ret > 0, on);
 			chunk->reserved = true;

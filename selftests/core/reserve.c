@@ -247,6 +247,32 @@ static void refill_meanwhile(struct test_host *h, enum host_site site)
 	}
 }
 
+static int waited;
+
+static int wait_for_it(struct test_host *h, u32 sequence)
+{
+	waited++;
+	return -EINTR;
+}
+
+/* A refill in the middle of it that has no memory, since the reserve has the last. */
+static void refill_without_room(struct test_host *h, enum host_site site)
+{
+	struct gcarena_refill args = {
+		.size = sizeof(args), .span_class = LARGE, .npages = GCARENA_CHUNK_PAGES,
+		.nr_ready = 1,
+	};
+
+	if (site != SITE_AHEAD)
+		return;
+	h->hook = NULL;
+	h->wait = wait_for_it;
+	h->fail_next[SITE_BACK] = 1;
+	eq(gca_core_refill(core, &args, NULL, &spans[nr_spans]), -EINTR,
+	   "meanwhile: one that has no memory to back its own");
+	h->wait = NULL;
+}
+
 static void test_meanwhile(void)
 {
 	begin(MOST);
@@ -257,6 +283,15 @@ static void test_meanwhile(void)
 	ok(spans[1].page != host.last_page[SITE_AHEAD] && counters().refill_backed == 2,
 	   "meanwhile: backs one of its own");
 	end("meanwhile");
+
+	begin(MOST);
+	take(1);
+	host.hook = refill_without_room;
+	work();
+	eq(waited, 1, "meanwhile: waits for that of the reserve instead of failing");
+	take(1);
+	eq(counters().reserve_taken, 1, "meanwhile: and gets it then");
+	end("meanwhile, the last memory");
 }
 
 static u32 pressed(u32 per_cent)

@@ -23,6 +23,8 @@
 
 #define SIZE		(256 * MIB)
 #define MOST		4
+/* Of a limit: more chunks than the thread wants to see left before it backs one. */
+#define GROWTH		(5 + (int)sysconf(_SC_NPROCESSORS_ONLN))
 
 /* Of the arena. */
 static struct gcarena_counters counters(struct arena *a)
@@ -161,6 +163,17 @@ static void raise_goal(struct arena *a)
 		take(a);
 }
 
+/* A whole reserve.  A thread that gets no CPU for a second has its goal halved. */
+static bool fill(struct arena *a)
+{
+	for (int i = 0; i < 20; i++) {
+		raise_goal(a);
+		if (g_wait_for(ready(a) == MOST, 200))
+			return true;
+	}
+	return false;
+}
+
 /* More with each miss, no more than asked for, none without demand. */
 static void test_demand(void)
 {
@@ -169,10 +182,7 @@ static void test_demand(void)
 
 	g_open(&a, SIZE);
 	set_reserve(&a, MOST, 0);
-	raise_goal(&a);
-	eq(of_scavenger(&a, "reserve_goal"), MOST, "C1 demand: bursts raise the goal");
-	take(&a);
-	ok(g_wait_for(ready(&a) == MOST, 2000), "C1 demand: to as many as the policy allows");
+	ok(fill(&a), "C1 demand: bursts raise the goal to as many as the policy allows");
 	g_msleep(20);
 	eq(ready(&a), MOST, "C1 demand: and no more");
 	eq(of_scavenger(&a, "reserve_chunks"), MOST, "C1 demand: debugfs says so");
@@ -233,7 +243,7 @@ static void test_limit(const char *which)
 	group_set(which, group_number("memory.current") + 4 * (long)CHUNK);
 	kills = group_event("oom") + group_event("oom_kill") + group_event("max");
 	high = group_event("high");
-	/* Two chunks fit, with the tables; a third would leave too little. */
+	/* These fit, with the tables; another is left, and that is too little. */
 	take(&a);
 	take(&a);
 	take(&a);
@@ -251,6 +261,62 @@ static void test_limit(const char *which)
 	group_set(which, -1);
 	eq(g_validate(a.setup.id), 0, "C1 %s: all is valid", which);
 	g_close(&a);
+	g_write_file(CGROUP "/cgroup.procs", "0");
+}
+
+/* Other arenas' pages are uncharged by and by, of which the limit must know nothing. */
+static void settle(void)
+{
+	long before = -1;
+
+	for (int i = 0; i < 50 && before != group_number("memory.current"); i++) {
+		before = group_number("memory.current");
+		g_msleep(30);
+	}
+}
+
+/* As many chunks as a limit of @chunks leaves, by a caller who wants them at once. */
+static int take_all(struct arena *a, int chunks, int reserve)
+{
+	struct gcarena_span span;
+	int taken = 0;
+
+	settle();
+	g_open(a, SIZE);
+	set_reserve(a, reserve, 0);
+	group_set("memory.max", group_number("memory.current") + chunks * (long)CHUNK);
+	while (g_refill(a, C_LARGE, GCARENA_CHUNK_PAGES, &span, 1) == 1)
+		/* The thread's first chunk needs the thread. */
+		if (++taken == 1)
+			g_wait_for(!reserve || counters(a).reserve_backed, 20);
+	group_set("memory.max", -1);
+	return taken;
+}
+
+/*
+ * The thread looks at the room, zeroes a chunk and is charged for it, while refills
+ * are charged for theirs: then none may fail because the thread has the last one.
+ */
+static void test_growth(void)
+{
+	int without, fewer = 0, unused = 0;
+	struct arena a;
+	long kills;
+
+	if (g_write_file(GROUP "/cgroup.procs", "0"))
+		bail("cannot enter the cgroup");
+	without = take_all(&a, GROWTH, 0);
+	g_close(&a);
+	ok(without >= GROWTH - 1, "C1 growth: %d chunks of %d without reserve", without, GROWTH);
+	kills = group_event("oom") + group_event("oom_kill");
+	for (int i = 0; i < 8; i++) {
+		fewer += take_all(&a, GROWTH, MOST) < GROWTH - 1;
+		unused += !counters(&a).reserve_backed;
+		g_close(&a);
+	}
+	ok(unused < 8, "C1 growth: there is a reserve while there is room");
+	eq(fewer, 0, "C1 growth: and not a chunk less of memory for it");
+	eq(group_event("oom") + group_event("oom_kill"), kills, "C1 growth: nor anybody killed");
 	g_write_file(CGROUP "/cgroup.procs", "0");
 }
 
@@ -302,8 +368,7 @@ static void test_reclaim(void)
 	set_reserve(&a, MOST, 0);
 	thp = g_file_value(GROUP "/memory.stat", "shmem_thp");
 	span = take(&a);
-	raise_goal(&a);
-	ok(g_wait_for(ready(&a) == MOST, 2000), "C1 reclaim: a reserve");
+	ok(fill(&a), "C1 reclaim: a reserve");
 	thp += (long)counters(&a).chunks_backed * (long)CHUNK;
 	ok(g_wait_for(g_file_value(GROUP "/memory.stat", "shmem_thp") >= thp, 5000),
 	   "C1 reclaim: is charged to the owner's cgroup");
@@ -471,6 +536,7 @@ int main(void)
 		g_write_file(GROUP "/memory.swap.max", "0");
 		test_limit("memory.max");
 		test_limit("memory.high");
+		test_growth();
 		test_reclaim();
 		ok(g_wait_for(!rmdir(GROUP), 5000), "C1: nothing holds the cgroup afterwards");
 	} else {
