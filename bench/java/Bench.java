@@ -15,8 +15,14 @@ final class Bench {
     private static String[] parameters;
     private static long state;
 
+    static String word(int i) {
+        if (i + 1 >= parameters.length)
+            throw new IllegalArgumentException("a parameter is missing");
+        return parameters[i + 1];
+    }
+
     static long number(int i) {
-        return Long.parseLong(parameters[i + 1]);
+        return Long.parseLong(word(i));
     }
 
     static void sum(long sum) {
@@ -98,6 +104,13 @@ final class Bench {
             worst = Math.max(worst, ns);
         }
 
+        void add(Laps from) {
+            count += from.count;
+            worst = Math.max(worst, from.worst);
+            for (int i = 0; i < buckets.length; i++)
+                buckets[i] += from.buckets[i];
+        }
+
         private double quantile(double q) {
             long seen = 0;
             int i = 0;
@@ -138,8 +151,20 @@ final class Bench {
     public static void main(String[] args) throws Exception {
         parameters = args;
         switch (args.length > 0 ? args[0] : "") {
+        case "alloc":
+            Alloc.run();
+            break;
+        case "bursty":
+            Paced.run();
+            break;
+        case "confined":
+            Limit.run();
+            break;
         case "connections":
             Connections.run();
+            break;
+        case "depgraph":
+            Depgraph.run();
             break;
         case "fragment":
             Fragment.run();
@@ -147,8 +172,23 @@ final class Bench {
         case "gcbench":
             Gcbench.run();
             break;
+        case "jitter":
+            Large.jitter();
+            break;
+        case "large":
+            Large.run();
+            break;
+        case "limit":
+            Limit.run();
+            break;
         case "mutate":
             Mutate.run();
+            break;
+        case "scale":
+            Scale.run();
+            break;
+        case "threads":
+            Threads.run();
             break;
         case "trees":
             Trees.run();
