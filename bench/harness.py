@@ -7,10 +7,13 @@ records: reading, writing and judging them.  A record is one figure of one run:
     workload, parameters (an object), peer, metric, unit, value, run (when the whole
     was started), round (of the case), machine (its state at that moment)
 """
+import ctypes
+import glob
 import json
 import os
 import platform
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -30,12 +33,19 @@ RUN_SECONDS = 900
 # A virtual machine's memory is asked for so often; the others say their peak, which
 # the kernel keeps.
 SAMPLE_SECONDS = 0.05
+# More CPUs than this in other people's use, on average of a run: its times are of a
+# machine that is not idle.
+BUSY = 0.1
+PR_SET_PDEATHSIG = 1
+
 # Lengths of the two runs whose difference gives the instructions of one operation.
 SHORT, LONG = 500_000, 1_500_000
 
 PARAMETERS = {
     "alloc": ("what", "size", "count"),
+    "backing": ("how", "mib"),
     "bursty": ("nodes", "ticks", "rate"),
+    "confined": ("mib", "operations"),
     "connections": ("count", "operations", "seconds"),
     "depgraph": ("packages", "queries"),
     "fragment": ("phases", "objects", "seconds"),
@@ -57,8 +67,15 @@ RECORD = {"workload": str, "parameters": dict, "peer": str, "metric": str, "unit
           "value": (int, float), "run": str, "round": int, "machine": dict}
 
 
+LIBC = ctypes.CDLL(None)
+
+
 class BenchError(Exception):
     """The comparison is not to be trusted, and why."""
+
+
+class PeerError(BenchError):
+    """One peer did not do its part; the others may."""
 
 
 class Peer:
@@ -73,8 +90,12 @@ class Peer:
 
     def command(self, programs, case):
         if self.java:
-            return [JAVA, *self.java, "-cp", os.path.dirname(self.path(programs)), "Bench",
-                    case.workload, *case.words]
+            most = heap_mib(case)
+            if case.workload == "confined":
+                # A virtual machine needs more than others beside its heap.
+                most = most * 5 // 6
+            return [JAVA, *self.java, *([f"-Xmx{most}m"] if most else []), "-cp",
+                    os.path.dirname(self.path(programs)), "Bench", case.workload, *case.words]
         return [self.path(programs), case.workload, *case.words]
 
     def missing(self, programs):
@@ -90,9 +111,18 @@ class Peer:
             env["LD_PRELOAD"] = self.preload
         if case.workload == "percent":
             env["GCARENA_PERCENT"] = env["GOGC"] = case.words[0]
-        if case.workload == "limit":
-            env["GCARENA_LIMIT"] = env["GOMEMLIMIT"] = case.words[0] + "MiB"
+        most = heap_mib(case)
+        if most:
+            env["GCARENA_LIMIT"] = env["GOMEMLIMIT"] = f"{most}MiB"
+            env["GC_MAXIMUM_HEAP_SIZE"] = str(most << 20)
         return env
+
+
+def heap_mib(case):
+    """What a heap is told as its limit, or None: of a control group's nine tenths."""
+    if case.workload == "limit":
+        return int(case.words[0])
+    return int(case.words[0]) * 9 // 10 if case.workload == "confined" else None
 
 
 def jvm(name, *options):
@@ -180,14 +210,96 @@ def memory_kib(pid):
         return 0
 
 
+class Group:
+    """A control group with a memory limit, for one run: in our own, or the nearest above."""
+
+    def __init__(self, mib):
+        self.path = None
+        for above in self.places():
+            path = os.path.join(above, f"gcarena-bench-{os.getpid()}")
+            for old in glob.glob(os.path.join(above, "gcarena-bench-*")):
+                if not os.path.exists(f"/proc/{old.rpartition('-')[2]}"):
+                    self.remove(old)
+            try:
+                os.mkdir(path)
+            except OSError:
+                continue
+            for name in ("memory.max", "memory.limit_in_bytes"):
+                try:
+                    with open(os.path.join(path, name), "w") as file:
+                        file.write(str(mib << 20))
+                    self.path = path
+                    return
+                except OSError:
+                    pass
+            self.remove(path)
+
+    @staticmethod
+    def places():
+        """Directories of our group and those above it, of either version."""
+        groups, mounts = contents("/proc/self/cgroup") or "", contents("/proc/mounts") or ""
+        for line in groups.splitlines():
+            _, controllers, group = line.split(":", 2)
+            for mount in mounts.splitlines():
+                _, at, kind, options = mount.split()[:4]
+                if kind != ("cgroup" if controllers else "cgroup2") or \
+                        (controllers and ("memory" not in controllers.split(",") or
+                                          "memory" not in options.split(","))):
+                    continue
+                while group:
+                    yield at + group
+                    group = "" if group == "/" else os.path.dirname(group)
+
+    @staticmethod
+    def remove(path):
+        try:
+            os.rmdir(path)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.path:
+            self.remove(self.path)
+
+
+def start(command, env, group=None):
+    """The program, which does not outlive us, in @group's limit if there is one."""
+    def in_child():
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if group:
+            with open(os.path.join(group.path, "cgroup.procs"), "w") as file:
+                file.write("0")
+
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env,
+                            preexec_fn=in_child)
+
+
+def ticks():
+    """CPU time of the whole machine that was not idle, in seconds."""
+    words = (contents("/proc/stat") or "cpu 0").split("\n")[0].split()[1:9]
+    used = [int(word) for i, word in enumerate(words) if i not in (3, 4)]
+    return sum(used) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(case, peer, programs):
     """One run: its sum, and figures by name: (unit, value)."""
-    begin = time.monotonic()
+    if case.workload != "confined":
+        return measure_in(case, peer, programs, None)
+    with Group(int(case.words[0])) as group:
+        if not group.path:
+            raise PeerError(f"{case}: {peer.name}: no control group for memory can be made here")
+        return measure_in(case, peer, programs, group)
+
+
+def measure_in(case, peer, programs, group):
+    begin, others = time.monotonic(), ticks() - own_cpu()
     try:
-        child = subprocess.Popen(peer.command(programs, case), stdout=subprocess.PIPE,
-                                 text=True, env=peer.env(case))
-    except OSError as error:
-        raise BenchError(f"{case}: {peer.name}: {error}") from error
+        child = start(peer.command(programs, case), peer.env(case), group)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PeerError(f"{case}: {peer.name}: {error}") from error
     timer = threading.Timer(RUN_SECONDS, child.kill)
     timer.start()
     peak, ended = 0, threading.Event()
@@ -200,23 +312,56 @@ def measure(case, peer, programs):
     sampler = threading.Thread(target=sample) if peer.java else None
     if sampler:
         sampler.start()
-    text = child.stdout.read()
-    _, status, usage = os.wait4(child.pid, 0)
+    try:
+        text = child.stdout.read()
+        _, status, usage = os.wait4(child.pid, 0)
+    except BaseException:
+        child.kill()
+        raise
+    finally:
+        child.stdout.close()
+        ended.set()
+        timer.cancel()
+        if sampler:
+            sampler.join()
     child.returncode = os.waitstatus_to_exitcode(status)
-    child.stdout.close()
-    ended.set()
-    timer.cancel()
     wall = time.monotonic() - begin
-    if sampler:
-        sampler.join()
-    if child.returncode:
-        raise BenchError(f"{case}: {peer.name} failed, status {child.returncode}")
     figures = {
         "cpu": ("s", usage.ru_utime + usage.ru_stime),
         "wall": ("s", wall),
+        "others": ("CPUs", max(0, ticks() - own_cpu() - others) / wall),
     }
+    if child.returncode:
+        if group and child.returncode == -signal.SIGKILL and wall < RUN_SECONDS:
+            # The kernel's answer to more than the group may have.
+            return "none", {**figures, "completed": ("1", 0)}
+        raise PeerError(f"{case}: {peer.name} failed, {ending(child.returncode, wall)}")
     if peer.java:
         figures["peak"] = ("KiB", peak)
+    total = read_output(f"{case}: {peer.name}", text, figures)
+    if "gc_cpu" in figures and figures["cpu"][1]:
+        figures["gc_share"] = ("1", figures["gc_cpu"][1] / figures["cpu"][1])
+    return total, figures
+
+
+def own_cpu():
+    """Of this program and the children that it waited for, in seconds."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def ending(status, wall):
+    """How a program ended, in words."""
+    if status > 0:
+        return f"status {status}"
+    if status == -signal.SIGKILL and wall >= RUN_SECONDS:
+        return f"killed: it ran for {RUN_SECONDS} s"
+    hint = ": out of memory? (dmesg)" if status == -signal.SIGKILL else ""
+    return f"killed by {signal.Signals(-status).name}{hint}"
+
+
+def read_output(who, text, figures):
+    """The sum that a run printed; what it measured goes to @figures."""
     total = None
     for line in text.splitlines():
         words = line.split()
@@ -225,12 +370,10 @@ def measure(case, peer, programs):
         elif len(words) == 4 and words[0] == "figure":
             figures[words[1]] = (words[2], float(words[3]))
         else:
-            raise BenchError(f"{case}: {peer.name} printed '{line}'")
+            raise PeerError(f"{who} printed '{line}'")
     if total is None:
-        raise BenchError(f"{case}: {peer.name} printed no sum")
-    if "gc_cpu" in figures and figures["cpu"][1]:
-        figures["gc_share"] = ("1", figures["gc_cpu"][1] / figures["cpu"][1])
-    return total, figures
+        raise PeerError(f"{who} printed no sum")
+    return total
 
 
 def collected(case, peer, programs, only=None):
@@ -244,7 +387,7 @@ def collected(case, peer, programs, only=None):
                          text=True, env=env, check=False)
     found = re.search(r"Collected : (\d+)", run.stderr)
     if run.returncode or not found:
-        raise BenchError(f"{case}: {peer.name} under callgrind failed:\n{run.stderr[-2000:]}")
+        raise PeerError(f"{case}: {peer.name} under callgrind failed:\n{run.stderr[-2000:]}")
     return int(found.group(1))
 
 
@@ -316,11 +459,24 @@ class Recorder:
     """Appends records, and keeps those of this run; @resume: the last one in the file."""
 
     def __init__(self, path, resume=False):
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        self.path = path
         self.records = read_records(path) if resume else []
         self.run = self.records[0]["run"] if resume else time.strftime("%Y-%m-%dT%H:%M:%S")
-        self.file = open(path, "a")
         self.machine = machine_once()
+        try:
+            os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+            self.file = open(path, "a+b", buffering=0)
+            self.cut()
+        except OSError as error:
+            raise BenchError(str(error)) from error
+
+    def cut(self):
+        """Takes away a line of which only the beginning was written."""
+        end = self.file.seek(0, os.SEEK_END)
+        self.file.seek(0)
+        whole = self.file.read().rfind(b"\n") + 1
+        if whole < end:
+            self.file.truncate(whole)
 
     def has(self, case, peer, number):
         wanted = (case.workload, case.parameters(), peer, number)
@@ -329,13 +485,20 @@ class Recorder:
 
     def add(self, case, peer, number, figures):
         machine = {**self.machine, "load": os.getloadavg()[0]}
-        for metric, (unit, value) in figures.items():
-            record = {"workload": case.workload, "parameters": case.parameters(),
-                      "peer": peer.name, "metric": metric, "unit": unit, "value": value,
-                      "run": self.run, "round": number, "machine": machine}
-            self.records.append(record)
-            self.file.write(json.dumps(record) + "\n")
-        self.file.flush()
+        records = [{"workload": case.workload, "parameters": case.parameters(),
+                    "peer": peer.name, "metric": metric, "unit": unit, "value": value,
+                    "run": self.run, "round": number, "machine": machine}
+                   for metric, (unit, value) in figures.items()]
+        lines = "".join(json.dumps(record) + "\n" for record in records).encode()
+        try:
+            # All of a run or nothing, so that --resume may go by any of it.
+            at = self.file.seek(0, os.SEEK_END)
+            if self.file.write(lines) != len(lines):
+                self.file.truncate(at)
+                raise BenchError(f"{self.path}: no room for more; make some, then --resume")
+        except OSError as error:
+            raise BenchError(f"{self.path}: {error}; then --resume") from error
+        self.records += records
 
 
 def read_records(path, run=None):
@@ -344,6 +507,8 @@ def read_records(path, run=None):
     try:
         with open(path) as file:
             for number, line in enumerate(file, 1):
+                if not line.endswith("\n"):
+                    break  # a run was killed as it wrote
                 try:
                     record = json.loads(line)
                 except ValueError as error:
@@ -416,8 +581,23 @@ def words_of(case):
     return " ".join([case[0], *(str(value) for _, value in case[1])])
 
 
+def busy_words(records):
+    """A warning when others were at work on the machine, or None."""
+    others = [record["value"] for record in records if record["metric"] == "others"]
+    median = statistics.median(others) if others else 0
+    if median <= BUSY:
+        return None
+    return (f"THE MACHINE WAS BUSY: others used {median:.1f} CPUs (median of the runs, at most "
+            f"{max(others):.1f}); times on the clock are not to be trusted, ratios of CPU time "
+            "less than on an idle one")
+
+
 def main(function):
     """Runs @function; a BenchError is a sentence and a status."""
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
     try:
         sys.exit(function())
     except BenchError as error:

@@ -5,6 +5,10 @@
  *
  * Begun by laps_begin_scheduled(), what a thread waited for a CPU is taken off: a batch
  * that took long is looked at again, since the kernel's count costs a system call.
+ *
+ * Beside it the progress of the worst window of each length, in batches a nanosecond:
+ * over the mean of all it is what a mutator's utilisation is, seen from outside, so that
+ * every heap can be asked for it.
  */
 #ifndef BENCH_LATENCY_H
 #define BENCH_LATENCY_H
@@ -20,11 +24,18 @@
 #define BUCKETS		1024u
 /* Shorter batches are not looked at again. */
 #define LOOK_NS		10000u
+#define WINDOWS		3u	/* of 1, 10 and 100 ms */
+
+struct window {
+	uint64_t ns, count;	/* of the one that runs: of work, not of waiting between */
+	double worst;		/* batches a ns, of those that are over; 0: none is */
+};
 
 struct laps {
 	uint64_t last;	/* ns: when the batch began */
-	uint64_t count;
+	uint64_t count, ns;
 	uint64_t worst;
+	struct window windows[WINDOWS];
 	uint64_t buckets[BUCKETS];
 	int schedstat;		/* 0: waits for a CPU count */
 	uint64_t waited;	/* ns, as of the last look */
@@ -78,6 +89,29 @@ static inline void laps_begin_scheduled(struct laps *laps)
 	laps_begin(laps);
 }
 
+static inline void laps_worse(struct window *window, double rate)
+{
+	if (rate > 0 && (window->worst == 0 || rate < window->worst))
+		window->worst = rate;
+}
+
+static inline void laps_windows(struct laps *laps, uint64_t ns)
+{
+	uint64_t length = 1000000;
+
+	for (unsigned int i = 0; i < WINDOWS; i++, length *= 10) {
+		struct window *window = &laps->windows[i];
+
+		window->ns += ns;
+		window->count++;
+		if (window->ns < length)
+			continue;
+		laps_worse(window, (double)window->count / (double)window->ns);
+		window->ns = 0;
+		window->count = 0;
+	}
+}
+
 /* After each batch. */
 static inline void laps_next(struct laps *laps)
 {
@@ -92,6 +126,8 @@ static inline void laps_next(struct laps *laps)
 		laps->last = now_ns();
 	}
 	laps->count++;
+	laps->ns += ns;
+	laps_windows(laps, ns);
 	laps->buckets[laps_bucket(ns)]++;
 	if (ns > laps->worst)
 		laps->worst = ns;
@@ -100,6 +136,9 @@ static inline void laps_next(struct laps *laps)
 static inline void laps_add(struct laps *to, const struct laps *from)
 {
 	to->count += from->count;
+	to->ns += from->ns;
+	for (unsigned int i = 0; i < WINDOWS; i++)
+		laps_worse(&to->windows[i], from->windows[i].worst);
 	if (from->worst > to->worst)
 		to->worst = from->worst;
 	for (unsigned int i = 0; i < BUCKETS; i++)
@@ -119,6 +158,12 @@ static inline double laps_quantile(const struct laps *laps, double q)
 	}
 	seen = i < 16 ? i : ((16ull + (i & 15) + 1) << ((i >> 4) - 1)) - 1;
 	return (double)(seen < laps->worst ? seen : laps->worst) / 1e3;
+}
+
+/* Of window @i over the mean; 0 where none of its length was. */
+static inline double laps_progress(const struct laps *laps, unsigned int i)
+{
+	return laps->ns ? laps->windows[i].worst * (double)laps->ns / (double)laps->count : 0;
 }
 
 #endif /* BENCH_LATENCY_H */

@@ -16,7 +16,11 @@ static const struct workload {
 	void (*run)(struct bench *b);
 } workloads[] = {
 	{ "alloc", run_alloc },
+#ifdef PEER_GCARENA
+	{ "backing", run_backing },
+#endif
 	{ "bursty", run_bursty },
+	{ "confined", run_limit },
 	{ "connections", run_connections },
 	{ "depgraph", run_depgraph },
 	{ "fragment", run_fragment },
@@ -71,6 +75,27 @@ void bench_figure(const char *name, const char *unit, double value)
 	printf("figure %s %s %.6g\n", name, unit, value);
 }
 
+/* Proportional set, and what of it is in huge pages, in KiB. */
+static void memory(unsigned long *pss, unsigned long *huge)
+{
+	FILE *file = fopen("/proc/self/smaps_rollup", "r");
+	unsigned long kib;
+	char line[128];
+
+	*pss = 0;
+	*huge = 0;
+	if (!file)
+		bench_die("no /proc/self/smaps_rollup");
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Pss: %lu", &kib) == 1)
+			*pss = kib;
+		else if (sscanf(line, "AnonHugePages: %lu", &kib) == 1 ||
+			 sscanf(line, "ShmemPmdMapped: %lu", &kib) == 1)
+			*huge += kib;
+	}
+	fclose(file);
+}
+
 /**
  * bench_memory - print the memory that the process has at this moment
  * @when: end of the figure's name
@@ -78,18 +103,10 @@ void bench_figure(const char *name, const char *unit, double value)
  */
 void bench_memory(const char *when, uint64_t live)
 {
-	unsigned long pss = 0, huge = 0;
-	char line[128], name[64];
-	FILE *file = fopen("/proc/self/smaps_rollup", "r");
+	unsigned long pss, huge;
+	char name[64];
 
-	if (!file)
-		bench_die("no /proc/self/smaps_rollup");
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "Pss: %lu", &pss) != 1 &&
-		    sscanf(line, "AnonHugePages: %lu", &huge) == 1)
-			break;
-	}
-	fclose(file);
+	memory(&pss, &huge);
 	snprintf(name, sizeof(name), "resident_%s", when);
 	bench_figure(name, "KiB", (double)pss);
 	snprintf(name, sizeof(name), "huge_%s", when);
@@ -98,6 +115,15 @@ void bench_memory(const char *when, uint64_t live)
 		return;
 	snprintf(name, sizeof(name), "resident_over_live_%s", when);
 	bench_figure(name, "1", (double)pss * 1024 / (double)live);
+}
+
+/* At the end: the share of memory that is in huge pages. */
+static void huge_share(void)
+{
+	unsigned long pss, huge;
+
+	memory(&pss, &huge);
+	bench_figure("huge_share", "1", (double)huge / (double)(pss ? pss : 1));
 }
 
 /* @ops operations since @begin. */
@@ -130,10 +156,16 @@ void bench_sleep(peer_thread t, uint64_t ns)
 
 void laps_print(const struct laps *laps)
 {
+	static const char *const names[WINDOWS] = { "progress_1ms", "progress_10ms",
+						    "progress_100ms" };
+
 	bench_figure("batch_p50", "us", laps_quantile(laps, 0.5));
 	bench_figure("batch_p99", "us", laps_quantile(laps, 0.99));
 	bench_figure("batch_p999", "us", laps_quantile(laps, 0.999));
 	bench_figure("batch_max", "us", (double)laps->worst / 1e3);
+	for (unsigned int i = 0; i < WINDOWS; i++)
+		if (laps->windows[i].worst > 0)
+			bench_figure(names[i], "1", laps_progress(laps, i));
 }
 
 /* Valgrind cannot deliver a signal, by which a collector may stop a thread, where the
@@ -159,6 +191,7 @@ int main(int argc, char **argv)
 		peer_open();
 		b.t = peer_enter();
 		workloads[i].run(&b);
+		huge_share();
 		peer_figures();
 		peak();
 		peer_leave(b.t);

@@ -71,6 +71,7 @@ static inline peer_ref *bench_table(peer_thread t, peer_ref *root, uint64_t nr)
 }
 
 void run_alloc(struct bench *b);
+void run_backing(struct bench *b);
 void run_bursty(struct bench *b);
 void run_connections(struct bench *b);
 void run_depgraph(struct bench *b);

@@ -2,7 +2,8 @@
 /*
  * limit MIB OPERATIONS: churn with 60 % of a memory limit of MIB live.
  *
- * The runner sets the limit.  Objects are of 64 bytes with a pointer to 128 to 1,024
+ * The runner sets the limit; for "confined" it is a control group's, and the heap's own a
+ * tenth below, for what is not its.  Objects are of 64 bytes with a pointer to 128 to 1,024
  * bytes; each operation puts a new pair in the place of another.  A heap that says no
  * is reported as not having completed, and has no sum.
  */

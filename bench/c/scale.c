@@ -5,13 +5,18 @@
  * Nodes of 64 bytes with two pointers each, to nodes anywhere before them, all kept by a
  * table.  CYCLES collections are asked for, the process's CPU time taken for each.
  * The floor is what no collector goes below: following all those pointers
- * once, from a queue that prefetches, and zeroing and giving back as much memory.
+ * once, from a queue that prefetches; and for memory, clearing what was touched before,
+ * clearing what was not, and giving it back.  Beside those stands what the heap takes to
+ * give back all that was live, and to make zeroed buffers of what it then has.
  */
 #include "bench.h"
 
 #include <sys/mman.h>
 
 #define AHEAD		16u	/* entries of the queue between prefetch and use */
+#define UNIT		64u	/* bytes: of memory, figures are for so many */
+#define MEMORY_MOST	(256u << 20)	/* what the floors clear and give back */
+#define BUFFER		(1u << 20)
 
 #define SCALED_FIELDS(F)	F(REF, struct scaled, left) F(REF, struct scaled, right) \
 				F(VALS, uint64_t, data, 4) F(VAL, uint64_t, seen) \
@@ -66,28 +71,60 @@ static uint64_t chase(peer_ref *table, uint64_t nr)
 	return seen;
 }
 
-static void floors(peer_ref *table, uint64_t nr)
+/* CPU time since @begin, for each unit of @bytes. */
+static void per_unit(const char *name, double begin, size_t bytes)
 {
-	size_t bytes = nr * sizeof(struct scaled);
-	double begin = cpu_s(), each;
+	bench_figure(name, "ns/64B", (cpu_s() - begin) / (double)(bytes / UNIT) * 1e9);
+}
+
+static void floors(peer_ref *table, uint64_t nr, size_t bytes)
+{
+	double begin = cpu_s();
 	void *memory;
 
 	if (chase(table, nr) != nr)
 		bench_die("the chase did not see every node");
-	each = (cpu_s() - begin) / (double)nr;
-	bench_figure("chase", "ns/object", each * 1e9);
+	bench_figure("chase", "ns/object", (cpu_s() - begin) / (double)nr * 1e9);
 	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		bench_die("out of memory");
 	madvise(memory, bytes, MADV_HUGEPAGE);
+	begin = cpu_s();
 	memset(memory, 1, bytes);
+	per_unit("first_touch", begin, bytes);
 	begin = cpu_s();
 	memset(memory, 0, bytes);
 	__asm__ volatile("" : : "r"(memory) : "memory");
-	bench_figure("memset", "ns/object", (cpu_s() - begin) / (double)nr * 1e9);
+	per_unit("memset", begin, bytes);
 	begin = cpu_s();
 	munmap(memory, bytes);
-	bench_figure("munmap", "ns/object", (cpu_s() - begin) / (double)nr * 1e9);
+	per_unit("munmap", begin, bytes);
+}
+
+/* All that was live, and then @bytes of it anew, dropped at once. */
+static void give_back(struct bench *b, uint64_t nr, size_t bytes)
+{
+	peer_ref *table = peer_load(&roots[0]);
+	double begin;
+
+	for (uint64_t i = 0; i < nr && !PEER_COLLECTS; i++)
+		peer_free(peer_load(&table[i]));
+	peer_store(b->t, &roots[0], NULL);
+	peer_free(table);
+	peer_collect(b->t);
+	begin = cpu_s();
+	peer_release(b->t);
+	per_unit("release", begin, nr * sizeof(struct scaled));
+	begin = cpu_s();
+	for (size_t done = 0; done < bytes; done += BUFFER) {
+		uint8_t *buffer = must(peer_bytes(b->t, BUFFER));
+
+		for (size_t i = 0; i < BUFFER; i += UNIT)
+			buffer[i] = 1;
+		__asm__ volatile("" : : "r"(buffer) : "memory");
+		peer_free(buffer);
+	}
+	per_unit("zeroed", begin, bytes);
 }
 
 void run_scale(struct bench *b)
@@ -95,6 +132,7 @@ void run_scale(struct bench *b)
 	uint64_t nr = (bench_number(b, 0, 1) << 20) / sizeof(struct scaled);
 	uint64_t cycles = bench_number(b, 1, 1), state = 8, sum = 0;
 	double least = 1e9, least_wall = 1e18, begin;
+	size_t bytes = nr * sizeof(struct scaled);
 	uint64_t wall;
 	struct scaled *node;
 	peer_thread t = b->t;
@@ -126,10 +164,13 @@ void run_scale(struct bench *b)
 		bench_figure("cycle", "ns/object", least / (double)nr * 1e9);
 		bench_figure("cycle_wall", "ns/object", least_wall / (double)nr);
 	}
-	floors(table, nr);
+	if (bytes > MEMORY_MOST)
+		bytes = MEMORY_MOST;
+	floors(table, nr, bytes);
 	for (uint64_t i = 1; i < nr; i++) {
 		node = peer_load(&table[i]);
 		sum += peer_load(&node->left)->value + peer_load(&node->right)->value;
 	}
 	bench_sum(sum);
+	give_back(b, nr, bytes);
 }

@@ -23,6 +23,7 @@ const batch = 64
 var workloads = map[string]func(){
 	"alloc":       runAlloc,
 	"bursty":      runBursty,
+	"confined":    runLimit,
 	"connections": runConnections,
 	"depgraph":    runDepgraph,
 	"fragment":    runFragment,
@@ -86,7 +87,7 @@ func readKiB(path string) map[string]float64 {
 func memory(when string, live uint64) {
 	kib := readKiB("/proc/self/smaps_rollup")
 	figure("resident_"+when, "KiB", kib["Pss:"])
-	figure("huge_"+when, "KiB", kib["AnonHugePages:"])
+	figure("huge_"+when, "KiB", kib["AnonHugePages:"]+kib["ShmemPmdMapped:"])
 	if live != 0 {
 		figure("resident_over_live_"+when, "1", kib["Pss:"]*1024/float64(live))
 	}
@@ -111,11 +112,27 @@ func (r *random) size(least, doublings uint64) uint64 {
 	return base + r.below(base)
 }
 
-// laps is the histogram of batches: sixteen buckets to a power of two.
+// window is the one of its length that runs, and the progress of the worst, in batches
+// a nanosecond.
+type window struct {
+	ns, count uint64
+	worst     float64
+}
+
+func (w *window) worse(rate float64) {
+	if rate > 0 && (w.worst == 0 || rate < w.worst) {
+		w.worst = rate
+	}
+}
+
+// laps is the histogram of batches: sixteen buckets to a power of two; and the worst
+// windows of 1, 10 and 100 ms.
 type laps struct {
 	last    time.Time
 	count   uint64
+	ns      uint64
 	worst   uint64
+	windows [3]window
 	buckets [1024]uint64
 }
 
@@ -137,10 +154,26 @@ func (l *laps) next() {
 	if ns > l.worst {
 		l.worst = ns
 	}
+	l.ns += ns
+	length := uint64(1000000)
+	for i := range l.windows {
+		w := &l.windows[i]
+		w.ns += ns
+		w.count++
+		if w.ns >= length {
+			w.worse(float64(w.count) / float64(w.ns))
+			w.ns, w.count = 0, 0
+		}
+		length *= 10
+	}
 }
 
 func (l *laps) add(from *laps) {
 	l.count += from.count
+	l.ns += from.ns
+	for i := range l.windows {
+		l.windows[i].worse(from.windows[i].worst)
+	}
 	if from.worst > l.worst {
 		l.worst = from.worst
 	}
@@ -172,6 +205,11 @@ func (l *laps) print() {
 	figure("batch_p99", "us", l.quantile(0.99))
 	figure("batch_p999", "us", l.quantile(0.999))
 	figure("batch_max", "us", float64(l.worst)/1e3)
+	for i, name := range [...]string{"progress_1ms", "progress_10ms", "progress_100ms"} {
+		if l.windows[i].worst > 0 {
+			figure(name, "1", l.windows[i].worst*float64(l.ns)/float64(l.count))
+		}
+	}
 }
 
 func collectorFigures(started time.Time) {
@@ -208,6 +246,8 @@ func main() {
 		os.Exit(2)
 	}
 	workloads[os.Args[1]]()
+	kib := readKiB("/proc/self/smaps_rollup")
+	figure("huge_share", "1", (kib["AnonHugePages:"]+kib["ShmemPmdMapped:"])/kib["Pss:"])
 	collectorFigures(started)
 	figure("peak", "KiB", readKiB("/proc/self/status")["VmHWM:"])
 }

@@ -63,8 +63,8 @@ final class Bench {
         Thread.sleep(seconds * 1000);
     }
 
-    // What the process has at this moment.
-    static void memory(String when, long live) throws IOException {
+    // Proportional set, and what of it is in huge pages, in KiB.
+    private static double[] resident() throws IOException {
         double pss = 0, huge = 0;
 
         for (String line : Files.readAllLines(Path.of("/proc/self/smaps_rollup"))) {
@@ -72,19 +72,30 @@ final class Bench {
 
             if (words[0].equals("Pss:"))
                 pss = Double.parseDouble(words[1]);
-            else if (words[0].equals("AnonHugePages:"))
-                huge = Double.parseDouble(words[1]);
+            else if (words[0].equals("AnonHugePages:") || words[0].equals("ShmemPmdMapped:"))
+                huge += Double.parseDouble(words[1]);
         }
-        figure("resident_" + when, "KiB", pss);
-        figure("huge_" + when, "KiB", huge);
-        if (live != 0)
-            figure("resident_over_live_" + when, "1", pss * 1024 / live);
+        return new double[] { pss, huge };
     }
 
-    // The histogram of batches: sixteen buckets to a power of two.
+    // What the process has at this moment.
+    static void memory(String when, long live) throws IOException {
+        double[] kib = resident();
+
+        figure("resident_" + when, "KiB", kib[0]);
+        figure("huge_" + when, "KiB", kib[1]);
+        if (live != 0)
+            figure("resident_over_live_" + when, "1", kib[0] * 1024 / live);
+    }
+
+    // The histogram of batches: sixteen buckets to a power of two; and the progress of
+    // the worst windows of 1, 10 and 100 ms, in batches a nanosecond.
     static final class Laps {
+        private static final int WINDOWS = 3;
         private final long[] buckets = new long[1024];
-        private long last, count, worst;
+        private final long[] windowNs = new long[WINDOWS], windowCount = new long[WINDOWS];
+        private final double[] windowWorst = new double[WINDOWS];
+        private long last, count, total, worst;
 
         void begin() {
             last = System.nanoTime();
@@ -102,10 +113,29 @@ final class Bench {
             }
             buckets[(int) bucket]++;
             worst = Math.max(worst, ns);
+            total += ns;
+            long length = 1000000;
+
+            for (int i = 0; i < WINDOWS; i++, length *= 10) {
+                windowNs[i] += ns;
+                windowCount[i]++;
+                if (windowNs[i] < length)
+                    continue;
+                worse(i, (double) windowCount[i] / windowNs[i]);
+                windowNs[i] = windowCount[i] = 0;
+            }
+        }
+
+        private void worse(int i, double rate) {
+            if (rate > 0 && (windowWorst[i] == 0 || rate < windowWorst[i]))
+                windowWorst[i] = rate;
         }
 
         void add(Laps from) {
             count += from.count;
+            total += from.total;
+            for (int i = 0; i < WINDOWS; i++)
+                worse(i, from.windowWorst[i]);
             worst = Math.max(worst, from.worst);
             for (int i = 0; i < buckets.length; i++)
                 buckets[i] += from.buckets[i];
@@ -128,6 +158,10 @@ final class Bench {
             figure("batch_p99", "us", quantile(0.99));
             figure("batch_p999", "us", quantile(0.999));
             figure("batch_max", "us", worst / 1e3);
+            for (int i = 0; i < WINDOWS; i++)
+                if (windowWorst[i] > 0)
+                    figure("progress_" + (int) Math.pow(10, i) + "ms", "1",
+                        windowWorst[i] * total / count);
         }
     }
 
@@ -197,6 +231,9 @@ final class Bench {
             System.err.println("usage: java Bench WORKLOAD PARAMETER...");
             System.exit(2);
         }
+        double[] kib = resident();
+
+        figure("huge_share", "1", kib[1] / kib[0]);
         collectorFigures();
     }
 }

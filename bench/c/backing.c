@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/*
+ * backing HOW MIB: memory that comes and goes, MIB of it, in buffers of a MiB.
+ *
+ * HOW is "touch" (the first write to each base page, allocation included), "release" (all
+ * of it dropped and collected; timed is the call that gives it back) or "pressure" (the
+ * same, but another process wants as much as the machine has left and half of MIB more, and
+ * gets it when the heap's is given up; timed is that process).  Operations are base pages.
+ */
+#include "bench.h"
+
+#ifdef PEER_GCARENA
+
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BUFFER		(1u << 20)
+#define BASE_PAGE	4096u
+
+extern char **environ;
+
+static peer_ref roots[1];
+
+/* Not inlined: what it leaves on the stack must not outlive it. */
+__attribute__((noinline))
+static uint64_t fill(peer_thread t, uint64_t nr)
+{
+	peer_ref *table = bench_table(t, &roots[0], nr);
+	uint64_t sum = 0;
+
+	for (uint64_t i = 0; i < nr; i++) {
+		uint8_t *buffer = must(peer_bytes_raw(t, BUFFER));
+
+		for (unsigned int at = 0; at < BUFFER; at += BASE_PAGE)
+			buffer[at] = (uint8_t)i;
+		peer_store(t, &table[i], (void *)buffer);
+		sum += buffer[BUFFER - BASE_PAGE];
+	}
+	return sum;
+}
+
+static uint64_t available_kib(void)
+{
+	FILE *file = fopen("/proc/meminfo", "r");
+	unsigned long kib = 0;
+	char line[128];
+
+	if (!file)
+		bench_die("no /proc/meminfo");
+	while (fgets(line, sizeof(line), file) && sscanf(line, "MemAvailable: %lu", &kib) != 1)
+		;
+	fclose(file);
+	return kib;
+}
+
+/* The other process: this program once more, as "backing hog KIB". */
+static void hog(uint64_t kib)
+{
+	char *memory = mmap(NULL, kib << 10, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		bench_die("out of memory");
+	for (uint64_t at = 0; at < kib << 10; at += BASE_PAGE)
+		memory[at] = 1;
+	_exit(0);
+}
+
+static void press(struct bench *b, uint64_t mib)
+{
+	char kib[32], *argv[] = { "bench", "backing", "hog", kib, NULL };
+	int status;
+	pid_t pid;
+
+	snprintf(kib, sizeof(kib), "%lu", (unsigned long)(available_kib() + mib * 1024 / 2));
+	if (posix_spawn(&pid, "/proc/self/exe", NULL, NULL, argv, environ))
+		bench_die("no other process");
+	peer_blocked(b->t, waitpid(pid, &status, 0));
+	if (status)
+		bench_die("the other process did not get its memory");
+}
+
+void run_backing(struct bench *b)
+{
+	uint64_t nr = bench_number(b, 1, 1), begin, sum;
+	const char *how = b->argv[0];
+
+	if (!strcmp(how, "hog"))
+		hog(nr);
+	peer_roots(roots, 1);
+	begin = now_ns();
+	sum = fill(b->t, nr);
+	if (strcmp(how, "touch")) {
+		peer_store(b->t, &roots[0], NULL);
+		peer_collect(b->t);
+		begin = now_ns();
+		if (!strcmp(how, "release"))
+			peer_release(b->t);
+		else if (!strcmp(how, "pressure"))
+			press(b, nr);
+		else
+			bench_die("backing touch|release|pressure MIB");
+	}
+	bench_ops(nr * (BUFFER / BASE_PAGE), begin);
+	bench_sum(sum);
+}
+
+#endif /* PEER_GCARENA */
