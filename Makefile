@@ -366,7 +366,7 @@ bench-programs: $(BENCH_PROGRAMS)
 
 bench:
 	@scripts/install-deps build bench
-	@MAKE=$(MAKE) bench/run --set $(if $(QUICK),quick,full)
+	@MAKE=$(MAKE) bench/run --set $(or $(SET),$(if $(QUICK),quick,full))
 	@bench/report
 
 bench-long:

@@ -78,8 +78,111 @@ stand_in malloc "grep -v '^sum'"
 ! lies && grep -q 'glibc printed no sum' "$tmp/log"
 result $? "no sum ends it" "$tmp/log"
 stand_in malloc cat 'exit 3'
-! lies && grep -q 'glibc failed, status 3' "$tmp/log"
-result $? "a peer that fails ends it" "$tmp/log"
+! lies && grep -q 'glibc failed, status 3' "$tmp/log" && grep -q '"peer": "gcarena"' "$tmp/lies.jsonl"
+result $? "a peer that fails is named, and the others are measured" "$tmp/log"
+# shellcheck disable=SC2016
+stand_in malloc cat 'kill -KILL $$'
+! lies && grep -q 'glibc failed, killed by SIGKILL: out of memory' "$tmp/log"
+result $? "so is one that is killed" "$tmp/log"
+
+# ---------------------------------------------------------- what goes wrong
+
+for bad in "--set none" "--rounds 0" "--peers none" "nothing" "--peers zgc limit" "--programs $tmp/none"; do
+	# shellcheck disable=SC2086
+	! bench/run --no-build --programs "$peers" --out "$tmp/bad.jsonl" --set tiny $bad > "$tmp/log" 2>&1 &&
+		grep -q '^bench: ' "$tmp/log" && ! grep -q Traceback "$tmp/log"
+	result $? "a sentence and a status for $bad" "$tmp/log"
+done
+"${runs[@]}" --programs "$tmp/peers" --set tiny --peers gcarena,bdwgc depgraph > "$tmp/log" 2>&1 &&
+	grep -q '^bdwgc is left out: .* is missing' "$tmp/log"
+result $? "--present does without a peer that is not there" "$tmp/log"
+
+# killed HOW: a run that is killed while its peer is at work, beside what was recorded
+killed()
+{
+	local run i
+
+	stand_in malloc cat "echo \$\$ > '$tmp/pid'; exec sleep 100"
+	rm -f "$tmp/pid" "$tmp/killed.jsonl"
+	bench/run --no-build --programs "$tmp/peers" --out "$tmp/killed.jsonl" --set tiny \
+		--peers gcarena,glibc trees depgraph > "$tmp/log" 2>&1 &
+	run=$!
+	# Once in the warm-up, small; what is waited for is a run with a record before it.
+	for ((i = 0; i < 300; i++)); do
+		[ ! -s "$tmp/pid" ] || break
+		sleep 0.1
+	done
+	kill "-$1" "$run"
+	wait "$run" 2> /dev/null
+	for ((i = 0; i < 100; i++)); do
+		kill -0 "$(cat "$tmp/pid")" 2> /dev/null || return 0
+		sleep 0.1
+	done
+	return 1
+}
+for how in KILL TERM; do
+	killed "$how"
+	result $? "SIG$how takes the peer along" "$tmp/log"
+done
+
+stand_in malloc cat
+lies
+head -c -20 "$tmp/lies.jsonl" > "$tmp/half.jsonl"
+report "$tmp/half.jsonl"
+result $? "half a line at the end of the records is passed over" "$tmp/log"
+bench/run --no-build --programs "$tmp/peers" --out "$tmp/half.jsonl" --set tiny --resume \
+	--peers gcarena,glibc depgraph gcbench > "$tmp/log" 2>&1 && report "$tmp/half.jsonl"
+result $? "and cut off when the run goes on" "$tmp/log"
+(ulimit -f 8; bench/run --no-build --programs "$tmp/peers" --out "$tmp/full.jsonl" --set tiny \
+	--peers gcarena,glibc depgraph gcbench) > "$tmp/log" 2>&1
+[ $? = 1 ] && grep -q '^bench: .*full.jsonl: .*--resume' "$tmp/log" && ! grep -q Traceback "$tmp/log" &&
+	[ -z "$(tail -c 1 "$tmp/full.jsonl")" ]
+result $? "a disk that is full is a sentence, and no half records" "$tmp/log"
+
+# others CPUS: the records as if others had used so many
+others()
+{
+	sed 's/\("metric": "others", "unit": "CPUs", "value": \)[0-9.e-]*/\1'"$1"'/' "$out" > "$tmp/others.jsonl"
+	report "$tmp/others.jsonl"
+}
+others 1.5 && grep -q '^THE MACHINE WAS BUSY: others used 1.5 CPUs' "$tmp/log"
+result $? "a busy machine is said to be" "$tmp/log"
+others 0.01 && ! grep -q BUSY "$tmp/log"
+result $? "an idle one is not" "$tmp/log"
+
+printf 'by hand\n.. bench/report --rst begins\nold\n.. bench/report --rst ends\nmore\n' > "$tmp/page.rst"
+bench/report --results "$out" --out "$tmp/report.html" --rst "$tmp/page.rst" > "$tmp/log" 2>&1 &&
+	[ "$(sed -n '1p;$p' "$tmp/page.rst" | tr '\n' ' ')" = "by hand more " ] &&
+	grep -q 'trees: cpu, over glibc' "$tmp/page.rst" && ! grep -q '^old' "$tmp/page.rst"
+result $? "the page's generated part is written anew, the rest is left" "$tmp/log"
+
+# ------------------------------------------------------------ a control group
+
+# confined: gcarena and a malloc under the limit of a group
+confined()
+{
+	rm -f "$tmp/confined.jsonl"
+	bench/run --no-build --programs "$tmp/peers" --out "$tmp/confined.jsonl" --set tiny-confined > "$tmp/log" 2>&1
+}
+# completed PEER: the figure of the record
+completed()
+{
+	sed -n 's/.*"peer": "'"$1"'", "metric": "completed".*"value": \([01]\).*/\1/p' "$tmp/confined.jsonl"
+}
+if confined || ! grep -q 'no control group' "$tmp/log"; then
+	[ "$(completed gcarena)$(completed glibc)" = 11 ]
+	result $? "both complete within the limit of a control group" "$tmp/log"
+	stand_in malloc cat 'exec tail /dev/zero'
+	confined && [ "$(completed gcarena)$(completed glibc)" = 10 ]
+	result $? "what the kernel kills there has not completed" "$tmp/log"
+else
+	skip "a control group's limit" "no control group can be made here"
+fi
+
+# --------------------------------------------------------------- a checkout
+
+git ls-files --others --exclude-standard bench > "$tmp/log" && [ ! -s "$tmp/log" ]
+result $? "all of the benchmark is in the repository" "$tmp/log"
 
 # -------------------------------------------------------------- a regression
 
