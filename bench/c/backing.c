@@ -19,8 +19,6 @@
 #define BUFFER		(1u << 20)
 #define BASE_PAGE	4096u
 
-extern char **environ;
-
 static peer_ref roots[1];
 
 /* Not inlined: what it leaves on the stack must not outlive it. */
