@@ -68,8 +68,9 @@ class Judge:
         """gcarena's figure over @peer's."""
         case = self.largest(workload, metric, peer, **wanted)
         values = self.figures.ratios(case, metric, "gcarena", peer) if case else []
-        self.add(group, f"{workload}: {metric}, over {peer}'s", case, values, relation, bound,
-                 stretch)
+        where = "" if case or workload != "alloc" else f" {wanted['what']} {wanted['size']}"
+        self.add(group, f"{workload}{where}: {metric}, over {peer}'s", case, values, relation,
+                 bound, stretch)
 
     def own(self, group, text, workload, value, relation, bound, stretch=False):
         """@value(figures) of one run of gcarena's, from its metrics by name."""
