@@ -35,6 +35,7 @@ struct cycle {
 	struct pacer_cycle pace;
 	uint64_t cpu;
 	bool full;		/* asked for as such */
+	uint64_t idle;		/* CPU time on idle CPUs */
 };
 
 static bool ends_stopped(const struct gca_heap *heap)
@@ -171,6 +172,7 @@ static int settle(struct gca_heap *heap, struct cycle *cycle)
 	__atomic_add_fetch(&heap->cycles, 1, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->forced_cycles, cycle->trace.forced, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->gc_cpu_ns, cycle->cpu, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&heap->gc_idle_ns, cycle->idle, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->mark_ns, cycle->trace.mark_ns, __ATOMIC_RELAXED);
 	pause_record(heap, cycle->pause);
 	stats_end(heap);
@@ -193,6 +195,7 @@ static void report_cycle(struct gca_heap *heap, struct cycle *cycle, uint64_t st
 	cycle->trace.stop_ns = start_stop;
 	cycle->trace.end_ns = end_stop;
 	cycle->trace.mark_cpu_ns = cycle->cpu;
+	cycle->trace.idle_cpu_ns = cycle->idle;
 	cycle->trace.gc_cpu_ns = heap->gc_cpu_ns;
 	cycle->trace.stacks = cycle->result.stack_bytes;
 	cycle->trace.globals = cycle->result.range_bytes;
@@ -222,6 +225,7 @@ static int run(struct gca_heap *heap, bool forced, bool full)
 	EVENT(heap, "phase name=start");
 	/* The workers' times, this thread's too. */
 	cycle.cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
+	cycle.idle = __atomic_load_n(&heap->work.idle_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
 	start_marking(heap, &cycle);
 	start_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
@@ -239,6 +243,7 @@ static int run(struct gca_heap *heap, bool forced, bool full)
 	error = ends_stopped(heap) ? flip_stopped(heap, &cycle) : flip_beside(heap);
 	end_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
 	cycle.cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED) - cycle.cpu;
+	cycle.idle = __atomic_load_n(&heap->work.idle_ns, __ATOMIC_RELAXED) - cycle.idle;
 	cycle.pause = start_stop > end_stop ? start_stop : end_stop;
 	if (!error)
 		error = settle(heap, &cycle);

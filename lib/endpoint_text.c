@@ -225,6 +225,7 @@ int endpoint_stats(struct gca_heap *heap, const char *args, FILE *out)
 	put(out, "limit", __atomic_load_n(&heap->pacer.limit, __ATOMIC_RELAXED));
 	put(out, "failed_allocs", __atomic_load_n(&heap->failed_allocs, __ATOMIC_RELAXED));
 	put(out, "gc_cpu_ns", __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED));
+	put(out, "gc_idle_ns", __atomic_load_n(&heap->work.idle_ns, __ATOMIC_RELAXED));
 	put(out, "assist_ns", __atomic_load_n(&heap->assist_ns, __ATOMIC_RELAXED));
 	put(out, "assists", __atomic_load_n(&heap->assists, __ATOMIC_RELAXED));
 	put(out, "stalls", __atomic_load_n(&heap->stalls, __ATOMIC_RELAXED));

@@ -58,6 +58,7 @@ static void fork_child(void)
 	for (heap = heaps; heap; heap = heap->next_heap)
 		__atomic_store_n(&heap->forked, 1, __ATOMIC_RELAXED);
 	mutator_forked();
+	idle_forked();
 	kind_unlock();
 	pthread_mutex_unlock(&heaps_lock);
 	endpoint_forked();
@@ -475,6 +476,21 @@ bool gca_set_assist(struct gca_heap *heap, bool on)
 {
 	RUNTIME();
 	return __atomic_exchange_n(&heap->assist_on, on, __ATOMIC_RELAXED);
+}
+
+/**
+ * gca_set_idle - whether concurrent marking uses idle CPUs beyond its share
+ * @heap: the heap
+ * @on: whether; at first it does
+ *
+ * From the next cycle on.
+ *
+ * Return: what it was.
+ */
+bool gca_set_idle(struct gca_heap *heap, bool on)
+{
+	RUNTIME();
+	return __atomic_exchange_n(&heap->work.idle_on, on, __ATOMIC_RELAXED);
 }
 
 /**

@@ -582,6 +582,7 @@ struct helper {
 	struct gca_heap *heap;
 	pthread_t thread;
 	unsigned int index;	/* from 1; 0 is the thread that runs the cycle */
+	int place;		/* of idle.c, or -1: it has its share only */
 	uint64_t bytes;		/* atomic: of its stack */
 };
 
@@ -612,13 +613,21 @@ struct work {
 
 	/* atomic */
 	bool stopped;		/* the phase is one in a stop: all CPUs */
+	bool idle_on;		/* idle CPUs are used beyond the share */
 	uint32_t share;		/* per cent of the CPUs */
 	uint32_t waiters;	/* mutators that wait for the cycle; written under lock */
 	uint64_t marked;	/* objects ever marked by mutators */
 	uint64_t scanned;	/* bytes ever scanned, by workers and mutators */
 	int64_t credit;		/* of those in this cycle by workers, not yet claimed */
-	uint64_t cpu_ns;	/* CPU time ever used by workers */
+	uint64_t cpu_ns;	/* CPU time ever used by workers, of their share */
+	uint64_t idle_ns;	/* and on idle CPUs */
 };
+
+int idle_join(void);
+void idle_leave(int place);
+void idle_await(int place);
+void idle_release(int place);
+void idle_forked(void);
 
 void work_open(struct gca_heap *heap, unsigned int workers, unsigned int share);
 void work_close(struct gca_heap *heap);
@@ -925,6 +934,7 @@ struct gca_heap {
 	uint64_t cycles;
 	uint64_t forced_cycles;
 	uint64_t gc_cpu_ns;
+	uint64_t gc_idle_ns;
 	uint64_t safepoint_max_ns;
 	uint64_t failed_allocs;
 	uint64_t meta_bytes;	/* of the library's own, mapped and in use */

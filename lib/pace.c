@@ -186,7 +186,7 @@ void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle)
 	cycle->scanned = get(&heap->work.scanned);
 	cycle->by_workers = get(&heap->assist_bytes);
 	cycle->stalled_ns = get(&heap->stall_ns);
-	cycle->worker_ns = get(&heap->work.cpu_ns);
+	cycle->worker_ns = get(&heap->work.cpu_ns) + get(&heap->work.idle_ns);
 	cycle->assist_ns = get(&heap->assist_ns);
 	cycle->program_ns = process_cpu_ns();
 	pacer_begin(&heap->pacer, objects);
@@ -195,11 +195,13 @@ void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle)
 	__atomic_store_n(&heap->work.credit, 0, __ATOMIC_RELAXED);
 }
 
-/* CPU time since the last cycle's end: the collector's, and everybody's but its. */
+/* CPU time since the last cycle's end: the collector's, and everybody's but its.  What was
+ * used on idle CPUs was taken from nobody.
+ */
 static void note_spent(struct gca_heap *heap, bool forced)
 {
 	uint64_t gc = get(&heap->work.cpu_ns) + heap->assist_cpu_ns;
-	uint64_t all = process_cpu_ns();
+	uint64_t all = process_cpu_ns() - get(&heap->work.idle_ns);
 	uint64_t gc_since = gc - heap->gc_seen_ns, all_since = all - heap->cpu_seen_ns;
 
 	heap->gc_seen_ns = gc;
@@ -224,7 +226,7 @@ static void note_used(struct gca_heap *heap, struct pacer_cycle *cycle)
 	uint64_t process = process_cpu_ns() - cycle->program_ns, collector;
 
 	cycle->stalled_ns = get(&heap->stall_ns) - cycle->stalled_ns;
-	cycle->worker_ns = get(&heap->work.cpu_ns) - cycle->worker_ns;
+	cycle->worker_ns = get(&heap->work.cpu_ns) + get(&heap->work.idle_ns) - cycle->worker_ns;
 	cycle->assist_ns = get(&heap->assist_ns) - cycle->assist_ns;
 	cycle->by_workers = scanned > assisted ? scanned - assisted : 0;
 	if (cycle->by_workers) {

@@ -182,6 +182,7 @@ int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 	stats.num_gc = get(&heap->cycles);
 	stats.num_forced_gc = get(&heap->forced_cycles);
 	stats.gc_cpu_ns = get(&heap->gc_cpu_ns);
+	stats.gc_idle_ns = get(&heap->gc_idle_ns);
 	stats.safepoint_max_ns = get(&heap->safepoint_max_ns);
 	stats.failed_allocs = get(&heap->failed_allocs);
 	stats.mark_ns = get(&heap->mark_ns);

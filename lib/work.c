@@ -14,7 +14,8 @@
  * the mutator whose world it is.  The others are made when they are first needed,
  * and sleep while there is nothing to take or no CPU for them: a concurrent
  * cycle has a share of the CPUs, whole ones and one in time slices, a stopped one
- * all of them.  A mutator that waits for the cycle gives its CPU.
+ * all of them.  A mutator that waits for the cycle gives its CPU.  Workers without a
+ * share mark on CPUs that nobody wants (idle.c), a short time for each asking.
  *
  * The lock is a leaf, taken under world too; it is held for a copy of some hundred
  * entries at most.
@@ -61,11 +62,16 @@
 /* What it may catch up on when it was kept from its CPU. */
 #define BEHIND_NS	(5 * 1000 * 1000u)
 #define MILLE		1000u
+/* Ticks for each idle CPU that was granted: half a millisecond. */
+#define IDLE_TICKS	50u
+/* Workers beyond the share, at most: a small heap on a large machine. */
+#define IDLE_WORKERS	8u
 
 struct worker {
 	struct marker marker;	/* first */
 	struct work *work;
 	unsigned int index;
+	unsigned int idle;	/* ticks left on an idle CPU; 0: it has a share */
 	uint32_t quota;		/* thousandths of a CPU, as of the times below */
 	uint64_t began;		/* ns */
 	uint64_t cpu_began;
@@ -114,8 +120,10 @@ static uint32_t quota_of(const struct work *work, unsigned int index)
 static void count_cpu(struct worker *worker)
 {
 	uint64_t cpu = thread_cpu_ns();
+	struct work *work = worker->work;
 
-	__atomic_add_fetch(&worker->work->cpu_ns, cpu - worker->cpu_counted, __ATOMIC_RELAXED);
+	__atomic_add_fetch(worker->idle ? &work->idle_ns : &work->cpu_ns,
+			   cpu - worker->cpu_counted, __ATOMIC_RELAXED);
 	worker->cpu_counted = cpu;
 }
 
@@ -253,6 +261,8 @@ static bool worker_tick(struct marker *marker)
 		give(worker, POOL_BESIDE, own > KEEP_BESIDE ? own - KEEP_BESIDE : 0, GIVE_MAX);
 	else if (own >= 2 * POOL_LOW)
 		give(worker, POOL_LOW, own / 2, GIVE_MAX);
+	if (worker->idle)
+		return --worker->idle > 1;
 	throttle(worker);
 	return true;
 }
@@ -266,6 +276,7 @@ static void worker_begin(struct worker *worker, struct gca_heap *heap, struct ma
 	worker->marker.left = TICK_WORK;
 	worker->work = &heap->work;
 	worker->index = index;
+	worker->idle = 0;
 	quota_begin(worker, quota_of(worker->work, index));
 }
 
@@ -325,7 +336,7 @@ static bool work_once(struct worker *worker)
 {
 	struct marker *marker = &worker->marker;
 	struct work *work = worker->work;
-	bool own = stack_left(marker->stack);
+	size_t own = stack_left(marker->stack);
 	struct root_job job;
 	bool root;
 
@@ -347,11 +358,35 @@ static bool work_once(struct worker *worker)
 		visit_root(marker, &job);
 	marker_drain(marker);
 	pthread_mutex_lock(&work->lock);
+	/* Its time on an idle CPU was over. */
+	own = stack_left(marker->stack);
+	if (own && !pool_add(work, &marker->stack->entries[marker->stack->low], own))
+		work->pool.overflow = true;
+	if (own) {
+		marker->stack->nr = 0;
+		marker->stack->low = 0;
+	}
 	work->busy--;
 	fold(worker);
 	if (!work->busy && !work->pool.nr && !work->roots_left)
 		pthread_cond_broadcast(&work->changed);
 	return true;
+}
+
+/* The lock held. */
+static bool may_idle(const struct work *work, const struct helper *self)
+{
+	return self->place >= 0 && !work->stopped &&
+	       __atomic_load_n(&work->idle_on, __ATOMIC_RELAXED);
+}
+
+/* There is something else for those who wait for an idle CPU. */
+static void release_helpers(struct work *work)
+{
+	unsigned int i, nr = __atomic_load_n(&work->nr_helpers, __ATOMIC_ACQUIRE);
+
+	for (i = 0; i < nr; i++)
+		idle_release(work->helpers[i].place);
 }
 
 static void *helper(void *arg)
@@ -361,19 +396,30 @@ static void *helper(void *arg)
 	struct work *work = &heap->work;
 	struct mark_stack stack = { 0 };
 	struct worker worker;
-	bool may;
+	bool may, idle, asked = false;
 
 	pthread_mutex_lock(&work->lock);
 	while (!work->quit) {
 		/* Without a CPU it is not for what is given that it waits. */
 		may = work->open && quota_of(work, self->index);
-		if (!may || !(work->pool.nr || work->roots_left)) {
-			work->waiting += may;
+		idle = work->open && !may && may_idle(work, self);
+		if (!(may || idle) || !(work->pool.nr || work->roots_left)) {
+			asked = false;
+			work->waiting += may || idle;
 			pthread_cond_wait(&work->changed, &work->lock);
-			work->waiting -= may;
+			work->waiting -= may || idle;
 			continue;
 		}
+		if (idle && !asked) {
+			pthread_mutex_unlock(&work->lock);
+			idle_await(self->place);
+			pthread_mutex_lock(&work->lock);
+			asked = true;
+			continue;
+		}
+		asked = false;
 		worker_begin(&worker, heap, &stack, self->index);
+		worker.idle = idle ? IDLE_TICKS : 0;
 		work_once(&worker);
 		if (stack.max * sizeof(*stack.entries) > STACK_KEEP)
 			stack_drop(&stack);
@@ -393,9 +439,12 @@ static bool make_helper(struct gca_heap *heap)
 
 	self->heap = heap;
 	self->index = work->nr_helpers + 1;
-	if (thread_start(&self->thread, WORKER_STACK, helper, self))
+	self->place = heap->mode == GCA_MODE_CONCURRENT ? idle_join() : -1;
+	if (thread_start(&self->thread, WORKER_STACK, helper, self)) {
+		idle_leave(self->place);
 		return false;
-	work->nr_helpers++;
+	}
+	__atomic_store_n(&work->nr_helpers, work->nr_helpers + 1, __ATOMIC_RELEASE);
 	return true;
 }
 
@@ -406,6 +455,8 @@ static void make_helpers(struct gca_heap *heap)
 	uint32_t want;
 
 	want = (share_of(work) + MILLE - 1) / MILLE;
+	if (heap->mode == GCA_MODE_CONCURRENT && __atomic_load_n(&work->idle_on, __ATOMIC_RELAXED))
+		want += IDLE_WORKERS;
 	if (want > work->workers_max)
 		want = work->workers_max;
 	while (!work->refused && work->nr_helpers + 1 < want)
@@ -461,6 +512,7 @@ void work_open(struct gca_heap *heap, unsigned int workers, unsigned int share)
 	if (work->workers_max > WORKERS_MAX)
 		work->workers_max = WORKERS_MAX;
 	work->share = share ? share : SHARE_DEFAULT;
+	work->idle_on = true;
 }
 
 /**
@@ -476,8 +528,11 @@ void work_close(struct gca_heap *heap)
 	work->quit = true;
 	pthread_cond_broadcast(&work->changed);
 	pthread_mutex_unlock(&work->lock);
-	for (i = 0; i < work->nr_helpers; i++)
+	release_helpers(work);
+	for (i = 0; i < work->nr_helpers; i++) {
 		pthread_join(work->helpers[i].thread, NULL);
+		idle_leave(work->helpers[i].place);
+	}
 	work->nr_helpers = 0;
 	work_trim(heap);
 }
@@ -522,6 +577,7 @@ void work_wait_begin(struct gca_heap *heap)
 	pthread_cond_broadcast(&work->hurry);
 	pthread_cond_broadcast(&work->changed);
 	pthread_mutex_unlock(&work->lock);
+	release_helpers(work);
 }
 
 /**
@@ -570,6 +626,8 @@ void work_open_phase(struct gca_heap *heap, bool stopped)
 	work->next_range = 0;
 	pthread_cond_broadcast(&work->changed);
 	pthread_mutex_unlock(&work->lock);
+	if (stopped)
+		release_helpers(work);
 }
 
 static void phase_end(struct gca_heap *heap, struct mark_result *result)

@@ -147,6 +147,8 @@ GCA_API bool gca_set_assist(struct gca_heap *heap, bool on);
 /* Whether cycles may be minor ones; from the next cycle on.  The previous value. */
 GCA_API enum gca_generations gca_set_generations(struct gca_heap *heap,
 						 enum gca_generations generations);
+/* Whether marking uses idle CPUs beyond its share; at first it does.  The previous value. */
+GCA_API bool gca_set_idle(struct gca_heap *heap, bool on);
 /* Whether the percent follows load and pressure, from a quarter of it to four times; off at
  * first.  Documentation/pacing.rst has the law.
  */
@@ -1047,7 +1049,7 @@ struct gca_stats {
 	uint64_t peak_inuse;	/* largest heap_inuse seen at a cycle's start */
 	uint64_t num_gc;	/* cycles */
 	uint64_t num_forced_gc;	/* of those by gca_collect() */
-	uint64_t gc_cpu_ns;	/* CPU time of marking */
+	uint64_t gc_cpu_ns;	/* CPU time of marking, by the workers' share */
 	uint64_t pause_total_ns;
 	uint64_t pause_p50_ns;	/* longest stop of any one mutator, by cycle */
 	uint64_t pause_p99_ns;
@@ -1072,6 +1074,7 @@ struct gca_stats {
 	uint64_t minor_gc;	/* of num_gc: minor cycles */
 	uint64_t old_bytes;	/* that the last cycle, a minor one, took for alive; or 0 */
 	uint64_t cards_scanned;	/* dirty cards that minor cycles looked at */
+	uint64_t gc_idle_ns;	/* CPU time of marking on CPUs that were idle */
 };
 
 /*

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The share: while nobody waits for a cycle and nobody assists, marking uses the part
- * of the CPUs that was set, three points more or less.
+ * of the CPUs that was set, three points more or less; what it uses of idle CPUs is counted
+ * apart, and not at all where that is switched off.
  *
  * CPU time over the clock's: more than the share would be the library's fault on any
  * machine.  Less may be the machine's, which has other things to do: that is asked
@@ -49,8 +50,12 @@ static double one_cycle(struct gca_mutator *m)
 
 	gca_blocking_begin(m);
 	/* Who waits for it would lend its CPU. */
-	while (!concurrent_over(heap, cycle))
+	while (!concurrent_over(heap, cycle)) {
+		/* As if a CPU were idle. */
+		for (unsigned int i = 0; i < heap->work.nr_helpers; i++)
+			idle_release(heap->work.helpers[i].place);
 		sleep_ms(1);
+	}
 	gca_blocking_end(m);
 	after = stats_of(heap);
 	eq(after.assists - before.assists, 0, "nobody assists");
@@ -65,6 +70,7 @@ static void test_share(unsigned int share)
 	struct gca_mutator *m;
 	struct gca_heap *heap;
 	double shares[CYCLES];
+	uint64_t idle_ns;
 	size_t nr = scaled(OBJECTS);
 
 	gca_config_init(&config);
@@ -93,6 +99,16 @@ static void test_share(unsigned int share)
 			ok(shares[CYCLES / 2] >= share / 100.0 - POINTS, "and at least");
 		else
 			skip(1, "the machine has other things to do");
+		idle_ns = stats_of(heap).gc_idle_ns;
+		if (heap->work.workers_max > 1 && nr == OBJECTS)
+			ok(idle_ns, "idle CPUs are used beside it: %llu us",
+			   (unsigned long long)idle_ns / 1000);
+		else
+			skip(1, "one CPU, or too little to mark");
+		eq(gca_set_idle(heap, false), true, "idle CPUs are used at first");
+		one_cycle(m);
+		eq(stats_of(heap).gc_idle_ns, idle_ns, "and then are not");
+		eq(gca_set_idle(heap, true), false, "the switch was as it was set");
 	}
 	gca_detach(m);
 	gca_close(heap);
