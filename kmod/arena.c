@@ -148,6 +148,7 @@ static void gca_op_pressure(void *host)
 
 static const struct gca_host_ops gca_ops = {
 	.back = gca_backing_back,
+	.fill = gca_backing_fill,
 	.release = gca_backing_release,
 	.meta_alloc = gca_op_meta_alloc,
 	.meta_free = gca_op_meta_free,

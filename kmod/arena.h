@@ -207,6 +207,7 @@ void gca_backing_exit(void);
 int gca_backing_create(struct gca_arena *arena);
 void gca_backing_empty(struct gca_arena *arena);
 int gca_backing_back(void *host, u32 page, u32 npages, int node);
+int gca_backing_fill(void *host, u32 chunk, const u64 *halves, int node);
 int gca_backing_ahead(void *host, u32 page, u32 npages, int node);
 u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept);
 void gca_backing_recount(struct gca_arena *arena);

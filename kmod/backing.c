@@ -389,31 +389,70 @@ u64 gca_backing_release(void *host, u32 chunk, const u64 *going, u64 *kept)
 		gca_pin_drop(arena, chunk);
 		gca_shrinker_forget(arena, chunk);
 	}
-	trace_gcarena_scavenge(arena->id, page, nr / GCA_PAGE_BASES, bytes);
+	trace_gcarena_scavenge(arena->id, page, DIV_ROUND_UP(nr, GCA_PAGE_BASES), bytes);
 	return bytes;
 }
 
-/* What a failed backing has to take back. */
-static void gca_backing_undo(struct gca_arena *arena, u32 page, u32 npages)
+/* What a failed backing of @halves, or of all of a chunk, has to take back. */
+static void gca_backing_undo(struct gca_arena *arena, u32 chunk, const u64 *halves)
 {
-	u32 chunk = page / GCARENA_CHUNK_PAGES;
-	u64 going[GCA_HALF_WORDS] = {};
 	u64 kept[GCA_HALF_WORDS] = {};
+	u64 all[GCA_HALF_WORDS];
 
-	gca_map_set(going, page % GCARENA_CHUNK_PAGES * GCA_PAGE_BASES, npages * GCA_PAGE_BASES);
-	gca_backing_release(arena, chunk, going, kept);
+	memset(all, 0xff, sizeof(all));
+	gca_backing_release(arena, chunk, halves ? halves : all, kept);
 	gca_backing_recount(arena);
 }
 
 /**
- * gca_backing_back - populate pages of one chunk
+ * gca_backing_fill - populate base pages of a broken chunk
  * @host: the arena
- * @page: first arena page
- * @npages: how many, all in @page's chunk
+ * @chunk: index; in transit
+ * @halves: bit map of them, none of which has memory
+ * @node: preferred, or GCA_NODE_ANY
+ *
+ * As gca_backing_back().  On failure all of them are released.
+ *
+ * Return: 0, -ENOMEM, or -EINTR when the caller is being killed.
+ */
+int gca_backing_fill(void *host, u32 chunk, const u64 *halves, int node)
+{
+	struct gca_arena *arena = host;
+	pgoff_t first = (pgoff_t)chunk * GCA_CHUNK_BASES;
+	u32 from = gca_map_next(halves, GCA_CHUNK_BASES, 0);
+	u32 page = (first + from) / GCA_PAGE_BASES;
+	int err = 0;
+
+	might_sleep();
+	while (from < GCA_CHUNK_BASES && !err) {
+		u32 end = gca_map_next_clear(halves, GCA_CHUNK_BASES, from);
+		struct gca_populate what = {
+			.arena = arena,
+			.index = first + from,
+			.end = first + end,
+			.gfp = GCA_GFP_HEAP,
+		};
+
+		err = gca_populate(&what, node);
+		from = gca_map_next(halves, GCA_CHUNK_BASES, end);
+	}
+	if (err)
+		gca_backing_undo(arena, chunk, halves);
+	trace_gcarena_back(arena->id, page,
+			   DIV_ROUND_UP(gca_map_count(halves, 0, GCA_CHUNK_BASES), GCA_PAGE_BASES),
+			   err ? err : 1);
+	return err;
+}
+
+/**
+ * gca_backing_back - populate a chunk
+ * @host: the arena
+ * @page: its first arena page
+ * @npages: a chunk's
  * @node: preferred, or GCA_NODE_ANY
  *
  * In the caller's context but for another node's, charged to the caller.  What had no
- * memory reads as zero afterwards.  On failure the whole range is released.
+ * memory reads as zero afterwards.  On failure all of it is released.
  *
  * Return: 0 if all of it is on a huge page, 1 if not, -ENOMEM, or -EINTR when
  * the caller is being killed.
@@ -430,14 +469,12 @@ int gca_backing_back(void *host, u32 page, u32 npages, int node)
 	int err;
 
 	might_sleep();
-	if (npages == GCARENA_CHUNK_PAGES) {
-		err = gca_shrinker_prepare(arena, page / GCARENA_CHUNK_PAGES, GCA_GFP_META);
-		if (err)
-			return err;
-	}
+	err = gca_shrinker_prepare(arena, page / GCARENA_CHUNK_PAGES, GCA_GFP_META);
+	if (err)
+		return err;
 	err = gca_populate(&what, node);
 	if (err)
-		gca_backing_undo(arena, page, npages);
+		gca_backing_undo(arena, page / GCARENA_CHUNK_PAGES, NULL);
 	else
 		err = what.huge ? 0 : 1;
 	trace_gcarena_back(arena->id, page, npages, err);
@@ -514,7 +551,7 @@ int gca_backing_ahead(void *host, u32 page, u32 npages, int node)
 	if (!err && (!what.huge || !gca_backing_room(GCA_AHEAD_LEFT)))
 		err = -ENOMEM;
 	if (err)
-		gca_backing_undo(arena, page, npages);
+		gca_backing_undo(arena, page / GCARENA_CHUNK_PAGES, NULL);
 	trace_gcarena_back(arena->id, page, npages, err);
 	return err;
 }

@@ -208,7 +208,8 @@ static int scavenger_show(struct seq_file *m, void *unused)
 	gca_core_stats(arena->core, &stats);
 	gca_core_get_policy(arena->core, &policy);
 	gca_core_reserve(arena->core, &reserve);
-	backed = stats.counters.heap_sys - stats.counters.heap_released;
+	backed = stats.counters.heap_sys - stats.counters.heap_released -
+		 stats.counters.heap_holes;
 	if (policy.retain_bytes && backed > policy.retain_bytes)
 		above = min(backed - policy.retain_bytes,
 			    stats.counters.chunks_idle << GCARENA_CHUNK_SHIFT);
@@ -220,6 +221,8 @@ static int scavenger_show(struct seq_file *m, void *unused)
 	seq_printf(m, "chunks_idle: %llu\n", stats.counters.chunks_idle);
 	seq_printf(m, "scavenged_bytes: %llu\n", stats.counters.scavenged_bytes);
 	seq_printf(m, "scavenge_broken: %llu\n", stats.counters.scavenge_broken);
+	seq_printf(m, "scavenge_inside: %llu\n", stats.counters.scavenge_inside);
+	seq_printf(m, "heap_holes: %llu\n", stats.counters.heap_holes);
 	seq_printf(m, "reserve_max: %u\n", policy.reserve_chunks);
 	seq_printf(m, "reserve_goal: %u\n", reserve.goal);
 	seq_printf(m, "reserve_chunks: %u\n", reserve.chunks);

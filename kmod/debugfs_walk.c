@@ -152,6 +152,7 @@ static void *chunks_find(struct seq_file *m, loff_t *pos)
 		row->known = false;
 		row->info.chunk = resident;
 		row->info.nr_free = GCARENA_CHUNK_PAGES;
+		row->info.nr_holes = 0;
 		row->info.longest = GCARENA_CHUNK_PAGES;
 		row->info.transit = false;
 		row->info.withheld = false;
@@ -204,7 +205,7 @@ static int chunks_show(struct seq_file *m, void *v)
 	u32 i;
 
 	if (v == SEQ_START_TOKEN) {
-		seq_puts(m, "chunk free longest transit backing node map\n");
+		seq_puts(m, "chunk free longest transit backing node holes map\n");
 		return 0;
 	}
 	for (i = 0; i < GCARENA_CHUNK_PAGES; i++) {
@@ -213,9 +214,9 @@ static int chunks_show(struct seq_file *m, void *v)
 		map[i] = letters[in_use][row->resident.state[i]];
 	}
 	map[GCARENA_CHUNK_PAGES] = 0;
-	seq_printf(m, "%u %u %u %u %s %d %s\n", row->info.chunk, row->info.nr_free,
+	seq_printf(m, "%u %u %u %u %s %d %u %s\n", row->info.chunk, row->info.nr_free,
 		   row->info.longest, row->info.withheld ? 2 : row->info.transit,
-		   chunk_backing(&row->resident), row->resident.node, map);
+		   chunk_backing(&row->resident), row->resident.node, row->info.nr_holes, map);
 	return 0;
 }
 

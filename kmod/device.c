@@ -171,6 +171,7 @@ static int gca_ioctl_features(struct file *file, const struct gca_call *call, vo
 	*args = (struct gcarena_features) {
 		.features = GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER |
 			    GCARENA_FEATURE_COLLAPSE | GCARENA_FEATURE_STICKY |
+			    GCARENA_FEATURE_INSIDE |
 			    GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE |
 			    GCARENA_FEATURE_PERCPU | GCARENA_FEATURE_NUMA,
 		.heap_size_max = GCARENA_HEAP_SIZE_MAX,
@@ -473,8 +474,7 @@ static int gca_ioctl_scavenge(struct file *file, const struct gca_call *call, vo
 	struct gca_arena *arena;
 	int err;
 
-	if (args->flags & ~GCARENA_SCAVENGE_ALL ||
-	    (args->flags & GCARENA_SCAVENGE_ALL && args->bytes))
+	if (gca_core_check_scavenge(args))
 		return -EINVAL;
 	arena = gca_callers_arena(file);
 	if (IS_ERR(arena))

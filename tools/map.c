@@ -117,7 +117,7 @@ static bool debugfs_chunk(struct map *map, const char *line, size_t length)
 	uint32_t index;
 	int at = 0;
 
-	if (sscanf(line, "%u %*u %*u %*u %*s %*d %n", &index, &at) != 1 || !at ||
+	if (sscanf(line, "%u %*u %*u %*u %*s %*d %*u %n", &index, &at) != 1 || !at ||
 	    (size_t)at > length)
 		return false;
 	return add_chunk(map, index, line + at, length - (size_t)at);

@@ -147,6 +147,27 @@ static inline void gca_map_double(u64 *twice, const u64 *map, u32 words)
 	}
 }
 
+/* The reverse of gca_map_spread(): bits 0, 2, 4, ... of @bits. */
+static inline u32 gca_map_squeeze(u64 bits)
+{
+	bits &= 0x5555555555555555ULL;
+	bits = (bits | bits >> 1) & 0x3333333333333333ULL;
+	bits = (bits | bits >> 2) & 0x0f0f0f0f0f0f0f0fULL;
+	bits = (bits | bits >> 4) & 0x00ff00ff00ff00ffULL;
+	bits = (bits | bits >> 8) & 0x0000ffff0000ffffULL;
+	return (u32)(bits | bits >> 16);
+}
+
+/* Of each two bits of @twice one of @map, @words long, that is set if both are. */
+static inline void gca_map_both(u64 *map, const u64 *twice, u32 words)
+{
+	u32 i;
+
+	for (i = 0; i < words; i++)
+		map[i] = gca_map_squeeze(twice[2 * i] & (twice[2 * i] >> 1)) |
+			 (u64)gca_map_squeeze(twice[2 * i + 1] & (twice[2 * i + 1] >> 1)) << 32;
+}
+
 /* Length of the longest run of bits that are set. */
 static inline u32 gca_map_longest(const u64 *map, u32 size)
 {

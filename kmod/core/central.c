@@ -6,7 +6,8 @@
  * Four stacks a class, only pushed and popped.  The parity of the generation
  * says which two are swept; the flip makes them unswept without touching them,
  * which is right because a flip waits for the sweep before it, so the other
- * two are empty then.  Under the core lock throughout.
+ * two are empty then.  A span of which a part is being released stays where it is and
+ * is passed over.  Under the core lock throughout.
  */
 #include "core_internal.h"
 
@@ -15,18 +16,40 @@ static unsigned int swept(struct gca_core *core)
 	return core->generation & 1;
 }
 
-static u32 pop(struct gca_core *core, u16 span_class, unsigned int parity, u32 *head)
+/* What leads to the first span that may be taken, if @whole to one without holes. */
+static u32 *takeable(struct gca_core *core, u32 *link, bool whole)
+{
+	u32 look = GCA_WHOLE_SPANS;
+
+	while (*link != GCA_NONE) {
+		struct gca_record *record = gca_record_at(core, *link);
+
+		GCA_ASSERT(record->state == GCARENA_STATE_SWEPT);
+		if (!record->busy) {
+			if (!whole || !gca_span_holed(core, *link))
+				return link;
+			if (!--look)
+				return NULL;
+		}
+		link = &record->next;
+	}
+	return NULL;
+}
+
+static u32 pop(struct gca_core *core, u16 span_class, unsigned int parity, u32 *head, bool whole)
 {
 	struct gca_class *cls = &core->classes[span_class];
 	struct gca_record *record;
-	u32 page = *head;
+	u32 *link;
+	u32 page;
 
 	gca_lock_assert_held(&core->lock);
-	if (page == GCA_NONE)
+	link = takeable(core, head, whole);
+	if (!link)
 		return GCA_NONE;
+	page = *link;
 	record = gca_record_at(core, page);
-	GCA_ASSERT(record->state == GCARENA_STATE_SWEPT);
-	*head = record->next;
+	*link = record->next;
 	record->next = GCA_NONE;
 	core->nr_listed--;
 	if (cls->partial[parity] == GCA_NONE && cls->full[parity] == GCA_NONE)
@@ -84,16 +107,17 @@ static void node_first(struct gca_core *core, u32 *head, int node)
  * @core: the arena, lock held
  * @span_class: of which class
  * @node: preferred, or GCA_NODE_ANY
+ * @whole: leave those with holes; few are looked at
  *
  * Return: its first page or GCA_NONE.
  */
-u32 gca_central_pop_partial(struct gca_core *core, u16 span_class, int node)
+u32 gca_central_pop_partial(struct gca_core *core, u16 span_class, int node, bool whole)
 {
 	u32 *head = &core->classes[span_class].partial[swept(core)];
 
 	if (node != GCA_NODE_ANY)
 		node_first(core, head, node);
-	return pop(core, span_class, swept(core), head);
+	return pop(core, span_class, swept(core), head, whole);
 }
 
 /**
@@ -109,9 +133,9 @@ u32 gca_central_pop_unswept(struct gca_core *core, u16 span_class)
 {
 	struct gca_class *cls = &core->classes[span_class];
 	unsigned int parity = !swept(core);
-	u32 page = pop(core, span_class, parity, &cls->partial[parity]);
+	u32 page = pop(core, span_class, parity, &cls->partial[parity], false);
 
-	return page != GCA_NONE ? page : pop(core, span_class, parity, &cls->full[parity]);
+	return page != GCA_NONE ? page : pop(core, span_class, parity, &cls->full[parity], false);
 }
 
 /**

@@ -5,7 +5,8 @@
  *
  * The core only names them, when a sweep has told what is in use; making a huge
  * page of base pages is the system's, asked by the owner.  A chunk is named when it
- * is mostly in use and little of it is released, which a collapse takes back.  So
+ * is mostly in use, without holes in spans, and little of it is released, which a collapse
+ * takes back.  So
  * that it is not broken and collapsed in turn: scavenging a number of bytes breaks
  * a chunk only where GCA_BREAK_PAGES go, twice what may be free of one that is
  * named; and who was broken, or would not collapse, waits for so many cycles before
@@ -30,7 +31,7 @@
 static bool worth(const struct gca_core *core, const struct gca_chunk *chunk)
 {
 	return chunk->small && !chunk->transit && chunk->nr_free <= GCA_COLLAPSE_FREE &&
-	       chunk->nr_released <= GCA_COLLAPSE_RELEASED &&
+	       chunk->nr_released <= GCA_COLLAPSE_RELEASED && !chunk->nr_holes &&
 	       core->generation - chunk->broken_at >= 1U << chunk->patience;
 }
 
@@ -90,6 +91,7 @@ void gca_collapse_name(struct gca_core *core)
 static void note_collapsed(struct gca_core *core, struct gca_chunk *chunk)
 {
 	/* Pages may have been put back meanwhile, none taken. */
+	gca_holes_clear(core, chunk, chunk->holes);
 	core->counters.heap_released -= gca_page_bytes(chunk->nr_released);
 	memset(chunk->released, 0, sizeof(chunk->released));
 	chunk->nr_released = 0;

@@ -333,7 +333,11 @@ static int last_resort(struct gca_core *core) __must_hold(&core->lock)
 	core->counters.refill_swept += swept;
 	if (swept)
 		return 0;
-	return core->nr_sweeping || core->reserve.backing ? gca_transit_wait(core) : -ENOMEM;
+	/* Or what is left to sweep is in spans of which a part is being released. */
+	if (core->nr_sweeping || core->reserve.backing ||
+	    gca_central_unswept_class(core, 0) != GCA_NONE)
+		return gca_transit_wait(core);
+	return -ENOMEM;
 }
 
 static void deepen(enum gca_level *level, enum gca_level to)
@@ -356,6 +360,7 @@ static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u3
 	u32 budget = GCA_REFILL_SWEEP;
 	u32 want = args->nr_ready;
 	bool paced = false;
+	bool whole = false;
 	int err = 0;
 
 	args->nr_ready = want ? gca_slot_take(core, slot, args->span_class, want, node, ready) :
@@ -365,8 +370,18 @@ static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u3
 		u32 swept;
 
 		if (!manual) {
-			u32 page = gca_central_pop_partial(core, args->span_class, node);
+			u32 page = gca_central_pop_partial(core, args->span_class, node, whole);
 
+			if (page != GCA_NONE && gca_span_holed(core, page)) {
+				/* It is back in its list then, and the next to be had. */
+				err = gca_span_fill(core, page, node);
+				deepen(level, GCA_LEVEL_BACK);
+				if (err == -EINTR)
+					break;
+				/* Without memory: what needs none. */
+				whole = err;
+				continue;
+			}
 			if (page != GCA_NONE) {
 				deepen(level, GCA_LEVEL_CENTRAL);
 				gca_span_hold(core, page, GCARENA_SPAN_NEEDS_ZERO, span);

@@ -42,16 +42,18 @@ enum gca_level {
 
 /**
  * struct gca_host_ops - what the core asks of the host it lives in
- * @back: Make pages [@page, @page + @npages) of one chunk present.  May sleep;
- *	called without the core lock, the pages in transit.  Whole chunk: a huge
- *	page if one can be had.  On memory of @node, if that can be had and it is not
- *	GCA_NODE_ANY.  Pages that were not present read as zero after.
- *	Returns 0 (huge), 1 (backed by small pages) or a negative errno, after
- *	which nothing of the range is backed.
+ * @back: Make the @npages pages from @page on present, which are a chunk without
+ *	backing: on a huge page if one can be had, of @node, if that can be had and
+ *	it is not GCA_NODE_ANY.  May sleep; called without the core lock, the chunk
+ *	in transit.  They read as zero after.  Returns 0 (huge), 1 (backed by small
+ *	pages) or a negative errno, after which nothing of it is backed.
+ * @fill: Make the halves of pages in map @halves of @chunk present, which are not,
+ *	while others of it are.  Likewise; of the others nothing changes.  Returns 0
+ *	or a negative errno, after which none of them is.
  * @release: Give the halves of pages in map @going, all of @chunk, back to the
  *	system: in one go, so that the host unmaps and flushes once.  A chunk
- *	that is wholly free is named whole, with what is not backed.  May sleep;
- *	called without the core lock, the chunk in transit.  They read as zero
+ *	that is wholly free is named whole, with what is not backed, and no other
+ *	is.  May sleep; called without the core lock, the chunk in transit.  They read as zero
  *	when they are next backed, but for those that it puts into @kept (zeroes
  *	before): these still have backing and their old contents.  Returns the
  *	bytes that really came free, read from the mapping.
@@ -98,6 +100,7 @@ enum gca_level {
  */
 struct gca_host_ops {
 	int (*back)(void *host, u32 page, u32 npages, int node);
+	int (*fill)(void *host, u32 chunk, const u64 *halves, int node);
 	u64 (*release)(void *host, u32 chunk, const u64 *going, u64 *kept);
 	void *(*meta_alloc)(void *host, size_t size);
 	void (*meta_free)(void *host, void *mem, size_t size);
@@ -141,6 +144,7 @@ void gca_core_destroy(struct gca_core *core);
 
 int gca_core_check_classes(const struct gcarena_class *classes, u32 nr);
 int gca_core_check_policy(const struct gcarena_policy *policy);
+int gca_core_check_scavenge(const struct gcarena_scavenge *args);
 
 int gca_core_refill(struct gca_core *core, struct gcarena_refill *args,
 		    const struct gcarena_span *spent, struct gcarena_span *ready);
@@ -262,23 +266,27 @@ bool gca_core_next_span(struct gca_core *core, u32 page, struct gca_span_info *i
  * @chunk: its index
  * @nr_free: pages of no span
  * @nr_released: of those: not backed, as the core believes
+ * @nr_holes: halves of other pages, in use or free, that are not, likewise
  * @longest: longest run of free pages
  * @transit: somebody is backing or releasing a part of it
  * @small: believed backed, but not (all) by a huge page
  * @withheld: nothing of it is given out, as somebody has a reference of it
  * @free: a bit a page: of no span
  * @released: a bit a page: believed not backed
+ * @holes: a bit for each half of another page: likewise
  */
 struct gca_chunk_info {
 	u32 chunk;
 	u16 nr_free;
 	u16 nr_released;
+	u16 nr_holes;
 	u16 longest;
 	bool transit;
 	bool small;
 	bool withheld;
 	u64 free[GCARENA_CHUNK_PAGES / 64];
 	u64 released[GCARENA_CHUNK_PAGES / 64];
+	u64 holes[GCA_HALF_WORDS];
 };
 
 /* The first chunk ever used at or after @chunk: true and @info filled, or

@@ -84,6 +84,12 @@
 #define GCA_WITHHELD_MANY	1024
 
 /*
+ * Spans of a list looked at for one without holes.  Each look is two cache misses, under
+ * the lock; what has none found is a refill that fills holes, or takes fresh pages.
+ */
+#define GCA_WHOLE_SPANS	64
+
+/*
  * A chunk is broken by "scavenge N bytes" only where at least so many pages
  * go.  Breaking costs as much as giving back a whole chunk and the survivors'
  * refaults as much again, so that less than a quarter is not worth it.
@@ -99,6 +105,8 @@
  * @state: enum gcarena_state; FREE in the records of all pages that are not
  *	a span's first, and never UNSWEPT, which is SWEPT of an older generation
  * @full: in a full list, else in a partial list (SWEPT only)
+ * @busy: a part of it is being released: it stays in its list, and is not taken
+ *	(SWEPT only)
  *
  * @state goes from READY to HELD under a slot's lock; see ready.c.  The rows that
  * the owner reads are written from it and never read back.
@@ -109,7 +117,8 @@ struct gca_record {
 	u32 generation;
 	u16 span_class;
 	u8 state;
-	u8 full;
+	u8 full : 1;
+	u8 busy : 1;
 };
 
 static_assert(GCA_LEAF_CHUNKS == 1 << GCA_LEAF_SHIFT);
@@ -129,10 +138,13 @@ enum gca_place {
  * @free: pages of no span
  * @dirty: pages that were handed out and not released since
  * @released: pages not backed; all of them free, but while in transit
+ * @holes: halves of other pages that are not backed: of spans in central lists and,
+ *	since these were freed, of free pages
  * @records: one for each page
  * @index: of the chunk in the arena
  * @nr_free: bits of @free
  * @nr_released: bits of @released
+ * @nr_holes: bits of @holes
  * @longest: longest run in @free; valid while in a bucket
  * @order: floor(log2(@longest)); valid while in a bucket
  * @place: enum gca_place
@@ -150,10 +162,12 @@ struct gca_chunk {
 	u64 free[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
 	u64 dirty[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
 	u64 released[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
+	u64 holes[GCA_HALF_WORDS];
 	struct gca_record *records;
 	u32 index;
 	u16 nr_free;
 	u16 nr_released;
+	u16 nr_holes;
 	u16 longest;
 	u8 order;
 	u8 place;
@@ -316,7 +330,7 @@ struct gca_slot {
  * @sweep_left: spans of an older generation, in any state
  * @nr_listed: spans in central lists
  * @nr_sweeping: spans in state SWEEPING, which may come free
- * @nr_returning: of those, what had been held at the generation then current
+ * @nr_returning: of those, what was of the generation then current and in no list
  * @nr_transit: chunks in transit, and claims of chunks being set up
  * @nr_waiters: calls inside transit_wait()
  * @generation: of sweeping; compare for equality only, it wraps
@@ -397,6 +411,23 @@ static inline u64 gca_page_bytes(u64 npages)
 	return npages << GCARENA_PAGE_SHIFT;
 }
 
+static inline u64 gca_half_bytes(u64 nr)
+{
+	return nr << GCA_HALF_SHIFT;
+}
+
+/* What the core believes to have memory. */
+static inline u64 gca_backed_bytes(const struct gca_core *core)
+{
+	return core->counters.heap_sys - core->counters.heap_released - core->counters.heap_holes;
+}
+
+/* Halves without backing of pages [@from, @from + @npages) of a chunk that are not released. */
+static inline u32 gca_chunk_holes(const struct gca_chunk *chunk, u32 from, u32 npages)
+{
+	return chunk->nr_holes ? gca_map_count(chunk->holes, 2 * from, 2 * npages) : 0;
+}
+
 static inline bool gca_class_large(const struct gca_class *cls)
 {
 	return cls->flags & GCARENA_CLASS_LARGE;
@@ -428,6 +459,8 @@ int gca_pages_take(struct gca_core *core, u32 npages, int node, u32 *page)
 	__must_hold(&core->lock);
 int gca_pages_back(struct gca_core *core, u32 page, u32 npages, int node)
 	__must_hold(&core->lock);
+int gca_chunk_fill(struct gca_core *core, struct gca_chunk *chunk, u32 from, u32 npages,
+		   int node) __must_hold(&core->lock);
 void gca_pages_put(struct gca_core *core, u32 page, u32 npages);
 void gca_pages_undo(struct gca_core *core, u32 page, u32 npages) __must_hold(&core->lock);
 u16 gca_pages_use(struct gca_core *core, u32 page, u32 npages);
@@ -460,7 +493,7 @@ u32 gca_lines_count(struct gca_core *core, unsigned int which, u32 page, u32 npa
 
 /* central.c: lists of swept and unswept spans by class */
 void gca_central_push(struct gca_core *core, u32 page, bool full);
-u32 gca_central_pop_partial(struct gca_core *core, u16 span_class, int node);
+u32 gca_central_pop_partial(struct gca_core *core, u16 span_class, int node, bool whole);
 u32 gca_central_pop_unswept(struct gca_core *core, u16 span_class);
 u32 gca_central_unswept_class(struct gca_core *core, u32 from);
 
@@ -468,6 +501,16 @@ u32 gca_central_unswept_class(struct gca_core *core, u32 from);
 bool gca_sweep_one(struct gca_core *core, u16 span_class, bool wanted) __must_hold(&core->lock);
 u32 gca_sweep_some(struct gca_core *core, u32 nr) __must_hold(&core->lock);
 void gca_sweep_check_done(struct gca_core *core);
+
+/* holes.c: base pages inside spans that were given back */
+bool gca_span_holed(struct gca_core *core, u32 page);
+int gca_span_fill(struct gca_core *core, u32 page, int node) __must_hold(&core->lock);
+bool gca_holes_begin(struct gca_core *core, struct gca_chunk *chunk, u64 *spans);
+void gca_holes_find(struct gca_core *core, const struct gca_chunk *chunk, const u64 *spans,
+		    u32 generation, u64 *halves);
+void gca_holes_end(struct gca_core *core, struct gca_chunk *chunk, const u64 *spans);
+void gca_holes_set(struct gca_core *core, struct gca_chunk *chunk, const u64 *halves);
+void gca_holes_clear(struct gca_core *core, struct gca_chunk *chunk, const u64 *halves);
 
 /* scavenge.c */
 void gca_scavenge_wake(struct gca_core *core);

@@ -117,11 +117,13 @@ bool gca_core_next_chunk(struct gca_core *core, u32 chunk, struct gca_chunk_info
 		info->chunk = found->index;
 		info->nr_free = found->nr_free;
 		info->nr_released = found->nr_released;
+		info->nr_holes = found->nr_holes;
 		info->transit = found->transit;
 		info->small = found->small;
 		info->withheld = found->withheld;
 		memcpy(info->free, found->free, sizeof(info->free));
 		memcpy(info->released, found->released, sizeof(info->released));
+		memcpy(info->holes, found->holes, sizeof(info->holes));
 	}
 	gca_unlock(&core->lock);
 	if (found)

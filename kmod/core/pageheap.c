@@ -158,6 +158,7 @@ static void take_from_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 
 			    u32 npages, int node)
 {
 	u32 unbacked = gca_map_count(chunk->released, from, npages);
+	u32 holes = gca_chunk_holes(chunk, from, npages);
 
 	GCA_ASSERT(gca_map_count(chunk->free, from, npages) == npages);
 	gca_chunk_unplace(core, chunk);
@@ -165,7 +166,9 @@ static void take_from_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 
 		gca_reserve_take(core, chunk, node);
 	gca_map_clear(chunk->free, from, npages);
 	chunk->nr_free -= npages;
-	core->counters.heap_released -= gca_page_bytes(unbacked);
+	core->counters.heap_released -= gca_page_bytes(unbacked) + gca_half_bytes(holes);
+	core->counters.heap_holes += gca_half_bytes(holes);
+	unbacked += holes;
 	if (unbacked && !chunk->transit)
 		gca_chunk_begin_transit(core, chunk);
 	else if (!unbacked && chunk->transit)
@@ -348,7 +351,8 @@ u32 gca_pages_take_backed(struct gca_core *core, u32 npages, int node)
 	if (!chunk)
 		chunk = bucket_find(core, npages, GCA_BUCKET_SCAN);
 	from = chunk ? best_run(chunk, npages) : GCA_NONE;
-	if (from == GCA_NONE || gca_map_count(chunk->released, from, npages))
+	if (from == GCA_NONE || gca_map_count(chunk->released, from, npages) ||
+	    gca_chunk_holes(chunk, from, npages))
 		return GCA_NONE;
 	take_from_chunk(core, chunk, from, npages, node);
 	core->counters.heap_inuse += gca_page_bytes(npages);
@@ -379,51 +383,57 @@ void gca_chunk_backed(struct gca_core *core, struct gca_chunk *chunk, bool small
 	chunk->nr_released = 0;
 }
 
-/* Back one run of a chunk in transit.  Drops the lock. */
-static int back_run(struct gca_core *core, struct gca_chunk *chunk, u32 from, u32 npages,
-		    int node)
+/* A chunk without any backing gets all of it at once: a huge page.  Drops the lock. */
+static int back_whole(struct gca_core *core, struct gca_chunk *chunk, int node)
 {
-	bool whole = chunk->nr_released == GCARENA_CHUNK_PAGES;
 	int on, ret;
 
 	gca_unlock(&core->lock);
-	ret = core->ops->back(core->host, chunk->index * GCARENA_CHUNK_PAGES + from, npages, node);
+	ret = core->ops->back(core->host, chunk->index * GCARENA_CHUNK_PAGES, GCARENA_CHUNK_PAGES,
+			      node);
 	on = gca_core_node(core, chunk->index);
 	gca_lock(&core->lock);
 	if (ret < 0)
 		return ret;
-
-	if (whole) {
-		GCA_ASSERT(npages == GCARENA_CHUNK_PAGES);
-		gca_chunk_backed(core, chunk, ret > 0, on);
-		core->counters.refill_backed++;
-		return 0;
-	}
-	gca_map_clear(chunk->released, from, npages);
-	chunk->nr_released -= npages;
-	if (!whole && !chunk->nr_released && core->ops->filled)
-		core->ops->filled(core->host, chunk->index);
+	gca_chunk_backed(core, chunk, ret > 0, on);
+	core->counters.refill_backed++;
 	return 0;
 }
 
-/* Back what a chunk in transit lacks of [@from, @from + @npages). */
-static int back_in_chunk(struct gca_core *core, struct gca_chunk *chunk, u32 from, u32 npages,
-			 int node)
+/**
+ * gca_chunk_fill - back what a broken chunk lacks of some pages
+ * @core: the arena, lock held; dropped meanwhile
+ * @chunk: in transit
+ * @from: the first page
+ * @npages: how many, none of which is free
+ * @node: preferred, or GCA_NODE_ANY
+ *
+ * Return: 0, or the host's errno, after which nothing has changed.
+ */
+int gca_chunk_fill(struct gca_core *core, struct gca_chunk *chunk, u32 from, u32 npages, int node)
 {
-	u32 end = from + npages;
+	u64 range[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)] = {};
+	u64 halves[GCA_HALF_WORDS], lacks[GCA_HALF_WORDS];
+	int err;
+	u32 i;
 
-	/* A chunk without any backing gets all of it at once: a huge page. */
-	if (chunk->nr_released == GCARENA_CHUNK_PAGES)
-		return back_run(core, chunk, 0, GCARENA_CHUNK_PAGES, node);
+	gca_map_set(range, from, npages);
+	gca_map_double(halves, range, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
+	gca_map_double(lacks, chunk->released, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
+	for (i = 0; i < GCA_HALF_WORDS; i++)
+		lacks[i] = (lacks[i] | chunk->holes[i]) & halves[i];
+	gca_unlock(&core->lock);
+	err = core->ops->fill(core->host, chunk->index, lacks, node);
+	gca_lock(&core->lock);
+	if (err)
+		return err;
 
-	while ((from = gca_map_next(chunk->released, end, from)) < end) {
-		u32 run = gca_map_next_clear(chunk->released, end, from) - from;
-		int err = back_run(core, chunk, from, run, node);
-
-		if (err)
-			return err;
-		from += run;
-	}
+	/* Not free, so not counted in heap_released. */
+	chunk->nr_released -= gca_map_count(chunk->released, from, npages);
+	gca_map_clear(chunk->released, from, npages);
+	gca_holes_clear(core, chunk, halves);
+	if (!chunk->nr_released && !chunk->nr_holes && core->ops->filled)
+		core->ops->filled(core->host, chunk->index);
 	return 0;
 }
 
@@ -448,10 +458,13 @@ int gca_pages_back(struct gca_core *core, u32 page, u32 npages, int node)
 		u32 from = gca_page_in_chunk(page + done);
 		u32 n = min(npages - done, GCARENA_CHUNK_PAGES - from);
 
-		if (chunk->transit && gca_map_count(chunk->released, from, n)) {
+		if (chunk->transit && (gca_map_count(chunk->released, from, n) ||
+				       gca_chunk_holes(chunk, from, n))) {
 			backed = true;
-			if (!err)
-				err = back_in_chunk(core, chunk, from, n, node);
+			if (!err && chunk->nr_released == GCARENA_CHUNK_PAGES)
+				err = back_whole(core, chunk, node);
+			else if (!err)
+				err = gca_chunk_fill(core, chunk, from, n, node);
 			gca_chunk_end_transit(core, chunk);
 		}
 		done += n;
@@ -473,13 +486,15 @@ void gca_pages_put(struct gca_core *core, u32 page, u32 npages)
 		struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(page + done));
 		u32 from = gca_page_in_chunk(page + done);
 		u32 n = min(npages - done, GCARENA_CHUNK_PAGES - from);
+		u64 holes = gca_half_bytes(gca_chunk_holes(chunk, from, n));
 
 		GCA_ASSERT(!gca_map_count(chunk->free, from, n));
 		gca_chunk_unplace(core, chunk);
 		gca_map_set(chunk->free, from, n);
 		chunk->nr_free += n;
 		core->counters.heap_released +=
-			gca_page_bytes(gca_map_count(chunk->released, from, n));
+			gca_page_bytes(gca_map_count(chunk->released, from, n)) + holes;
+		core->counters.heap_holes -= holes;
 		gca_chunk_place(core, chunk);
 		done += n;
 	}

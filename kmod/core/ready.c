@@ -464,7 +464,8 @@ static u32 stock_swept(struct gca_core *core, struct gca_slot *slot, u16 span_cl
 	u32 done;
 
 	for (done = 0; done < nr; done++) {
-		u32 page = gca_central_pop_partial(core, span_class, slot->node);
+		/* Filling holes takes memory, and drops the lock. */
+		u32 page = gca_central_pop_partial(core, span_class, slot->node, true);
 
 		if (page == GCA_NONE)
 			break;

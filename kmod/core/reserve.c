@@ -54,7 +54,7 @@ static bool lacking(const struct gca_core *core)
  */
 bool gca_reserve_surplus(struct gca_core *core)
 {
-	u64 backed = core->counters.heap_sys - core->counters.heap_released;
+	u64 backed = gca_backed_bytes(core);
 
 	return !hlist_empty(&core->reserve.list) &&
 	       core->counters.chunks_idle > core->reserve.goal &&

@@ -5,7 +5,8 @@
  * Wholly free chunks go first, highest address first, because the page heap
  * fills from below.  Chunks in use are broken only when asked: by "everything",
  * or by "N bytes" where at least GCA_BREAK_PAGES of one go.  The worker never
- * breaks a chunk and never goes below the retain goal.
+ * breaks a chunk and never goes below the retain goal.  Inside spans (holes.c) only
+ * what is asked for by name goes, in one go with what is free of the chunk.
  *
  * Reclaim takes wholly free chunks only, one at a time and chosen by the host,
  * which does the releasing between gca_core_shrink_begin() and _end(): nothing
@@ -16,18 +17,26 @@
  */
 #include "core_internal.h"
 
-/* The pages @going of a chunk in transit have no backing any more. */
-static void note_released(struct gca_core *core, struct gca_chunk *chunk, const u64 *going)
+/*
+ * The free pages @going of a chunk in transit have no backing any more, nor have the
+ * halves @holes of others.
+ */
+static void note_released(struct gca_core *core, struct gca_chunk *chunk, const u64 *going,
+			  const u64 *holes)
 {
+	u64 halves[GCA_HALF_WORDS];
 	u32 npages = 0;
 	u32 i;
 
+	gca_map_double(halves, going, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
+	gca_holes_clear(core, chunk, halves);
+	gca_holes_set(core, chunk, holes);
 	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++) {
 		npages += hweight64(going[i]);
 		chunk->released[i] |= going[i];
 		chunk->dirty[i] &= ~going[i];
 	}
-	if (!npages)
+	if (!npages && !gca_map_count(holes, 0, GCA_CHUNK_HALVES))
 		return;
 	if (chunk->reserved) {
 		core->counters.reserve_released++;
@@ -56,43 +65,93 @@ static void note_kept(struct gca_core *core, struct gca_chunk *chunk, bool kept)
 			   kept && core->ops->held && core->ops->held(core->host, chunk->index));
 }
 
-/*
- * Release what is free and backed of a chunk that is not in transit.  Drops the
- * lock.  Pages put back meanwhile stay as they are.
+/**
+ * struct release - what goes of a chunk
+ * @free: halves of free pages that are not released
+ * @inside: halves of pages in use
+ * @kept: of both, what the host had to keep
+ * @bytes: what came free, by the host
  */
-static u64 release_free(struct gca_core *core, struct gca_chunk *chunk)
+struct release {
+	u64 free[GCA_HALF_WORDS];
+	u64 inside[GCA_HALF_WORDS];
+	u64 kept[GCA_HALF_WORDS];
+	u64 bytes;
+};
+
+/* The host has done it.  Pages put back meanwhile stay as they are. */
+static void note_release(struct gca_core *core, struct gca_chunk *chunk, struct release *what)
+{
+	u64 going[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
+	u64 whole[GCA_HALF_WORDS], holes[GCA_HALF_WORDS];
+	u32 held = 0, inside = 0;
+	bool kept = false;
+	u32 i;
+
+	for (i = 0; i < GCA_HALF_WORDS; i++) {
+		held += hweight64(what->kept[i]);
+		kept |= what->kept[i] & what->free[i];
+		what->free[i] &= ~what->kept[i];
+		what->inside[i] &= ~what->kept[i];
+		inside += hweight64(what->inside[i]);
+	}
+	gca_map_both(going, what->free, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
+	gca_map_double(whole, going, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
+	/* Where the host kept one half of a free page the other is a hole. */
+	for (i = 0; i < GCA_HALF_WORDS; i++)
+		holes[i] = ((what->free[i] & ~whole[i]) | what->inside[i]) & ~chunk->holes[i];
+	note_released(core, chunk, going, holes);
+	core->counters.scavenged_bytes += what->bytes;
+	core->counters.scavenge_inside += min(what->bytes, gca_half_bytes(inside));
+	core->counters.scavenge_kept += gca_half_bytes(held);
+	note_kept(core, chunk, kept);
+}
+
+/*
+ * Release what is free and backed of a chunk that is not in transit, and if @inside
+ * what has no object in spans that nobody holds.  Drops the lock.
+ */
+static u64 release_chunk(struct gca_core *core, struct gca_chunk *chunk, bool inside)
 	__must_hold(&core->lock)
 {
 	u64 going[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
+	u64 spans[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)] = {};
 	u64 halves[GCA_HALF_WORDS];
-	u64 kept[GCA_HALF_WORDS] = {};
-	u32 held = 0;
-	u64 bytes;
+	struct release what = {};
+	u32 generation = core->generation;
 	u32 i;
 
 	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++)
 		going[i] = chunk->free[i] & ~chunk->released[i];
-	GCA_ASSERT(gca_map_count(going, 0, GCARENA_CHUNK_PAGES));
+	gca_map_double(what.free, going, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
 	/* Whole: the host gets all of it, and forgets the chunk. */
 	gca_map_double(halves, chunk->nr_free == GCARENA_CHUNK_PAGES ? chunk->free : going,
 		       GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
 	gca_chunk_begin_transit(core, chunk);
+	if (inside)
+		inside = gca_holes_begin(core, chunk, spans);
 	gca_unlock(&core->lock);
-	bytes = core->ops->release(core->host, chunk->index, halves, kept);
-	/* What the host had to keep a part of is not released. */
-	for (i = gca_map_next(kept, GCA_CHUNK_HALVES, 0); i < GCA_CHUNK_HALVES;
-	     i = gca_map_next(kept, GCA_CHUNK_HALVES, i + 1)) {
-		gca_map_clear(going, i / 2, 1);
-		held++;
-	}
-	gca_lock(&core->lock);
 
-	note_released(core, chunk, going);
-	core->counters.scavenged_bytes += bytes;
-	core->counters.scavenge_kept += (u64)held << GCA_HALF_SHIFT;
-	note_kept(core, chunk, held);
+	if (inside)
+		gca_holes_find(core, chunk, spans, generation, what.inside);
+	for (i = 0; i < GCA_HALF_WORDS; i++)
+		halves[i] |= what.inside[i];
+	/* And of one that is not, something has to stay. */
+	i = gca_map_last(what.inside, GCA_CHUNK_HALVES);
+	if (i < GCA_CHUNK_HALVES &&
+	    gca_map_count(halves, 0, GCA_CHUNK_HALVES) == GCA_CHUNK_HALVES) {
+		gca_map_clear(what.inside, i, 1);
+		gca_map_clear(halves, i, 1);
+	}
+	if (gca_map_count(halves, 0, GCA_CHUNK_HALVES))
+		what.bytes = core->ops->release(core->host, chunk->index, halves, what.kept);
+
+	gca_lock(&core->lock);
+	if (inside)
+		gca_holes_end(core, chunk, spans);
+	note_release(core, chunk, &what);
 	gca_chunk_end_transit(core, chunk);
-	return bytes;
+	return what.bytes;
 }
 
 static u32 pages_to_release(const struct gca_chunk *chunk)
@@ -119,8 +178,17 @@ static u32 worth_releasing(const struct gca_chunk *chunk, u32 threshold)
 	return chunk->nr_free == GCARENA_CHUNK_PAGES ? 1 : threshold;
 }
 
-/* Release in chunks from the top down where at least @threshold pages go. */
-static u64 release_inside(struct gca_core *core, u64 bytes, u32 threshold)
+/* Whether there may be a span in a chunk to release inside. */
+static bool has_spans(const struct gca_chunk *chunk)
+{
+	return chunk->nr_free < GCARENA_CHUNK_PAGES;
+}
+
+/*
+ * Release in chunks from the top down where at least @threshold pages go; with
+ * @inside also in their spans.
+ */
+static u64 release_in_chunks(struct gca_core *core, u64 bytes, u32 threshold, bool inside)
 	__must_hold(&core->lock)
 {
 	u32 index = core->top_chunk;
@@ -131,29 +199,50 @@ static u64 release_inside(struct gca_core *core, u64 bytes, u32 threshold)
 
 		if (index % GCA_LEAF_CHUNKS == 0)
 			breathe(core);
-		if (!chunk || chunk->transit ||
-		    pages_to_release(chunk) < worth_releasing(chunk, threshold))
+		if (!chunk || chunk->transit)
 			continue;
-		released += release_free(core, chunk);
+		if (pages_to_release(chunk) < worth_releasing(chunk, threshold) &&
+		    !(inside && has_spans(chunk)))
+			continue;
+		released += release_chunk(core, chunk, inside);
+		if (inside)
+			breathe(core);
 	}
 	return released;
 }
 
 /**
+ * gca_core_check_scavenge - is this something to ask for
+ * @args: the call's
+ *
+ * Return: 0, or -EINVAL for unknown flags and those that do not go together.
+ */
+int gca_core_check_scavenge(const struct gcarena_scavenge *args)
+{
+	bool all = args->flags & GCARENA_SCAVENGE_ALL;
+
+	if (args->flags & ~(GCARENA_SCAVENGE_ALL | GCARENA_SCAVENGE_INSIDE))
+		return -EINVAL;
+	return (all ? args->bytes : args->flags) ? -EINVAL : 0;
+}
+
+/**
  * gca_core_scavenge - give free memory back to the system
  * @core: the arena
- * @args: in: GCARENA_SCAVENGE_ALL, or how many bytes; out: bytes that came free
+ * @args: in: GCARENA_SCAVENGE_ALL, with or without GCARENA_SCAVENGE_INSIDE, or how
+ *	many bytes; out: bytes that came free
  *
  * Return: 0 or -EINVAL.
  */
 int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
 {
+	bool inside = args->flags & GCARENA_SCAVENGE_INSIDE;
 	bool all = args->flags & GCARENA_SCAVENGE_ALL;
 	u64 bytes = all ? U64_MAX : args->bytes;
 	u64 released = 0;
 	u32 index = GCA_NONE;
 
-	if (args->flags & ~GCARENA_SCAVENGE_ALL || (all && args->bytes))
+	if (gca_core_check_scavenge(args))
 		return -EINVAL;
 	gca_lock(&core->lock);
 	/* Asked to give back: not to be filled again before there is demand, nor by a
@@ -166,11 +255,12 @@ int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
 		index = gca_idle_highest(core, index);
 		if (index == GCA_NONE)
 			break;
-		released += release_free(core, gca_chunk_at(core, index));
+		released += release_chunk(core, gca_chunk_at(core, index), false);
 		breathe(core);
 	}
 	if (released < bytes)
-		released += release_inside(core, bytes - released, all ? 1 : GCA_BREAK_PAGES);
+		released += release_in_chunks(core, bytes - released,
+					      all ? 1 : GCA_BREAK_PAGES, inside);
 	args->bytes = released;
 	gca_publish(core);
 	gca_unlock(&core->lock);
@@ -180,7 +270,7 @@ int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
 /* The highest idle chunk below @below, if it is above the retain goal, or NULL. */
 static struct gca_chunk *above_goal(struct gca_core *core, u32 below)
 {
-	u64 backed = core->counters.heap_sys - core->counters.heap_released;
+	u64 backed = gca_backed_bytes(core);
 	struct gca_chunk *chunk;
 	u32 index;
 
@@ -192,7 +282,7 @@ static struct gca_chunk *above_goal(struct gca_core *core, u32 below)
 	if (index == GCA_NONE)
 		return NULL;
 	chunk = gca_chunk_at(core, index);
-	backed -= gca_page_bytes(pages_to_release(chunk));
+	backed -= gca_page_bytes(pages_to_release(chunk)) - gca_half_bytes(chunk->nr_holes);
 	return backed >= core->policy.retain_bytes ? chunk : NULL;
 }
 
@@ -221,7 +311,7 @@ bool gca_scavenge_retain(struct gca_core *core)
 		u64 released = core->counters.heap_released;
 
 		below = chunk->index;
-		release_free(core, chunk);
+		release_chunk(core, chunk, false);
 		if (chunk->nr_released || core->counters.heap_released != released)
 			return true;
 	}
@@ -241,7 +331,7 @@ bool gca_scavenge_reserve(struct gca_core *core)
 	if (!gca_reserve_surplus(core))
 		return false;
 	chunk = hlist_entry(core->reserve.list.first, struct gca_chunk, link);
-	release_free(core, chunk);
+	release_chunk(core, chunk, false);
 	/* Kept by somebody: an idle chunk like others, and not tried again. */
 	if (chunk->reserved && chunk->place == GCA_PLACE_IDLE) {
 		gca_chunk_unplace(core, chunk);
@@ -263,7 +353,7 @@ void gca_scavenge_clean(struct gca_core *core, u32 index)
 
 	if (chunk && chunk->place == GCA_PLACE_IDLE &&
 	    !gca_map_count(chunk->dirty, 0, GCARENA_CHUNK_PAGES))
-		release_free(core, chunk);
+		release_chunk(core, chunk, false);
 }
 
 /**
@@ -300,6 +390,7 @@ bool gca_core_shrink_begin(struct gca_core *core, u32 index)
  */
 void gca_core_shrink_end(struct gca_core *core, u32 index, const u64 *kept, u64 bytes)
 {
+	static const u64 none[GCA_HALF_WORDS];
 	u64 going[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
 	struct gca_chunk *chunk;
 	u32 i;
@@ -309,7 +400,7 @@ void gca_core_shrink_end(struct gca_core *core, u32 index, const u64 *kept, u64 
 	GCA_ASSERT(chunk->transit && chunk->nr_free == GCARENA_CHUNK_PAGES);
 	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++)
 		going[i] = ~(chunk->released[i] | kept[i]);
-	note_released(core, chunk, going);
+	note_released(core, chunk, going, none);
 	core->counters.shrink_calls++;
 	core->counters.shrink_bytes += bytes;
 	note_kept(core, chunk, gca_map_count(kept, 0, GCARENA_CHUNK_PAGES));

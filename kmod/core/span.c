@@ -73,6 +73,7 @@ void gca_span_make(struct gca_core *core, u32 page, u32 npages, u16 span_class)
 	record->generation = core->generation;
 	record->span_class = span_class;
 	record->full = false;
+	record->busy = false;
 	record->state = GCARENA_STATE_TRANSIT;
 	core->counters.spans_inuse++;
 }
@@ -162,7 +163,8 @@ static u32 settle_lines(struct gca_core *core, u32 page, u32 generation, bool st
  * gca_span_settle - decide from its alloc bits what becomes of a span
  * @core: the arena, lock held; dropped meanwhile
  * @page: its first page; the caller owns the span, which is SWEEPING
- * @wanted: somebody is about to take a span of its class: an empty one is as good
+ * @wanted: somebody is about to take a span of its class: an empty one is as good, if
+ *	it has no holes
  *
  * A span of an older generation is swept: the other bitmap's lines become the
  * next cycle's mark lines and are cleared, or after a sticky start become what is
@@ -180,6 +182,7 @@ bool gca_span_settle(struct gca_core *core, u32 page, bool wanted) __must_hold(&
 	bool sticky, goes;
 
 	GCA_ASSERT(record->state == GCARENA_STATE_SWEEPING);
+	wanted = wanted && !gca_span_holed(core, page);
 	do {
 		/* A sweep may start meanwhile, of which this span is then part. */
 		generation = core->generation;

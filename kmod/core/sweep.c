@@ -62,8 +62,12 @@ u32 gca_sweep_some(struct gca_core *core, u32 nr)
 		span_class = gca_central_unswept_class(core, span_class);
 		if (span_class == GCA_NONE)
 			break;
-		if (gca_sweep_one(core, span_class, false))
-			done++;
+		if (!gca_sweep_one(core, span_class, false)) {
+			/* A part of each that is left is being released. */
+			span_class++;
+			continue;
+		}
+		done++;
 		if (done % GCA_WORK_SPANS == 0) {
 			gca_unlock(&core->lock);
 			gca_relax();

@@ -21,6 +21,7 @@
  * @old: spans of an older generation, manual ones not counted
  * @reserved: chunks of the reserve
  * @reserve_idle: of those, idle
+ * @busy: spans of which a part is being released
  */
 struct check {
 	struct gca_core *core;
@@ -33,6 +34,7 @@ struct check {
 	u64 old;
 	u32 reserved;
 	u32 reserve_idle;
+	u32 busy;
 };
 
 #define CHECK(check, condition, format, ...) do { \
@@ -108,6 +110,7 @@ static void count_state(struct check *check, u32 page, const struct gca_record *
 		break;
 	case GCARENA_STATE_SWEPT:
 		check->listed++;
+		check->busy += record->busy;
 		check->old += old;
 		CHECK(check, !gca_class_manual(cls), "manual span %u: swept", page);
 		break;
@@ -156,6 +159,11 @@ static void check_span(struct check *check, u32 page, const struct gca_record *r
 		      page, page + i);
 		CHECK(check, gca_map_test(chunk->dirty, bit), "span %u: page %u clean", page,
 		      page + i);
+		/* One that is being filled is SWEEPING. */
+		CHECK(check, record->state == GCARENA_STATE_SWEPT ||
+		      record->state == GCARENA_STATE_SWEEPING ||
+		      !(chunk->holes[bit / 32] >> bit % 32 * 2 & 3),
+		      "span %u: state %u, with a hole in page %u", page, record->state, page + i);
 	}
 	count_state(check, page, record);
 }
@@ -254,6 +262,8 @@ static void check_chunk(struct check *check, u32 index, const struct gca_chunk *
 	      chunk->nr_free, nr_free);
 	CHECK(check, chunk->nr_released == nr_released, "chunk %u: %u released, not %u", index,
 	      chunk->nr_released, nr_released);
+	CHECK(check, chunk->nr_holes == gca_map_count(chunk->holes, 0, GCA_CHUNK_HALVES),
+	      "chunk %u: %u holes", index, chunk->nr_holes);
 	check->seen.heap_sys += GCARENA_CHUNK_SIZE;
 	check->seen.heap_idle += gca_page_bytes(nr_free);
 	check->seen.chunks_backed += nr_released < GCARENA_CHUNK_PAGES;
@@ -268,7 +278,8 @@ static void check_chunk(struct check *check, u32 index, const struct gca_chunk *
 	if (!chunk->transit) {
 		CHECK(check, !chunk->small || nr_released < GCARENA_CHUNK_PAGES,
 		      "chunk %u: small, but not backed", index);
-		CHECK(check, chunk->small || !nr_released || nr_released == GCARENA_CHUNK_PAGES,
+		CHECK(check, chunk->small || (!chunk->nr_holes &&
+					      (!nr_released || nr_released == GCARENA_CHUNK_PAGES)),
 		      "chunk %u: broken, but not small", index);
 	}
 	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++) {
@@ -279,6 +290,16 @@ static void check_chunk(struct check *check, u32 index, const struct gca_chunk *
 		      "chunk %u: pages in use are released", index);
 		CHECK(check, !(chunk->released[i] & chunk->dirty[i]),
 		      "chunk %u: released pages are dirty", index);
+	}
+	for (i = 0; i < GCA_CHUNK_HALVES; i++) {
+		if (!gca_map_test(chunk->holes, i))
+			continue;
+		CHECK(check, !gca_map_test(chunk->released, i / 2),
+		      "chunk %u: a hole in a page that is released", index);
+		if (gca_map_test(chunk->free, i / 2))
+			check->seen.heap_released += 1U << GCA_HALF_SHIFT;
+		else
+			check->seen.heap_holes += 1U << GCA_HALF_SHIFT;
 	}
 	check_place(check, chunk);
 }
@@ -499,6 +520,7 @@ static const struct {
 	COUNTER(heap_ready),
 	COUNTER(spans_ready),
 	COUNTER(chunks_withheld),
+	COUNTER(heap_holes),
 };
 
 static u64 counter_at(const struct gcarena_counters *counters, size_t offset)
@@ -528,6 +550,8 @@ static void check_counters(struct check *check)
 	      have->refill_spans, have->refill_central, have->refill_fresh, have->refill_ready);
 	CHECK(check, core->nr_sweeping == check->sweeping && core->nr_returning <= check->sweeping,
 	      "%u spans being swept, counted %u", check->sweeping, core->nr_sweeping);
+	CHECK(check, !check->busy || check->transit, "%u spans busy, and no chunk in transit",
+	      check->busy);
 	CHECK(check, core->nr_transit >= check->transit, "%u chunks in transit, counted %u",
 	      check->transit, core->nr_transit);
 }

@@ -110,6 +110,19 @@ static int populate(const struct process *p, void *mem, size_t size)
 	return err == EINVAL ? -EINVAL : err ? -ENOMEM : 0;
 }
 
+/* What a failed op_fill() has to take back: what was there of it was zero. */
+static void drop(char *mem, const u64 *halves)
+{
+	u32 from, end;
+
+	for (from = gca_map_next(halves, GCA_CHUNK_HALVES, 0); from < GCA_CHUNK_HALVES;
+	     from = gca_map_next(halves, GCA_CHUNK_HALVES, end)) {
+		end = gca_map_next_clear(halves, GCA_CHUNK_HALVES, from);
+		madvise(mem + ((size_t)from << GCA_HALF_SHIFT),
+			(size_t)(end - from) << GCA_HALF_SHIFT, MADV_DONTNEED);
+	}
+}
+
 static u64 faults_of_thread(void)
 {
 	struct rusage usage;
@@ -138,9 +151,31 @@ static int op_back(void *host, u32 page, u32 npages, int node)
 		madvise(mem, size, MADV_DONTNEED);
 		return err;
 	}
-	if (npages < GCARENA_CHUNK_PAGES)
-		return 1;
 	return faults_of_thread() - faults > HUGE_FAULTS_MAX;
+}
+
+static int op_fill(void *host, u32 chunk, const u64 *halves, int node)
+{
+	struct process *p = of_host(host);
+	char *mem = (char *)p->pub.heap + ((size_t)chunk << GCARENA_CHUNK_SHIFT);
+	int err = refuses(GCA_SEAM_BACK) ? -ENOMEM : 0;
+	u32 from, end;
+
+	(void)node;
+	for (from = gca_map_next(halves, GCA_CHUNK_HALVES, 0); !err && from < GCA_CHUNK_HALVES;
+	     from = gca_map_next(halves, GCA_CHUNK_HALVES, end)) {
+		char *start = mem + ((size_t)from << GCA_HALF_SHIFT);
+
+		end = gca_map_next_clear(halves, GCA_CHUNK_HALVES, from);
+		err = populate(p, start, (size_t)(end - from) << GCA_HALF_SHIFT);
+		if (err == -EINVAL) {
+			touch(start, (size_t)(end - from) << GCA_HALF_SHIFT, 1UL << GCA_HALF_SHIFT);
+			err = 0;
+		}
+	}
+	if (err)
+		drop(mem, halves);
+	return err;
 }
 
 /*
@@ -281,6 +316,7 @@ static u64 op_now(void *host)
 
 static const struct gca_host_ops process_ops = {
 	.back = op_back,
+	.fill = op_fill,
 	.release = op_release,
 	.meta_alloc = op_meta_alloc,
 	.meta_free = op_meta_free,

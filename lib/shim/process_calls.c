@@ -195,8 +195,7 @@ int gca_process_scavenge(struct gca_process *process, struct gcarena_scavenge *a
 	err = process_take_in(&call, sizeof(call), GCARENA_SCAVENGE_SIZE_VER0, args);
 	if (err)
 		return err;
-	if (call.flags & ~GCARENA_SCAVENGE_ALL ||
-	    (call.flags & GCARENA_SCAVENGE_ALL && call.bytes))
+	if (gca_core_check_scavenge(&call))
 		return -EINVAL;
 	if (process_forked(process_of(process)))
 		return -EIO;
@@ -323,7 +322,10 @@ void gca_process_chunk_map(struct gca_process *process, u32 chunk, char *map)
 		return;
 	}
 	for (page = 0; page < GCARENA_CHUNK_PAGES; page++) {
-		if (!map_bit(info.free, page))
+		if (!map_bit(info.free, page) && map_bit(info.holes, 2 * page) &&
+		    map_bit(info.holes, 2 * page + 1))
+			map[page] = '-';
+		else if (!map_bit(info.free, page))
 			map[page] = info.small ? 'S' : 'H';
 		else if (map_bit(info.released, page))
 			map[page] = '.';

@@ -33,6 +33,10 @@ enum mistake {
 	HANDS_FORGOTTEN,
 	WITHHELD_FOR_EVER,
 	NODE_IGNORED,
+	HOLES_HANDED_OUT,
+	OBJECTS_RELEASED,
+	BUSY_TAKEN,
+	HOLES_LOST,
 	MISTAKES
 };
 
@@ -49,6 +53,10 @@ static const char *const mistake_names[MISTAKES] = {
 	[HANDS_FORGOTTEN] = "what somebody has in his hands is given out",
 	[WITHHELD_FOR_EVER] = "what nobody has any more is not given out",
 	[NODE_IGNORED] = "a refill takes any node's memory",
+	[HOLES_HANDED_OUT] = "spans are handed out with holes",
+	[OBJECTS_RELEASED] = "release inside a span takes what an object reaches into",
+	[BUSY_TAKEN] = "a span is handed out while a part of it is released",
+	[HOLES_LOST] = "holes of a span that is freed are taken for memory",
 };
 
 #include "../../kmod/core/chunk.c"
@@ -56,7 +64,13 @@ static const char *const mistake_names[MISTAKES] = {
 #define gca_withheld_check(core, nr) \
 	(mistake == WITHHELD_FOR_EVER ? false : gca_withheld_check(core, nr))
 
+#define gca_chunk_holes(chunk, from, npages) \
+	(mistake == HOLES_LOST ? 0 : gca_chunk_holes(chunk, from, npages))
+
 #include "../../kmod/core/pageheap.c"
+
+#undef gca_chunk_holes
+
 #include "../../kmod/core/central.c"
 #include "../../kmod/core/rows.c"
 
@@ -89,6 +103,19 @@ static const char *const mistake_names[MISTAKES] = {
 #undef gca_sweep_check_done
 
 #include "../../kmod/core/sweep.c"
+
+#include "../../kmod/core/holes.c"
+
+#define gca_holes_find(core, chunk, spans, generation, halves) do { \
+	gca_holes_find(core, chunk, spans, generation, halves); \
+	if (mistake == OBJECTS_RELEASED) \
+		gca_map_set(halves, 2 * gca_map_next(spans, GCARENA_CHUNK_PAGES, 0), 1); \
+} while (0)
+#define gca_holes_begin(core, chunk, spans) \
+	(gca_holes_begin(core, chunk, spans) && \
+	 (mistake != BUSY_TAKEN || (gca_holes_end(core, chunk, spans), true)))
+#define gca_span_holed(core, page) \
+	(mistake == HOLES_HANDED_OUT ? false : gca_span_holed(core, page))
 
 #define gca_map_double(halves, going, words) do { \
 	gca_map_double(halves, going, words); \
@@ -330,15 +357,19 @@ static void check_span_info(const struct gca_span_info *info, bool strict)
 	case LISTED:
 		if (s->handed)
 			break;
-		if (info->state == GCARENA_STATE_SWEPT && old) {
-			if (!objects(s, generation & 1))
+		if (old && info->generation == generation &&
+		    (info->state == GCARENA_STATE_SWEPT ||
+		     info->state == GCARENA_STATE_SWEEPING)) {
+			if (!objects(s, generation & 1) && info->state == GCARENA_STATE_SWEPT)
 				wrong("span %u: swept, empty, and not freed", info->page);
 			list(s);
 		} else if (info->state == GCARENA_STATE_UNSWEPT) {
 			if (!old || info->generation != s->generation)
 				wrong("span %u: unswept of %u at %u, should be %u", info->page,
 				      info->generation, generation, s->generation);
-		} else if (info->state != GCARENA_STATE_SWEPT) {
+		} else if (info->state != GCARENA_STATE_SWEPT &&
+			   (strict || info->state != GCARENA_STATE_SWEEPING)) {
+			/* Of an outer call that fills its holes, perhaps. */
 			wrong("span %u: state %u, should be listed", info->page, info->state);
 		}
 		break;
@@ -397,6 +428,12 @@ static bool chunk_whole(u32 chunk)
 	return true;
 }
 
+static u32 absent_bytes(u32 page)
+{
+	return (2 - host.present[2 * page] - host.present[2 * page + 1]) << GCA_HALF_SHIFT;
+}
+
+/* Pages of which anything is present. */
 static u32 chunk_present(u32 chunk, bool free_only)
 {
 	u32 count = 0;
@@ -405,9 +442,52 @@ static u32 chunk_present(u32 chunk, bool free_only)
 	for (i = 0; i < GCARENA_CHUNK_PAGES; i++) {
 		u32 page = chunk * GCARENA_CHUNK_PAGES + i;
 
-		count += host.present[page] && !(free_only && owner[page]);
+		count += absent_bytes(page) < GCARENA_PAGE_SIZE && !(free_only && owner[page]);
 	}
 	return count;
+}
+
+/*
+ * A chunk that is not all released has backing, though it may be all holes.  That what
+ * the core believes of each half is so the model checks here.
+ */
+static bool chunk_backed(u32 index)
+{
+	const struct gca_chunk *chunk = gca_chunk_at(core, index);
+	u32 i;
+
+	for (i = 0; chunk && i < GCA_CHUNK_HALVES; i++) {
+		bool absent = gca_map_test(chunk->released, i / 2) || gca_map_test(chunk->holes, i);
+
+		if (host.present[index * GCA_CHUNK_HALVES + i] == absent)
+			wrong("half %u of chunk %u: present %u", i, index, !absent);
+	}
+	return chunk && chunk->nr_released < GCARENA_CHUNK_PAGES;
+}
+
+static bool may_have_holes(const struct span *s)
+{
+	return s->state == LISTED && classes[s->span_class].npages;
+}
+
+/* Whether an object that the alloc bits name has any byte of a half of a span. */
+static bool occupied(u32 page, const struct span *s, u32 half)
+{
+	u64 from = (u64)(half - 2 * page) << GCA_HALF_SHIFT;
+	u32 size = classes[s->span_class].elem_size;
+	u32 i;
+
+	for (i = 0; i < s->npages * GCARENA_LINE_WORDS; i++) {
+		u64 word = line(generation & 1, page)[i];
+
+		for (; word; word &= word - 1) {
+			u64 at = ((u64)i * 64 + __builtin_ctzll(word)) * GCARENA_GRANULE_SIZE;
+
+			if (at < from + (1U << GCA_HALF_SHIFT) && at + size > from)
+				return true;
+		}
+	}
+	return false;
 }
 
 /* Every counter that describes a state, from the model's arrays. */
@@ -462,9 +542,11 @@ static void check_counters_and_status(void)
 
 		if (owner[page])
 			want.heap_inuse += GCARENA_PAGE_SIZE;
-		else if (host.meta[page / GCARENA_CHUNK_PAGES] && !host.present[page])
-			want.heap_released += GCARENA_PAGE_SIZE;
-		if (owner[page] && !host.present[page])
+		if (owner[page])
+			want.heap_holes += absent_bytes(page);
+		else if (host.meta[page / GCARENA_CHUNK_PAGES])
+			want.heap_released += absent_bytes(page);
+		if (owner[page] && absent_bytes(page) && !may_have_holes(&spans[owner[page] - 1]))
 			wrong("page %u is in use and not present", page);
 		if (s->state == NONE)
 			continue;
@@ -476,7 +558,7 @@ static void check_counters_and_status(void)
 			left += s->generation != generation;
 	}
 	for (chunk = 0; chunk < CHUNKS; chunk++) {
-		bool backed = chunk_present(chunk, false);
+		bool backed = chunk_backed(chunk);
 		bool withheld = gca_chunk_at(core, chunk) && gca_chunk_at(core, chunk)->withheld;
 		bool idle = backed && chunk_whole(chunk) && !withheld;
 
@@ -500,6 +582,7 @@ static void check_counters_and_status(void)
 	SAME(heap_inuse);
 	SAME(heap_idle);
 	SAME(heap_released);
+	SAME(heap_holes);
 	SAME(heap_manual);
 	SAME(spans_inuse);
 	SAME(spans_held);
@@ -727,6 +810,8 @@ static bool take_ready(const struct gcarena_span *e, const struct gcarena_refill
 	if (e->generation != generation && !flipped)
 		wrong("refill: generation %u at %u", e->generation, generation);
 	for (i = 0; i < npages; i++) {
+		if (absent_bytes(e->page + i))
+			wrong("refill: page %u of span %u is not present", e->page + i, e->page);
 		any_dirty |= host.dirty[e->page + i];
 		any_small |= host.small[(e->page + i) / GCARENA_CHUNK_PAGES];
 		host.dirty[e->page + i] = true;
@@ -799,7 +884,7 @@ static bool node_has(int node, u32 npages)
 	for (i = 0; i < PAGES; i++) {
 		u32 chunk = i / GCARENA_CHUNK_PAGES;
 
-		if (owner[i] || !host.present[i] || host.node[chunk] != node ||
+		if (owner[i] || absent_bytes(i) || host.node[chunk] != node ||
 		    gca_chunk_at(core, chunk)->withheld)
 			run = 0;
 		else
@@ -938,30 +1023,67 @@ static void do_assist(void)
 	u32 most = args.nr_spans;
 	u32 before = 0;
 	u32 after = 0;
+	u32 busy = 0;
 	u32 page;
 
-	for (page = 0; page < PAGES; page++)
-		before += spans[page].state == LISTED && spans[page].generation != generation &&
-			  !spans[page].handed;
+	for (page = 0; page < PAGES; page++) {
+		if (spans[page].state != LISTED || spans[page].generation == generation ||
+		    spans[page].handed)
+			continue;
+		before++;
+		/* Those of an outer call. */
+		busy += gca_record_at(core, page)->busy ||
+			gca_record_at(core, page)->state == GCARENA_STATE_SWEEPING;
+	}
 	gca_core_sweep_assist(core, &args);
 	sync_spans(!depth);
 	for (page = 0; page < PAGES; page++)
 		after += spans[page].state == LISTED && spans[page].generation != generation &&
 			 !spans[page].handed;
-	if (args.nr_spans != min(most, before) || before - after != args.nr_spans)
+	if (args.nr_spans != min(most, before - busy) || before - after != args.nr_spans)
 		wrong("assist: %u of %u, %u before, %u after", args.nr_spans, most, before, after);
+}
+
+static u64 chunk_bytes(u32 chunk)
+{
+	u64 count = 0;
+	u32 i;
+
+	for (i = 0; i < GCA_CHUNK_HALVES; i++)
+		count += host.present[chunk * GCA_CHUNK_HALVES + i];
+	return count << GCA_HALF_SHIFT;
+}
+
+/* After a release inside spans: of those swept what has no object is gone. */
+static void check_inside(void)
+{
+	u32 page, half;
+
+	for (page = 0; page < PAGES; page++) {
+		const struct span *s = &spans[page];
+
+		if (!may_have_holes(s) || s->generation != generation)
+			continue;
+		/* But for the last of a chunk. */
+		if (chunk_bytes(page / GCARENA_CHUNK_PAGES) == 1U << GCA_HALF_SHIFT)
+			continue;
+		for (half = 2 * page; half < 2 * (page + s->npages); half++)
+			if (host.present[half] && !occupied(page, s, half))
+				wrong("scavenge: half %u of span %u has no object", half, page);
+	}
 }
 
 static void do_scavenge(void)
 {
-	bool all = chance(30);
+	bool inside = chance(30);
+	bool all = inside || chance(30);
 	u64 bytes = all ? 0 : (u64)below(4 << 20);
 	struct gcarena_scavenge args = { .size = sizeof(args), .bytes = bytes };
 	u64 before = host.released;
 	u32 chunk;
 
 	if (all)
-		args.flags = GCARENA_SCAVENGE_ALL;
+		args.flags = GCARENA_SCAVENGE_ALL | (inside ? GCARENA_SCAVENGE_INSIDE : 0);
 	host.keep_percent = chance(20) ? 20 : 0;
 	host.keep_in_hands = chance(50);
 	if (gca_core_scavenge(core, &args))
@@ -978,6 +1100,8 @@ static void do_scavenge(void)
 							(rest && chunk_whole(chunk))))
 			wrong("scavenge: %u pages of chunk %u left", rest, chunk);
 	}
+	if (inside)
+		check_inside();
 }
 
 /* Any chunks, named or not: those in use and on small pages become huge. */
@@ -1032,8 +1156,8 @@ static u64 backed_bytes(void)
 	u32 chunk;
 
 	for (chunk = 0; chunk < CHUNKS; chunk++)
-		count += chunk_present(chunk, false);
-	return count * GCARENA_PAGE_SIZE;
+		count += chunk_bytes(chunk);
+	return count;
 }
 
 static void do_work(void)
@@ -1062,7 +1186,7 @@ static void do_work(void)
 				break;
 		if (retain && chunk < CHUNKS &&
 		    core->counters.chunks_idle > core->reserve.goal &&
-		    before - chunk_present(chunk, false) * GCARENA_PAGE_SIZE >= retain)
+		    before - chunk_bytes(chunk) >= retain)
 			wrong("work: idle with chunk %u above the goal", chunk);
 	}
 }
@@ -1138,6 +1262,15 @@ static int interrupted(struct test_host *h, u32 sequence)
 static bool page_in_use(struct test_host *h, u32 page)
 {
 	return owner[page];
+}
+
+/* In one that nobody holds what has no object may go.  A flip says anything of bits. */
+static bool half_may_go(struct test_host *h, u32 half)
+{
+	u32 page = owner[half / 2] - 1;
+
+	return may_have_holes(&spans[page]) && !spans[page].handed &&
+	       (flipped || !occupied(page, &spans[page], half));
 }
 
 static void step(void)
@@ -1227,6 +1360,7 @@ static u32 run(u64 seed, u32 operations)
 	host.hook = hook;
 	host.wait = interrupted;
 	host.in_use = page_in_use;
+	host.may_go = half_may_go;
 	gca_complaint = complaint;
 	if (gca_core_create(&host_ops, &host, (u64)CHUNKS * GCARENA_CHUNK_SIZE, classes, CLASSES,
 			    NULL, &core))

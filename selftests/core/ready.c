@@ -157,7 +157,7 @@ static void own(const struct gcarena_span *span, u16 span_class)
 	for (i = span->page; i < span->page + span->npages; i++) {
 		if (owned[i])
 			host_wrong(&host, "page %u: handed out twice", i);
-		if (!host.present[i])
+		if (!host.present[2 * i] || !host.present[2 * i + 1])
 			host_wrong(&host, "page %u: handed out without memory", i);
 		if (host.dirty[i] && !(span->flags & GCARENA_SPAN_NEEDS_ZERO))
 			host_wrong(&host, "page %u: handed out dirty", i);

@@ -2,11 +2,11 @@
 /*
  * A host for the core that remembers everything and believes nothing.
  *
- * There is no heap behind it: the core never touches one.  It knows for each
- * page whether it is present and dirty, checks each operation against that, and
- * can fail any of them.  A hook runs inside the operations that are called
- * without the core lock, where a test may call into the core again as another
- * thread would.  One thread only.
+ * There is no heap behind it: the core never touches one.  It knows for each half of
+ * a page whether it is present and for each page whether it is dirty, checks each
+ * operation against that, and can fail any of them.  A hook runs inside the operations
+ * that are called without the core lock, where a test may call into the core again as
+ * another thread would.  One thread only.
  */
 #ifndef TESTHOST_H
 #define TESTHOST_H
@@ -34,7 +34,7 @@ struct test_host {
 	u32 nr_pages;
 	u32 nr_chunks;
 
-	bool *present;			/* by page */
+	bool *present;			/* by half of a page */
 	bool *dirty;			/* by page: handed out since it was absent */
 	bool *small;			/* by chunk */
 	bool *meta;			/* by chunk: meta_back() was called */
@@ -51,6 +51,7 @@ struct test_host {
 	bool keep_in_hands;		/* because somebody has it */
 	void (*hook)(struct test_host *host, enum host_site site);
 	bool (*in_use)(struct test_host *host, u32 page);
+	bool (*may_go)(struct test_host *host, u32 half);	/* although in use */
 	int nodes;			/* how many there are */
 	int caller;			/* node that callers prefer */
 	u32 stray_percent;		/* of chunks backed, on another node */
@@ -120,24 +121,44 @@ static int host_back_at(struct test_host *host, enum host_site site, u32 page, u
 	host_check_range(host, "back", page, npages);
 	host->last_page[site] = page;
 	host->last_npages[site] = npages;
-	for (i = page; i < page + npages; i++)
+	if (npages != GCARENA_CHUNK_PAGES)
+		host_wrong(host, "back: %u pages", npages);
+	for (i = 2 * page; i < 2 * (page + npages); i++)
 		if (host->present[i])
-			host_wrong(host, "back: page %u is present", i);
+			host_wrong(host, "back: page %u is present", i / 2);
 	if (host->hook)
 		host->hook(host, site);
 	if (host_fails(host, site))
 		return -ENOMEM;
-	for (i = page; i < page + npages; i++) {
-		host->present[i] = true;
-		host->dirty[i] = false;
-	}
-	if (npages == GCARENA_CHUNK_PAGES) {
-		host->small[chunk] = host->back_small;
-		host->node[chunk] = max(node, 0);
-		if (host->stray_percent && host->random() % 100 < host->stray_percent)
-			host->node[chunk] = host->random() % host->nodes;
-	}
-	return npages < GCARENA_CHUNK_PAGES || host->back_small;
+	memset(&host->present[2 * page], true, 2 * npages);
+	memset(&host->dirty[page], false, npages);
+	host->small[chunk] = host->back_small;
+	host->node[chunk] = max(node, 0);
+	if (host->stray_percent && host->random() % 100 < host->stray_percent)
+		host->node[chunk] = host->random() % host->nodes;
+	return host->back_small;
+}
+
+static int host_fill(void *arg, u32 chunk, const u64 *halves, int node)
+{
+	struct test_host *host = arg;
+	u32 first = chunk * GCA_CHUNK_HALVES;
+	u32 i;
+
+	if (chunk >= host->nr_chunks || !gca_map_count(halves, 0, GCA_CHUNK_HALVES))
+		host_wrong(host, "fill: chunk %u, map", chunk);
+	host->last_page[SITE_BACK] = (first + gca_map_next(halves, GCA_CHUNK_HALVES, 0)) / 2;
+	host->last_npages[SITE_BACK] = gca_map_count(halves, 0, GCA_CHUNK_HALVES) / 2;
+	for (i = 0; i < GCA_CHUNK_HALVES; i++)
+		if (gca_map_test(halves, i) && host->present[first + i])
+			host_wrong(host, "fill: half %u is present", first + i);
+	if (host->hook)
+		host->hook(host, SITE_BACK);
+	if (host_fails(host, SITE_BACK))
+		return -ENOMEM;
+	for (i = 0; i < GCA_CHUNK_HALVES; i++)
+		host->present[first + i] |= gca_map_test(halves, i);
+	return 0;
 }
 
 static int host_back(void *arg, u32 page, u32 npages, int node)
@@ -167,7 +188,7 @@ static u64 host_release(void *arg, u32 chunk, const u64 *going, u64 *kept)
 	struct test_host *host = arg;
 	u32 first = chunk * GCARENA_CHUNK_PAGES;
 	bool removed = false;
-	bool any = false;
+	bool whole = true;
 	u64 bytes = 0;
 	u32 i;
 
@@ -179,32 +200,42 @@ static u64 host_release(void *arg, u32 chunk, const u64 *going, u64 *kept)
 	if (host->hook)
 		host->hook(host, SITE_RELEASE);
 	host_fails(host, SITE_RELEASE);
+	for (i = 0; i < GCA_CHUNK_HALVES; i++) {
+		u32 page = first + i / 2;
+		u32 half = 2 * first + i;
+		bool in_use = host->in_use && host->in_use(host, page);
+
+		if (!gca_map_test(going, i)) {
+			whole = false;
+			continue;
+		}
+		if (in_use && !(host->may_go && host->may_go(host, half)))
+			host_wrong(host, "release: half %u is in use", half);
+		if (host->present[half] && host->keep_percent &&
+		    host->random() % 100 < host->keep_percent) {
+			gca_map_set(kept, i, 1);
+			host->hands[page] |= host->keep_in_hands && !in_use;
+			whole = false;
+			continue;
+		}
+		if (host->present[half] &&
+		    (!host->lost_percent || host->random() % 100 >= host->lost_percent))
+			bytes += 1U << GCA_HALF_SHIFT;
+		host->present[half] = false;
+		removed = true;
+	}
 	for (i = 0; i < GCARENA_CHUNK_PAGES; i++) {
 		u32 page = first + i;
 
-		if (!gca_map_test(going, 2 * i) || !gca_map_test(going, 2 * i + 1)) {
-			any |= host->present[page];
+		if (!gca_map_test(going, 2 * i) || !gca_map_test(going, 2 * i + 1) ||
+		    host->present[2 * page] || host->present[2 * page + 1])
 			continue;
-		}
-		if (host->in_use && host->in_use(host, page))
-			host_wrong(host, "release: page %u is in use", page);
-		if (host->present[page] && host->keep_percent &&
-		    host->random() % 100 < host->keep_percent) {
-			gca_map_set(kept, 2 * i + host->random() % 2, 1);
-			host->hands[page] |= host->keep_in_hands;
-			any = true;
-			continue;
-		}
-		if (host->present[page] &&
-		    (!host->lost_percent || host->random() % 100 >= host->lost_percent))
-			bytes += GCARENA_PAGE_SIZE;
-		host->present[page] = false;
-		host->dirty[page] = false;
 		host->hands[page] = false;
-		removed = true;
+		if (!host->in_use || !host->in_use(host, page))
+			host->dirty[page] = false;
 	}
 	if (removed)
-		host->small[chunk] = any;
+		host->small[chunk] = !whole;
 	host->released += bytes;
 	return bytes;
 }
@@ -230,21 +261,24 @@ static bool host_shrink(struct test_host *host, u32 chunk, u32 keep_percent)
 	for (i = 0; i < GCARENA_CHUNK_PAGES; i++) {
 		if (host->in_use && host->in_use(host, first + i))
 			host_wrong(host, "shrink: page %u is in use", first + i);
-		if (!host->present[first + i])
+		if (!host->present[2 * (first + i)] && !host->present[2 * (first + i) + 1]) {
+			host->dirty[first + i] = false;
 			continue;
+		}
 		if (keep_percent && host->random() % 100 < keep_percent) {
 			gca_map_set(kept, i, 1);
 			host->hands[first + i] |= host->keep_in_hands;
 			left = true;
 			continue;
 		}
-		host->present[first + i] = false;
+		bytes += ((u64)host->present[2 * (first + i)] +
+			  host->present[2 * (first + i) + 1]) << GCA_HALF_SHIFT;
+		memset(&host->present[2 * (first + i)], false, 2);
 		host->dirty[first + i] = false;
 		host->hands[first + i] = false;
-		bytes += GCARENA_PAGE_SIZE;
 		removed = true;
 	}
-	if (removed)
+	if (removed || !left)
 		host->small[chunk] = left;
 	host->shrunk += bytes;
 	host->shrinks++;
@@ -339,18 +373,12 @@ static void host_chunk_busy(void *arg, struct gca_chunk *chunk)
 static int host_collapse(void *arg, u32 chunk)
 {
 	struct test_host *host = arg;
-	u32 i;
 
 	if (host->hook)
 		host->hook(host, SITE_COLLAPSE);
 	if (host_fails(host, SITE_COLLAPSE))
 		return -EAGAIN;
-	for (i = 0; i < GCARENA_CHUNK_PAGES; i++) {
-		u32 page = chunk * GCARENA_CHUNK_PAGES + i;
-
-		host->dirty[page] &= host->present[page];
-		host->present[page] = true;
-	}
+	memset(&host->present[chunk * GCA_CHUNK_HALVES], true, GCA_CHUNK_HALVES);
 	host->small[chunk] = false;
 	return 0;
 }
@@ -360,9 +388,9 @@ static void host_filled(void *arg, u32 chunk)
 	struct test_host *host = arg;
 	u32 i;
 
-	for (i = 0; i < GCARENA_CHUNK_PAGES; i++)
-		if (!host->present[chunk * GCARENA_CHUNK_PAGES + i])
-			host_wrong(host, "filled: page %u of chunk %u is not", i, chunk);
+	for (i = 0; i < GCA_CHUNK_HALVES; i++)
+		if (!host->present[chunk * GCA_CHUNK_HALVES + i])
+			host_wrong(host, "filled: half %u of chunk %u is not", i, chunk);
 }
 
 static void host_wake_worker(void *arg)
@@ -392,6 +420,7 @@ static void host_transit_wake(void *arg)
 
 static const struct gca_host_ops host_ops = {
 	.back = host_back,
+	.fill = host_fill,
 	.release = host_release,
 	.meta_alloc = host_meta_alloc,
 	.meta_free = host_meta_free,
@@ -428,7 +457,7 @@ static void host_init(struct test_host *host, u32 nr_chunks)
 	host->tables.bitmap[0] = calloc(host->nr_pages, GCARENA_LINE_SIZE);
 	host->tables.bitmap[1] = calloc(host->nr_pages, GCARENA_LINE_SIZE);
 	host->tables.status = calloc(1, sizeof(struct gcarena_status));
-	host->present = calloc(host->nr_pages, sizeof(bool));
+	host->present = calloc(2 * host->nr_pages, sizeof(bool));
 	host->dirty = calloc(host->nr_pages, sizeof(bool));
 	host->small = calloc(nr_chunks, sizeof(bool));
 	host->meta = calloc(nr_chunks, sizeof(bool));

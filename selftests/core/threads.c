@@ -274,6 +274,8 @@ static void *disturb(void *arg)
 		switch (rnd(&random) % 8) {
 		case 0:
 			scavenge.flags = GCARENA_SCAVENGE_ALL;
+			if (rnd(&random) % 2)
+				scavenge.flags |= GCARENA_SCAVENGE_INSIDE;
 			gca_process_scavenge(process, &scavenge);
 			break;
 		case 1:
@@ -338,9 +340,10 @@ static void finish(void)
 	diag("%lu operations, %lu cycles, %llu spans refilled, %llu from lists",
 	     atomic_load(&operations), atomic_load(&cycles), stats.counters.refill_spans,
 	     stats.counters.refill_central);
-	diag("%llu spans swept, %llu freed, %llu chunks backed, %llu broken",
+	diag("%llu spans swept, %llu freed, %llu chunks backed, %llu broken, %llu KiB inside spans",
 	     stats.counters.swept_spans, stats.counters.swept_freed,
-	     stats.counters.refill_backed, stats.counters.scavenge_broken);
+	     stats.counters.refill_backed, stats.counters.scavenge_broken,
+	     stats.counters.scavenge_inside / 1024);
 	diag("worker woken %llu times, %llu us, %lu of %lu status reads torn",
 	     stats.counters.worker_wakeups, stats.counters.worker_ns / 1000,
 	     atomic_load(&torn_reads), atomic_load(&status_reads));

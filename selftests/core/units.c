@@ -433,7 +433,7 @@ static void test_sweep(void)
 	begin(4, NULL);
 	eq(gca_core_start_sweep(core, &args), -EINVAL, "sweep: wrong generation");
 	args.generation = 0;
-	args.flags = 1;
+	args.flags = 2;
 	eq(gca_core_start_sweep(core, &args), -EINVAL, "sweep: flags");
 	args.flags = 0;
 	eq(gca_core_start_sweep(core, &args), 0, "sweep: empty heap");
@@ -579,11 +579,13 @@ static void test_limit(void)
 static void test_scavenge(void)
 {
 	struct gcarena_span a[GCARENA_CHUNK_PAGES], b, c;
-	struct gcarena_scavenge args = { .size = sizeof(args), .flags = 2 };
+	struct gcarena_scavenge args = { .size = sizeof(args), .flags = 4 };
 	u32 i;
 
 	begin(4, NULL);
 	eq(gca_core_scavenge(core, &args), -EINVAL, "scavenge: flags");
+	args.flags = GCARENA_SCAVENGE_INSIDE;
+	eq(gca_core_scavenge(core, &args), -EINVAL, "scavenge: inside spans, but not everything");
 	args.flags = GCARENA_SCAVENGE_ALL;
 	args.bytes = 1;
 	eq(gca_core_scavenge(core, &args), -EINVAL, "scavenge: both everything and bytes");
@@ -796,7 +798,7 @@ static void test_shrink(void)
 	eq(counters().shrink_calls - before.shrink_calls, 1, "shrink: so are calls");
 	eq(counters().scavenged_bytes, before.scavenged_bytes, "shrink: by no other counter");
 	eq(counters().chunks_small, before.chunks_small + 1, "shrink: what is left is small");
-	memset(host.present + 1, 0, GCARENA_CHUNK_PAGES - 1);
+	memset(host.present + 2, 0, GCA_CHUNK_HALVES - 2);
 	memset(host.dirty + 1, 0, GCARENA_CHUNK_PAGES - 1);
 	host.small[0] = true;
 
@@ -874,7 +876,7 @@ static void test_validator(void)
 	record = gca_record_at(core, s[0].page);
 	ok(!gca_core_validate(core) && !nr_complaints, "validator: silent when all is well");
 #define NOTICED(field, name) do { \
-	__typeof__(field) kept = (field); \
+	__typeof__((field) + 0) kept = (field); \
 	nr_complaints = 0; \
 	(field)++; \
 	ok(gca_core_validate(core) == -EUCLEAN && nr_complaints, "validator: " name); \
@@ -895,6 +897,9 @@ static void test_validator(void)
 	NOTICED(record->generation, "a span's generation");
 	NOTICED(record->state, "a span's state");
 	NOTICED(record->full, "the wrong list");
+	NOTICED(record->busy, "a span that nobody releases in");
+	NOTICED(chunk->nr_holes, "holes");
+	NOTICED(chunk->holes[1], "the map of holes");
 	NOTICED(core->class_map[0][0], "the class map");
 	NOTICED(core->map_empty[0], "the map of empty chunks");
 	NOTICED(host.tables.spans[s[0].page].word0, "a row's class");

@@ -140,6 +140,28 @@ static void prepare_swept(struct round *r)
 		bail("return");
 }
 
+/* Swept spans with one object each: the second base page has none. */
+static void prepare_lone(struct round *r)
+{
+	int i;
+
+	prepare_spans(r);
+	for (i = 0; i < r->nr; i++) {
+		r->spans[i].flags = 0;
+		g_set_bit(&r->a, r->a.status->generation & 1, r->spans[i].page, 0);
+	}
+	if (g_return(&r->a, r->spans, r->nr))
+		bail("return");
+}
+
+/* And given back: a refill has to fill it. */
+static void prepare_inside(struct round *r)
+{
+	prepare_lone(r);
+	if (g_scavenge(&r->a, GCARENA_SCAVENGE_ALL | GCARENA_SCAVENGE_INSIDE, 0) <= 0)
+		bail("scavenge inside spans");
+}
+
 static void prepare_file(struct round *r)
 {
 	r->fd = open(DEVICE, O_RDWR | O_CLOEXEC);
@@ -292,6 +314,13 @@ static int op_assist(struct round *r)
 static int op_scavenge_all(struct round *r)
 {
 	long bytes = g_scavenge(&r->a, GCARENA_SCAVENGE_ALL, 0);
+
+	return bytes < 0 ? bytes : 0;
+}
+
+static int op_scavenge_inside(struct round *r)
+{
+	long bytes = g_scavenge(&r->a, GCARENA_SCAVENGE_ALL | GCARENA_SCAVENGE_INSIDE, 0);
 
 	return bytes < 0 ? bytes : 0;
 }
@@ -450,11 +479,13 @@ static const struct operation {
 	{ "refill of a large span", prepare_nothing, op_refill_large },
 	{ "refill of manual spans", prepare_nothing, op_refill_manual },
 	{ "refill of swept spans", prepare_swept, op_refill_swept },
+	{ "refill of spans with holes", prepare_inside, op_refill_swept },
 	{ "refill with spent spans", prepare_spans, op_exchange },
 	{ "return", prepare_spans, op_return },
 	{ "start sweep", prepare_swept, op_start_sweep },
 	{ "sweep assist", prepare_holes, op_assist },
 	{ "scavenge everything", prepare_holes, op_scavenge_all },
+	{ "scavenge inside spans", prepare_lone, op_scavenge_inside },
 	{ "scavenge bytes", prepare_swept, op_scavenge_bytes },
 	{ "policy, read", prepare_nothing, op_policy_get },
 	{ "policy, set", prepare_swept, op_policy_set },

@@ -231,7 +231,9 @@ static void op_sweep(struct worker *w)
 static void op_scavenge(struct worker *w)
 {
 	bool all = !below(w, 4);
-	long got = g_scavenge(&arena, all ? GCARENA_SCAVENGE_ALL : 0,
+	bool inside = all && !below(w, 2);
+	long got = g_scavenge(&arena, (all ? GCARENA_SCAVENGE_ALL : 0) |
+			      (inside ? GCARENA_SCAVENGE_INSIDE : 0),
 			      all ? 0 : below(w, 8) * (uint64_t)MIB);
 
 	if (got < 0)

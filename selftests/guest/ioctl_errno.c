@@ -155,7 +155,9 @@ static unsigned int known_flags(unsigned long cmd)
 {
 	switch (cmd) {
 	case GCARENA_IOC_SCAVENGE:
-		return GCARENA_SCAVENGE_ALL;
+		return GCARENA_SCAVENGE_ALL | GCARENA_SCAVENGE_INSIDE;
+	case GCARENA_IOC_START_SWEEP:
+		return GCARENA_SWEEP_STICKY;
 	case GCARENA_IOC_COLLAPSE:
 		return GCARENA_COLLAPSE_BEGIN;
 	case GCARENA_IOC_POLICY:
@@ -279,6 +281,7 @@ static void test_features(int fd)
 	eq(g_ioctl(fd, GCARENA_IOC_FEATURES, &f), 0, "features, before set-up");
 	eq(f.features, GCARENA_FEATURE_RESIDENCY | GCARENA_FEATURE_SHRINKER |
 	   GCARENA_FEATURE_RESERVE | GCARENA_FEATURE_PRESSURE | GCARENA_FEATURE_COLLAPSE |
+	   GCARENA_FEATURE_INSIDE |
 	   GCARENA_FEATURE_PERCPU |
 	   GCARENA_FEATURE_NUMA | GCARENA_FEATURE_STICKY,
 	   "the features that there are");
@@ -539,6 +542,8 @@ static void test_sweep_scavenge(struct arena *a)
 	eq(g_start_sweep(a, generation), 0, "start sweep: again");
 	generation++;
 	eq(g_scavenge(a, GCARENA_SCAVENGE_ALL, 4096), -EINVAL, "scavenge: all, and bytes");
+	eq(g_scavenge(a, GCARENA_SCAVENGE_INSIDE, 4096), -EINVAL,
+	   "scavenge: bytes, and inside spans");
 	eq(g_scavenge(a, 0, 0), 0, "scavenge: nothing asked");
 }
 

@@ -10,15 +10,13 @@
 #include <stdlib.h>
 #include <sys/uio.h>
 
-#include "guest.h"
+#include "khugepaged.h"
 
-#define THP		"/sys/kernel/mm/transparent_hugepage/"
 #define TRACING		"/sys/kernel/tracing/"
 #define PIN_BROKEN	"/sys/module/gcarena/parameters/pin_broken"
 
 #define RANGES		10000
 #define SIZE		(200 * MIB)
-#define CHUNK_PAGES	256
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
@@ -129,67 +127,6 @@ static void test_scattered(void)
 		}
 	eq(bad, 0, "C3 what comes back is zero");
 	g_close(&a);
-}
-
-/* Base states of pages of a chunk: how many are in @state. */
-static int in_state(struct arena *a, uint32_t chunk, uint32_t state)
-{
-	static struct gcarena_run runs[CHUNK_PAGES];
-	struct gcarena_residency args = {
-		.size = sizeof(args),
-		.page = chunk * CHUNK_PAGES,
-		.npages = CHUNK_PAGES,
-		.runs = (uintptr_t)runs,
-		.nr_runs = CHUNK_PAGES,
-	};
-	int err = g_ioctl(a->fd, GCARENA_IOC_RESIDENCY, &args);
-	int n = 0;
-
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < args.nr_runs; i++)
-		n += runs[i].state == state ? (int)runs[i].npages : 0;
-	return n;
-}
-
-static void khugepaged_hard(void)
-{
-	static const char * const set[][2] = {
-		{ "enabled", "always" },
-		{ "khugepaged/defrag", "1" },
-		{ "khugepaged/max_ptes_none", "511" },
-		{ "khugepaged/max_ptes_shared", "511" },
-		{ "khugepaged/pages_to_scan", "65536" },
-		{ "khugepaged/alloc_sleep_millisecs", "10" },
-		{ "khugepaged/scan_sleep_millisecs", "10" },
-	};
-	char path[128];
-
-	for (unsigned int i = 0; i < sizeof(set) / sizeof(set[0]); i++) {
-		snprintf(path, sizeof(path), THP "%s", set[i][0]);
-		if (g_write_file(path, set[i][1]))
-			diag("%s cannot be set", path);
-	}
-}
-
-static long scans_so_far(void)
-{
-	FILE *f = fopen(THP "khugepaged/full_scans", "r");
-	long n = -1;
-
-	if (f && fscanf(f, "%ld", &n) != 1)
-		n = -1;
-	if (f)
-		fclose(f);
-	return n;
-}
-
-/* One that had begun, and three from their beginning. */
-static bool scanned(void)
-{
-	long until = scans_so_far() + 4;
-
-	return g_wait_for(scans_so_far() >= until, 20000);
 }
 
 #define HELD_PAGES	32

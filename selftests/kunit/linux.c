@@ -175,6 +175,7 @@ static void backing_part(struct kunit *test)
 	struct gca_arena *arena = linux_arena(test);
 	/* Arena pages 3 and 4, and the base pages to either side. */
 	pgoff_t first = 3 * GCA_PAGE_BASES, after = 5 * GCA_PAGE_BASES;
+	u64 halves[GCA_HALF_WORDS] = {};
 
 	back_chunk(test, 0);
 	fill(test, first - 1, 0x11);
@@ -186,7 +187,8 @@ static void backing_part(struct kunit *test)
 			GCA_CHUNK_BASES - 2 * GCA_PAGE_BASES);
 	KUNIT_EXPECT_TRUE_MSG(test, holds(test, first - 1, 0x11) && holds(test, after, 0x33),
 			      "what stays has its contents");
-	KUNIT_EXPECT_EQ_MSG(test, gca_backing_back(arena, 3, 2, GCA_NODE_ANY), 1,
+	gca_map_set(halves, 3 * GCA_PAGE_BASES, 2 * GCA_PAGE_BASES);
+	KUNIT_EXPECT_EQ_MSG(test, gca_backing_fill(arena, 0, halves, GCA_NODE_ANY), 0,
 			    "small pages come back");
 	KUNIT_EXPECT_TRUE(test, holds(test, first, 0));
 	KUNIT_EXPECT_EQ(test, release(test, 0, GCARENA_CHUNK_PAGES),

@@ -124,6 +124,7 @@ struct gcarena_policy {
 #define GCARENA_FEATURE_RESIDENCY	(1ULL << 5)
 #define GCARENA_FEATURE_COLLAPSE	(1ULL << 6)
 #define GCARENA_FEATURE_STICKY		(1ULL << 7)
+#define GCARENA_FEATURE_INSIDE		(1ULL << 8)
 
 struct gcarena_features {
 	__u32 size;
@@ -214,10 +215,11 @@ struct gcarena_sweep {
 };
 
 #define GCARENA_SCAVENGE_ALL	0x1	/* all that is free, broken chunks too */
+#define GCARENA_SCAVENGE_INSIDE	0x2	/* with .._ALL: and inside spans; .._INSIDE */
 
 struct gcarena_scavenge {
 	__u32 size;
-	__u32 flags;		/* GCARENA_SCAVENGE_ALL, with bytes = 0 */
+	__u32 flags;		/* GCARENA_SCAVENGE_*; with .._ALL bytes = 0 */
 	__u64 bytes;		/* in: how much to release; out: released */
 };
 
@@ -272,8 +274,9 @@ struct gcarena_collapse {
 
 /*
  * Counters.  Bytes unless they say otherwise, with Go's meanings:
- * heap_sys == heap_inuse + heap_idle, heap_released <= heap_idle, and
- * heap_sys - heap_released is what is backed.
+ * heap_sys == heap_inuse + heap_idle, heap_released <= heap_idle,
+ * heap_holes <= heap_inuse, and heap_sys - heap_released - heap_holes is what is
+ * backed.
  */
 struct gcarena_counters {
 	__u64 heap_sys;		/* address space taken into use so far */
@@ -306,8 +309,8 @@ struct gcarena_counters {
 	__u64 shrink_calls;	/* idle chunks that reclaim took up */
 	__u64 shrink_bytes;	/* that came free there */
 	__u64 scavenge_kept;	/* asked to go, but in somebody's hands */
-	__u64 scavenge_inside;	/* of scavenged_bytes: inside spans; 0, as spans stay whole */
-	__u64 heap_holes;	/* now, of heap_inuse: not backed, inside spans; 0 */
+	__u64 scavenge_inside;	/* of scavenged_bytes: inside spans */
+	__u64 heap_holes;	/* now, of heap_inuse: not backed, inside spans */
 	__u64 collapsed;	/* broken chunks that are on a huge page again */
 	__u64 collapse_failed;	/* chunks that were to be and are not */
 	__u64 reserve_backed;	/* chunks that the worker backed ahead */
