@@ -602,7 +602,7 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 				error = cycle_finish_sweep(mutator);
 			break;
 		case SCAVENGE:
-			error = cycle_scavenge_all(mutator, NULL);
+			error = cycle_scavenge_all(mutator, GCARENA_SCAVENGE_ALL, NULL);
 			break;
 		default:
 			if (tries++ == MEMORY_TRIES || !ask_program(mutator, size))

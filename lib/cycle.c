@@ -247,15 +247,17 @@ int cycle_run(struct gca_mutator *mutator, bool forced)
 /**
  * cycle_scavenge_all - give everything free back to the system
  * @mutator: the calling thread's, running
+ * @flags: GCARENA_SCAVENGE_ALL, with GCARENA_SCAVENGE_INSIDE also what has no object
+ *	in spans; an arena that cannot do that does without
  * @released: where the bytes go that came free, or NULL
  *
  * Return: 0 or a negative errno.
  */
-int cycle_scavenge_all(struct gca_mutator *mutator, size_t *released)
+int cycle_scavenge_all(struct gca_mutator *mutator, uint32_t flags, size_t *released)
 {
 	struct gcarena_scavenge args = {
 		.size = sizeof(args),
-		.flags = GCARENA_SCAVENGE_ALL,
+		.flags = flags,
 	};
 	struct gca_heap *heap = mutator->heap;
 	int error;
@@ -263,6 +265,10 @@ int cycle_scavenge_all(struct gca_mutator *mutator, size_t *released)
 	/* The backend may take its time: nobody need wait for this thread. */
 	blocked_enter(mutator);
 	error = heap->ops->scavenge(heap, &args);
+	if (error == -EINVAL && flags != GCARENA_SCAVENGE_ALL) {
+		args.flags = GCARENA_SCAVENGE_ALL;
+		error = heap->ops->scavenge(heap, &args);
+	}
 	blocked_leave(mutator);
 	if (error)
 		return error_set(error, "scavenge: %s", strerror(-error));
@@ -302,15 +308,8 @@ int gca_collect(struct gca_mutator *mutator)
 	return 0;
 }
 
-/**
- * gca_release - collect, and give everything free back to the system
- * @mutator: the calling thread's
- *
- * Return: the bytes that came free.
- */
-size_t gca_release(struct gca_mutator *mutator)
+static size_t release(struct gca_mutator *mutator, uint32_t flags)
 {
-	RUNTIME();
 	struct gca_heap *heap = mutator->heap;
 	struct gca_mutator *each;
 	size_t released = 0;
@@ -328,9 +327,35 @@ size_t gca_release(struct gca_mutator *mutator)
 	world_start(heap, mutator);
 	world_unlock(heap);
 	manual_trim(heap, true);
-	if (cycle_scavenge_all(mutator, &released))
+	if (cycle_scavenge_all(mutator, flags, &released))
 		return 0;
 	if (heap->debug_scavtrace)
 		scavtrace_print(heap, true);
 	return released;
+}
+
+/**
+ * gca_release - collect, and give everything free back to the system
+ * @mutator: the calling thread's
+ *
+ * Return: the bytes that came free.
+ */
+size_t gca_release(struct gca_mutator *mutator)
+{
+	RUNTIME();
+
+	return release(mutator, GCARENA_SCAVENGE_ALL);
+}
+
+/**
+ * gca_release_all - and also what lies between objects, at the price of huge pages
+ * @mutator: the calling thread's
+ *
+ * Return: the bytes that came free.
+ */
+size_t gca_release_all(struct gca_mutator *mutator)
+{
+	RUNTIME();
+
+	return release(mutator, GCARENA_SCAVENGE_ALL | GCARENA_SCAVENGE_INSIDE);
 }

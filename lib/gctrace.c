@@ -157,11 +157,12 @@ void scavtrace_print(struct gca_heap *heap, bool forced)
 	/* A call may have been between counting and returning at the last line. */
 	if (eager > work)
 		eager = work;
-	backed = arena.heap_inuse + arena.heap_idle - arena.heap_released;
+	backed = arena.heap_inuse + arena.heap_idle - arena.heap_released - arena.heap_holes;
 	add(&line, "scav %" PRIu64 " KiB work (bg), %" PRIu64 " KiB work (eager), ",
 	    (work - eager) >> KIB_SHIFT, eager >> KIB_SHIFT);
 	add(&line, "%" PRIu64 " KiB total, %" PRIu64 "%% util%s\n",
 	    (uint64_t)arena.heap_released >> KIB_SHIFT,
-	    backed ? (uint64_t)arena.heap_inuse * 100 / backed : 0, forced ? " (forced)" : "");
+	    backed ? (uint64_t)(arena.heap_inuse - arena.heap_holes) * 100 / backed : 0,
+	    forced ? " (forced)" : "");
 	put(&line);
 }

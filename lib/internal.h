@@ -684,7 +684,7 @@ int cycle_run(struct gca_mutator *mutator, bool forced);
 /* Owner, running: sweeps until nothing is left to sweep, and waits for others. */
 int cycle_finish_sweep(struct gca_mutator *mutator);
 /* Owner, running: everything free goes back to the system. */
-int cycle_scavenge_all(struct gca_mutator *mutator, size_t *released);
+int cycle_scavenge_all(struct gca_mutator *mutator, uint32_t flags, size_t *released);
 /* Any thread, if a mutator's then blocked: as cycle_finish_sweep(). */
 int cycle_finish_sweep_for(struct gca_heap *heap);
 /* World held, marking done: the mark bitmap becomes the truth of every span. */

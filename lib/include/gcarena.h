@@ -939,6 +939,13 @@ GCA_API int gca_collect(struct gca_mutator *mutator);
  */
 GCA_API size_t gca_release(struct gca_mutator *mutator);
 
+/*
+ * And pages between objects that live: least memory, for a program that is going to
+ * idle.  What it costs: chunks with such pages lose their huge page, and to allocate
+ * there again takes memory, and page faults, as it did the first time.
+ */
+GCA_API size_t gca_release_all(struct gca_mutator *mutator);
+
 /* The object that @address points into, or NULL.  @size: its usable bytes. */
 GCA_API void *gca_object_of(struct gca_heap *heap, const void *address, size_t *size);
 

@@ -103,6 +103,46 @@ static void test_release(struct gca_mutator *m, size_t size)
 	   "sys = inuse + idle");
 }
 
+/*
+ * Most of each page is dropped: what is between the objects that live goes only when
+ * it is asked for, and is zero when it is used again.
+ */
+static void test_release_all(struct gca_mutator *m, size_t size, size_t every)
+{
+	size_t volume = scaled(32 * MIB), count = volume / size, sparse, left, bad = 0;
+	void *address;
+
+	GCA_FRAME(m, f, gca_ref *table);
+	f.table = must(gca_new_refs(m, count));
+	fill(m, f.table, count, size);
+	address = gca_load(&f.table[0]);
+	for (size_t i = 0; i < count; i++)
+		if (i % every)
+			gca_store(m, &f.table[i], NULL);
+	gca_release(m);
+	sparse = resident_at(address);
+	ok(gca_release_all(m) > sparse / 2,
+	   "1 of %zu objects of %zu lives: half of what is left goes", every, size);
+	left = resident_at(address);
+	ok(left < sparse / 2, "and is gone: %zu of %zu KiB resident", left / KIB, sparse / KIB);
+	for (size_t i = 0; i < count; i += every)
+		bad += !is_filled(gca_load(&f.table[i]), 1, size);
+	eq(bad, 0, "what lives is intact");
+	for (size_t i = 0; i < count; i++) {
+		void *bytes = i % every ? must(gca_new_bytes(m, size)) : NULL;
+
+		if (!bytes)
+			continue;
+		bad += !is_filled(bytes, 0, size);
+		memset(bytes, 1, size);
+		gca_store(m, &f.table[i], bytes);
+	}
+	eq(bad, 0, "what is allocated between them is zero");
+	for (size_t i = 0; i < count; i++)
+		bad += !is_filled(gca_load(&f.table[i]), 1, size);
+	eq(bad, 0, "and all of it there");
+}
+
 /* Without being asked: the background scavenger follows the goal. */
 static void test_background(void)
 {
@@ -142,6 +182,8 @@ int main(void)
 	test_release(m, 100);
 	test_release(m, 30000);
 	test_release(m, 500000);
+	test_release_all(m, 1000, 16);
+	test_release_all(m, 4096, 4);
 	gca_detach(m);
 	gca_close(heap);
 	test_background();
