@@ -116,7 +116,7 @@ class Judge:
         self.own("4", "the same after the release", "fragment",
                  lambda run: run["resident_over_live_released"], AT_MOST, 2.15)
         self.own("4", "the same, with release inside spans", "fragment",
-                 lambda run: run["resident_over_live_released"], AT_MOST, 1.9)
+                 lambda run: run["resident_over_live_inside"], AT_MOST, 1.9)
 
     def alloc(self):
         # As the largest count does not matter, each size is a target of its own.

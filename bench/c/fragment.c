@@ -6,7 +6,9 @@
  * doubling as likely; then a random tenth of them is kept for good and the rest dropped, and
  * collected: what is measured is how memory breaks up, not when collections come.
  * Shown is the process's memory over the live bytes, with the table of what is kept: after
- * the last collection, SECONDS later, and after the call that gives back what is free.
+ * the last collection, SECONDS later, and after the call that gives back what is free; where
+ * there is one, after the call that takes what lies between objects as well, with what that
+ * leaves of huge pages.
  */
 #include "bench.h"
 
@@ -80,4 +82,6 @@ void run_fragment(struct bench *b)
 	bench_memory("later", held);
 	peer_release(b->t);
 	bench_memory("released", held);
+	if (peer_release_inside(b->t))
+		bench_memory("inside", held);
 }

@@ -56,6 +56,12 @@ void peer_release(peer_thread t)
 	gca_release(t);
 }
 
+bool peer_release_inside(peer_thread t)
+{
+	gca_release_all(t);
+	return true;
+}
+
 void peer_figures(void)
 {
 	struct gca_account account = { .size = sizeof(account) };
@@ -161,4 +167,12 @@ void peer_figures(void)
 {
 }
 
+#endif
+
+#ifndef PEER_GCARENA
+/* Others have no such call. */
+bool peer_release_inside(peer_thread t)
+{
+	return false;
+}
 #endif

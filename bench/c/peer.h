@@ -12,6 +12,7 @@
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,7 @@ void peer_leave(peer_thread t);
 void peer_roots(peer_ref *roots, size_t n);
 void peer_collect(peer_thread t);
 void peer_release(peer_thread t);
+bool peer_release_inside(peer_thread t);
 void peer_figures(void);
 
 #endif /* BENCH_PEER_H */
