@@ -36,6 +36,7 @@ struct cycle {
 	uint64_t cpu;
 	bool full;		/* asked for as such */
 	uint64_t idle;		/* CPU time on idle CPUs */
+	uint64_t assist_ns;	/* of all cycles before */
 };
 
 static bool ends_stopped(const struct gca_heap *heap)
@@ -196,6 +197,8 @@ static void report_cycle(struct gca_heap *heap, struct cycle *cycle, uint64_t st
 	cycle->trace.end_ns = end_stop;
 	cycle->trace.mark_cpu_ns = cycle->cpu;
 	cycle->trace.idle_cpu_ns = cycle->idle;
+	cycle->trace.assist_ns = __atomic_load_n(&heap->assist_ns, __ATOMIC_RELAXED) -
+				 cycle->assist_ns;
 	cycle->trace.gc_cpu_ns = heap->gc_cpu_ns;
 	cycle->trace.stacks = cycle->result.stack_bytes;
 	cycle->trace.globals = cycle->result.range_bytes;
@@ -226,6 +229,7 @@ static int run(struct gca_heap *heap, bool forced, bool full)
 	/* The workers' times, this thread's too. */
 	cycle.cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
 	cycle.idle = __atomic_load_n(&heap->work.idle_ns, __ATOMIC_RELAXED);
+	cycle.assist_ns = __atomic_load_n(&heap->assist_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
 	start_marking(heap, &cycle);
 	start_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);

@@ -99,7 +99,7 @@ static void add_arena(struct line *line, const struct gca_heap *heap)
  */
 void gctrace_print(struct gca_heap *heap, const struct gctrace *trace)
 {
-	enum { STOP, MARK, END, MARK_CPU, IDLE_CPU, TIMES };
+	enum { STOP, MARK, END, ASSIST, MARK_CPU, IDLE_CPU, TIMES };
 	char times[TIMES][24];
 	struct line line = { .length = 0 };
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -113,12 +113,13 @@ void gctrace_print(struct gca_heap *heap, const struct gctrace *trace)
 	format_ms(times[STOP], sizeof(times[STOP]), trace->stop_ns);
 	format_ms(times[MARK], sizeof(times[MARK]), trace->mark_ns);
 	format_ms(times[END], sizeof(times[END]), trace->end_ns);
+	format_ms(times[ASSIST], sizeof(times[ASSIST]), trace->assist_ns);
 	format_ms(times[MARK_CPU], sizeof(times[MARK_CPU]), trace->mark_cpu_ns);
 	format_ms(times[IDLE_CPU], sizeof(times[IDLE_CPU]), trace->idle_cpu_ns);
 	add(&line, "gc %" PRIu64 " @%" PRIu64 ".%03" PRIu64 "s %" PRIu64 "%%: ", trace->cycle,
 	    trace->open_ns / NS_PER_S, trace->open_ns % NS_PER_S / NS_PER_MS, percent);
-	add(&line, "%s+%s+%s ms clock, 0+0/%s/%s+0 ms cpu, ", times[STOP], times[MARK], times[END],
-	    times[MARK_CPU], times[IDLE_CPU]);
+	add(&line, "%s+%s+%s ms clock, 0+%s/%s/%s+0 ms cpu, ", times[STOP], times[MARK], times[END],
+	    times[ASSIST], times[MARK_CPU], times[IDLE_CPU]);
 	add(&line, "%" PRIu64 "->%" PRIu64 "->%" PRIu64 " MB, ", trace->heap_start >> MIB_SHIFT,
 	    trace->heap_end >> MIB_SHIFT, trace->heap_live >> MIB_SHIFT);
 	add(&line, "%" PRIu64 " MB goal, %" PRIu64 " MB stacks, %" PRIu64 " MB globals, %ld P%s%s",

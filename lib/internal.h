@@ -796,7 +796,8 @@ uint64_t process_cpu_ns(void);
 void pause_record(struct gca_heap *heap, uint64_t ns);
 unsigned int stop_bucket(uint64_t ns);
 uint64_t pause_bucket_end(unsigned int bucket);
-uint64_t pause_quantile(const struct pause_stats *pauses, unsigned int per_mille);
+void pause_quantiles(const struct pause_stats *pauses, const unsigned int *per_mille,
+		     uint64_t *ns, unsigned int nr);
 
 /* ------------------------------------------------------------ memstats.c */
 

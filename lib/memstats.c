@@ -384,8 +384,7 @@ int gca_gcstats(struct gca_heap *heap, struct gca_gcstats *stats)
 		stats->pause_end[i] = pauses.end[(pauses.count - 1 - i) % GCA_PAUSES];
 	}
 	stats->last_gc = stats->pause_end[0];
-	for (i = 0; i < GCA_QUANTILES; i++)
-		stats->pause_quantiles[i] = pause_quantile(&pauses, per_mille[i]);
+	pause_quantiles(&pauses, per_mille, stats->pause_quantiles, GCA_QUANTILES);
 	sum_pauses(&pauses, &stats->pauses);
 	for (i = 0; i < GCA_STOP_CAUSES; i++)
 		copy_words((uint64_t *)&stats->stops[i], (const uint64_t *)&heap->stops[i],

@@ -110,27 +110,28 @@ void pause_record(struct gca_heap *heap, uint64_t ns)
 }
 
 /**
- * pause_quantile - a pause that so many are not longer than
+ * pause_quantiles - pauses that so many are not longer than
  * @pauses: the histogram, a copy
- * @per_mille: how many of a thousand
- *
- * Return: nanoseconds, at most 6 % above the true quantile and never above the
- * longest pause; 0 when there was none.
+ * @per_mille: how many of a thousand, ascending
+ * @ns: for each, at most 6 % above the true quantile and never above the longest pause; 0
+ * when there was none
+ * @nr: how many are wanted
  */
-uint64_t pause_quantile(const struct pause_stats *pauses, unsigned int per_mille)
+void pause_quantiles(const struct pause_stats *pauses, const unsigned int *per_mille,
+		     uint64_t *ns, unsigned int nr)
 {
-	uint64_t rank = (pauses->count * per_mille + 999) / 1000;
-	uint64_t seen = 0;
-	unsigned int i;
+	uint64_t seen = 0, rank, end;
+	unsigned int bucket = 0, i;
 
-	if (!pauses->count)
-		return 0;
-	for (i = 0; i < PAUSE_BUCKETS - 1; i++) {
-		seen += pauses->buckets[i];
-		if (seen >= rank)
-			break;
+	if (pauses->count)
+		seen = pauses->buckets[0];
+	for (i = 0; i < nr; i++) {
+		rank = (pauses->count * per_mille[i] + 999) / 1000;
+		while (seen < rank && bucket < PAUSE_BUCKETS - 1)
+			seen += pauses->buckets[++bucket];
+		end = pause_bucket_end(bucket);
+		ns[i] = end < pauses->max_ns ? end : pauses->max_ns;
 	}
-	return pause_bucket_end(i) < pauses->max_ns ? pause_bucket_end(i) : pauses->max_ns;
 }
 
 static uint64_t get(const uint64_t *value)
@@ -148,6 +149,8 @@ static uint64_t get(const uint64_t *value)
 int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 {
 	RUNTIME();
+	static const unsigned int per_mille[] = { 500, 990 };
+	uint64_t quantiles[ARRAY_SIZE(per_mille)];
 	struct gca_stats stats = { .size = out->size };
 	struct gca_mutator *self = mutator_self(heap);
 	struct gcarena_stats arena = { 0 };
@@ -198,8 +201,9 @@ int gca_stats(struct gca_heap *heap, struct gca_stats *out)
 	stats.sweep_assisted = get(&heap->sweep_assisted);
 	stats_pauses(heap, &pauses);
 	stats.pause_total_ns = pauses.total_ns;
-	stats.pause_p50_ns = pause_quantile(&pauses, 500);
-	stats.pause_p99_ns = pause_quantile(&pauses, 990);
+	pause_quantiles(&pauses, per_mille, quantiles, ARRAY_SIZE(per_mille));
+	stats.pause_p50_ns = quantiles[0];
+	stats.pause_p99_ns = quantiles[1];
 	stats.pause_max_ns = pauses.max_ns;
 	special_stats(heap, &stats);
 	memcpy(out, &stats, out->size);

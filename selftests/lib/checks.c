@@ -496,6 +496,49 @@ static void test_gctrace(void)
 	eq(forced, 1, "a forced one says so");
 }
 
+/* The collector has next to no share of the CPUs: whoever allocates is made to assist. */
+static void traced_assists(void)
+{
+	struct gca_stats stats = { .size = sizeof(stats) };
+	struct gca_heap *heap;
+	struct gca_mutator *m;
+
+	setenv("GCARENA_SHARE", "1", 1);
+	heap = open_debug("gctrace=1", GCA_MODE_CONCURRENT, 100);
+	m = attach(heap, GCA_STACK_PRECISE);
+	{
+		GCA_FRAME(m, f, gca_ref *live);
+
+		f.live = must(gca_new_refs(m, 50000));
+		for (size_t i = 0; i < 400000; i++)
+			gca_store(m, &f.live[i % 50000], (void *)must(gca_new(m, node)));
+		/* With the last cycle's line. */
+		gca_collect(m);
+		gca_stats(heap, &stats);
+	}
+	dprintf(STDERR_FILENO, "assisted %f\n", (double)stats.assist_ns / 1000000);
+}
+
+static void test_gctrace_assists(void)
+{
+	double assisted = -1, all = 0, slack = 0, one;
+	char output[65536], *line, *rest = output;
+
+	eq(child(traced_assists, output, sizeof(output)), 0, "gctrace=1: the program runs");
+	while ((line = strsep(&rest, "\n")) && *line) {
+		if (sscanf(line, "assisted %lf", &assisted) == 1)
+			continue;
+		line = strstr(line, " ms clock, 0+");
+		if (!line || sscanf(line, " ms clock, 0+%lf/", &one) != 1)
+			continue;
+		all += one;
+		/* Two digits of it are printed, cut off. */
+		slack += one / 10 + 0.001;
+	}
+	ok(assisted >= all - 0.001 && assisted <= all + slack,
+	   "%f ms of assists are in the lines, of %f", all, assisted);
+}
+
 /* Go's part of the line, then the arena's. */
 #define GCTRACE_MS	"[0-9]+(\\.[0-9]+)?"
 #define GCTRACE_GO	"^gc [0-9]+ @[0-9]+\\.[0-9]+s [0-9]+%: " \
@@ -674,6 +717,7 @@ int main(void)
 	test_poison();
 	test_asan();
 	test_gctrace();
+	test_gctrace_assists();
 	test_gctrace_arena();
 	test_scavtrace();
 	return tap_done();
