@@ -371,6 +371,28 @@ uint64_t concurrent_request_full(struct gca_heap *heap)
 }
 
 /**
+ * concurrent_ask - have a new and full cycle run, as the program could ask for one
+ * @heap: the heap
+ *
+ * Any thread may: nothing is waited for.
+ *
+ * Return: its number, for concurrent_over(); 0 without a collector.
+ */
+uint64_t concurrent_ask(struct gca_heap *heap)
+{
+	uint64_t cycle = 0;
+
+	pthread_mutex_lock(&heap->gc_lock);
+	if (have_thread(heap)) {
+		cycle = ask(heap);
+		heap->gc_forced = cycle;
+		heap->gc_full = cycle;
+	}
+	pthread_mutex_unlock(&heap->gc_lock);
+	return cycle;
+}
+
+/**
  * concurrent_wait - wait for a cycle's end
  * @mutator: the calling thread's, running
  * @cycle: its number

@@ -42,6 +42,7 @@ static const struct {
 	{ "map", endpoint_map },
 	{ "check", endpoint_check },
 	{ "profile", endpoint_profile },
+	{ "collect", endpoint_collect },
 };
 
 static struct {

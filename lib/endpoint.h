@@ -27,6 +27,7 @@ typedef int (*endpoint_fn)(struct gca_heap *heap, const char *args, FILE *out);
 /* endpoint_text.c */
 int endpoint_stats(struct gca_heap *heap, const char *args, FILE *out);
 int endpoint_map(struct gca_heap *heap, const char *args, FILE *out);
+int endpoint_collect(struct gca_heap *heap, const char *args, FILE *out);
 int endpoint_check(struct gca_heap *heap, const char *args, FILE *out);
 /* profile_write.c: @args is "heap" or "wait". */
 int endpoint_profile(struct gca_heap *heap, const char *args, FILE *out);

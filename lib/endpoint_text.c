@@ -11,6 +11,7 @@
 #include "endpoint.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define RESIDENT_INTERVAL_NS	NSEC_PER_SEC
@@ -301,5 +302,33 @@ int endpoint_check(struct gca_heap *heap, const char *args, FILE *out)
 		return error_set(error, "heap %u is damaged: its stderr says where",
 				 heap->number);
 	fputs("ok\n", out);
+	return 0;
+}
+
+/**
+ * endpoint_collect - have a cycle run, or ask whether one is over
+ * @heap: the heap
+ * @args: none, for a new one; or its number
+ * @out: "cycle: " and its number, "over: " and 0 or 1
+ *
+ * Nobody waits here: who wants to asks again.
+ *
+ * Return: 0 or a negative errno with gca_error() set.
+ */
+int endpoint_collect(struct gca_heap *heap, const char *args, FILE *out)
+{
+	uint64_t cycle = strtoull(args, NULL, 10);
+
+	if (heap->mode != GCA_MODE_CONCURRENT)
+		return error_set(-EOPNOTSUPP, "heap %u stops the world: only its threads collect",
+				 heap->number);
+	if (cycle) {
+		put(out, "over", concurrent_over(heap, cycle));
+		return 0;
+	}
+	cycle = concurrent_ask(heap);
+	if (!cycle)
+		return error_set(-EAGAIN, "heap %u has no thread to collect", heap->number);
+	put(out, "cycle", cycle);
 	return 0;
 }

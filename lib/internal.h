@@ -448,6 +448,8 @@ void handshake_scan_stopped(struct gca_heap *heap);
  * is no collector thread, and none can be had.
  */
 int concurrent_run(struct gca_mutator *mutator, bool forced);
+/* Asks for a new and full one, from any thread: which one, or 0 as above. */
+uint64_t concurrent_ask(struct gca_heap *heap);
 /* Asks for a cycle, if none is under way: which one, or 0 as above.  May be a
  * minor one, unless it has to be full.
  */

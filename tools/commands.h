@@ -14,7 +14,7 @@ COMMAND(record, "what a process's heaps say, over time, into a file",
 COMMAND(report, "a recording as a page with plots", "[--output FILE] RECORDING")
 COMMAND(export, "all heaps as Prometheus metrics", "[--textfile FILE | --listen [ADDRESS:]PORT]")
 COMMAND(heap, "a profile of a process, for go tool pprof",
-	"[--wait] [-o FILE] PID | pid:PID/HEAP | PROFILE")
+	"[--gc] [--wait] [-o FILE] PID | pid:PID/HEAP | PROFILE")
 COMMAND(oom, "explain the OOM kills in a kernel log", "[FILE|-]")
 COMMAND(trace, "one timeline of the library and the kernel, as JSON for Perfetto", "FILE|-...")
 COMMAND(layout, "lay a structure open: holes, pointers, slot", "[--plain] BINARY TYPE...")

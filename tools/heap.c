@@ -12,9 +12,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define COLLECT_POLL_MS	20
+#define COLLECT_MAX_S	60
 
 static int write_out(const struct text *profile, const char *path)
 {
@@ -47,8 +52,37 @@ static int read_file(const char *path, struct text *text)
 	return status;
 }
 
+/* A whole cycle of the heap's: asked for, and seen to its end. */
+static int run_cycle(const struct target *target)
+{
+	struct timespec pause = { .tv_nsec = COLLECT_POLL_MS * 1000000 };
+	struct text answer = { 0 };
+	uint64_t cycle, over = 0;
+	unsigned int waited;
+	char request[64];
+	int status;
+
+	snprintf(request, sizeof(request), "collect %u", target->heap);
+	status = endpoint_ask(target->pid, request, &answer);
+	if (status == TOOL_OK && !text_value(&answer, "cycle", &cycle))
+		status = tool_fail("process %u: its answer is damaged", target->pid);
+	for (waited = 0; status == TOOL_OK && !over; waited += COLLECT_POLL_MS) {
+		if (waited > COLLECT_MAX_S * 1000)
+			status = tool_fail("process %u: its cycle has no end", target->pid);
+		text_free(&answer);
+		nanosleep(&pause, NULL);
+		snprintf(request, sizeof(request), "collect %u %" PRIu64, target->heap, cycle);
+		if (status == TOOL_OK)
+			status = endpoint_ask(target->pid, request, &answer);
+		if (status == TOOL_OK && !text_value(&answer, "over", &over))
+			status = tool_fail("process %u: its answer is damaged", target->pid);
+	}
+	text_free(&answer);
+	return status;
+}
+
 /* A number alone is a process, and not an arena. */
-static int read_process(const char *name, const char *kind, struct text *profile)
+static int read_process(const char *name, const char *kind, bool gc, struct text *profile)
 {
 	struct target target;
 	char request[64];
@@ -59,6 +93,8 @@ static int read_process(const char *name, const char *kind, struct text *profile
 	if (target.arena)
 		target.pid = target.arena;
 	status = endpoint_only_heap(target.pid, &target.heap);
+	if (status == TOOL_OK && gc)
+		status = run_cycle(&target);
 	if (status != TOOL_OK)
 		return status;
 	snprintf(request, sizeof(request), "profile %u %s", target.heap, kind);
@@ -77,10 +113,12 @@ int command_heap(int argc, char **argv)
 	static const struct option options[] = {
 		{ "output", required_argument, NULL, 'o' },
 		{ "wait", no_argument, NULL, 'w' },
+		{ "gc", no_argument, NULL, 'g' },
 		{ 0 }
 	};
 	const char *path = NULL, *kind = "heap", *name;
 	struct text profile = { 0 };
+	bool gc = false;
 	int c, status;
 
 	while ((c = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
@@ -88,6 +126,8 @@ int command_heap(int argc, char **argv)
 			path = optarg;
 		else if (c == 'w')
 			kind = "wait";
+		else if (c == 'g')
+			gc = true;
 		else
 			return tool_usage();
 	}
@@ -99,7 +139,7 @@ int command_heap(int argc, char **argv)
 	if (strchr(name, '.') || (strchr(name, '/') && strncmp(name, "pid:", 4)))
 		status = read_file(name, &profile);
 	else
-		status = read_process(name, kind, &profile);
+		status = read_process(name, kind, gc, &profile);
 	if (status == TOOL_OK)
 		status = profile_add_lines(&profile, name);
 	if (status == TOOL_OK)

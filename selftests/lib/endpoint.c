@@ -147,6 +147,41 @@ static void test_answers(struct gca_heap *heap)
 	gca_detach(m);
 }
 
+static void test_collect(struct gca_heap *heap)
+{
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	struct gca_heap *other;
+	char request[64];
+	unsigned long long cycle, forced = 0;
+	struct gca_memstats stats = { .size = sizeof(stats) };
+
+	must(gca_new_bytes(m, 1000));
+	gca_memstats(heap, &stats);
+	forced = stats.num_forced_gc;
+	/* What asks is no thread of the heap's; this one must not be waited for. */
+	gca_blocking_begin(m);
+	cycle = value(ask(getpid(), "collect 1\n"), "cycle");
+	ok(cycle && cycle != ~0ull, "a cycle is asked for: %llu", cycle);
+	snprintf(request, sizeof(request), "collect 1 %llu\n", cycle);
+	for (unsigned int i = 0; i < 10000 && value(ask(getpid(), request), "over") != 1; i++)
+		usleep(1000);
+	eq(value(answer, "over"), 1, "and is over");
+	gca_blocking_end(m);
+	gca_memstats(heap, &stats);
+	eq(stats.num_forced_gc, forced + 1, "one that was asked for");
+	eq(stats.heap_objects, 0, "what had died is gone");
+	snprintf(request, sizeof(request), "collect 1 %llu\n", cycle + 1);
+	eq(value(ask(getpid(), request), "over"), 0, "the next one is not");
+	other = open_quiet(GCA_MODE_STOP_THE_WORLD);
+	for (unsigned int i = 2; i < 10 && !strstr(answer, "stops the world"); i++) {
+		snprintf(request, sizeof(request), "collect %u\n", i);
+		ask(getpid(), request);
+	}
+	ok(strstr(answer, "stops the world"), "a heap without a collector says so");
+	gca_close(other);
+	gca_detach(m);
+}
+
 /* The figure of a metric that has one sample. */
 static unsigned long long metric(const char *text, const char *name)
 {
@@ -407,6 +442,7 @@ int main(void)
 	setenv("GCARENA_ENDPOINT", place, 1);
 	heap = open_quiet(GCA_MODE_CONCURRENT);
 	test_answers(heap);
+	test_collect(heap);
 	test_views(heap);
 	test_requests();
 	test_stranger();

@@ -23,6 +23,14 @@ result $? "a profile of a running process" "$tmp/err"
 go tool pprof -top -sample_index=alloc_space "$tmp/heap" > "$tmp/top" 2>&1 &&
 	grep -q 'set_add\|list_add' "$tmp/top"
 result $? "names its functions" "$tmp/top"
+cycles()
+{
+	"$tool" top --once --json | grep -o '"num_forced_gc":[0-9]*' | cut -d: -f2
+}
+before=$(cycles)
+"$tool" heap --gc -o "$tmp/alive" "$pid" > "$tmp/out" 2> "$tmp/err" && [ "$(cycles)" = $((before + 1)) ] &&
+	go tool pprof -raw "$tmp/alive" > "$tmp/top" 2>&1
+result $? "after a cycle that was asked for" "$tmp/err" "$tmp/top"
 "$tool" heap --wait "pid:$pid" > "$tmp/wait" 2> "$tmp/err" &&
 	go tool pprof -top "$tmp/wait" 2>&1 | grep -q '^Type: delay'
 result $? "its waits, to a pipe or file" "$tmp/err"
