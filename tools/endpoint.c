@@ -317,6 +317,10 @@ static void take_comm(const struct text *text, char *comm, size_t room)
 		length = room - 1;
 	memcpy(comm, at, length);
 	comm[length] = 0;
+	/* Any process may call itself anything; what is no text would spoil all metrics. */
+	for (; *comm; comm++)
+		if (*comm < ' ' || *comm > '~')
+			*comm = '?';
 }
 
 static void add_process(const char *path, const char *name, void *arg)

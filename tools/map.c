@@ -66,10 +66,13 @@ static bool add_chunk(struct map *map, uint32_t index, const char *letters, size
 	return true;
 }
 
-static void add_span(struct map *map, uint32_t page, uint32_t npages, uint32_t elem)
+/* False: it makes no sense. */
+static bool add_span(struct map *map, uint32_t page, uint32_t npages, uint32_t elem)
 {
 	uint32_t i;
 
+	if (npages > CHUNKS_MAX * PAGES || page > CHUNKS_MAX * PAGES - npages)
+		return false;
 	for (i = 0; i < npages; i++) {
 		struct chunk *chunk = chunk_of(map, page + i);
 
@@ -78,6 +81,7 @@ static void add_span(struct map *map, uint32_t page, uint32_t npages, uint32_t e
 		else	/* The rest of a large one may be where no chunk is shown. */
 			i |= PAGES - 1;
 	}
+	return true;
 }
 
 typedef bool (*line_fn)(struct map *map, const char *line, size_t length);
@@ -103,10 +107,8 @@ static bool endpoint_line(struct map *map, const char *line, size_t length)
 
 	if (!strncmp(line, "page ", strlen("page ")))
 		return true;
-	if (sscanf(line, "%u %u %u %u", &page, &npages, &class, &elem) == 4) {
-		add_span(map, page, npages, elem);
-		return true;
-	}
+	if (sscanf(line, "%u %u %u %u", &page, &npages, &class, &elem) == 4)
+		return add_span(map, page, npages, elem);
 	if (sscanf(line, "%u %n", &index, &at) != 1 || !at || (size_t)at > length)
 		return false;
 	return add_chunk(map, index, line + at, length - (size_t)at);
@@ -139,8 +141,7 @@ static bool debugfs_span(struct map *map, const char *line, size_t length)
 
 	if (sscanf(line, "%u %u %u", &page, &npages, &class) != 3 || class > UINT16_MAX)
 		return false;
-	add_span(map, page, npages, map->elem[class]);
-	return true;
+	return add_span(map, page, npages, map->elem[class]);
 }
 
 static int read_debugfs(uint32_t id, struct map *map)

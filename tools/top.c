@@ -137,34 +137,55 @@ static void json_string(const char *text, size_t length)
 	putchar('"');
 }
 
+/* One that JSON has: no zero before others, digits around the point. */
 static bool is_number(const char *text, size_t length)
 {
-	return length && strspn(text, "0123456789.") >= length && text[0] != '.';
+	size_t digits = strspn(text, "0123456789"), more;
+
+	if (!digits || (text[0] == '0' && digits > 1 && length > 1))
+		return false;
+	if (digits >= length)
+		return true;
+	more = text[digits] == '.' ? strspn(text + digits + 1, "0123456789") : 0;
+	return more && digits + 1 + more >= length;
+}
+
+static bool all_numbers(const char *text, size_t length)
+{
+	size_t at, word;
+
+	for (at = 0; at < length; at += word + 1) {
+		word = strcspn(text + at, "\n ");
+		if (word > length - at)
+			word = length - at;
+		if (word && !is_number(text + at, word))
+			return false;
+	}
+	return true;
 }
 
 /* A number, several numbers as an array, or a string. */
 static void json_value(const char *text, size_t length)
 {
 	const char *separator = "[";
-	size_t word;
+	size_t at, word;
 
 	if (is_number(text, length)) {
 		printf("%.*s", (int)length, text);
 		return;
 	}
-	if (length && strspn(text, "0123456789 ") < length) {
+	if (!all_numbers(text, length)) {
 		json_string(text, length);
 		return;
 	}
-	while (length) {
-		word = strcspn(text, "\n ");
-		if (word > length)
-			word = length;
-		if (word)
-			printf("%s%.*s", separator, (int)word, text);
-		separator = word ? "," : separator;
-		length -= word < length ? word + 1 : word;
-		text += word + 1;
+	for (at = 0; at < length; at += word + 1) {
+		word = strcspn(text + at, "\n ");
+		if (word > length - at)
+			word = length - at;
+		if (!word)
+			continue;
+		printf("%s%.*s", separator, (int)word, text + at);
+		separator = ",";
 	}
 	printf("%s]", *separator == '[' ? "[" : "");
 }

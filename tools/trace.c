@@ -22,6 +22,7 @@
 /* Groups of threads in the picture. */
 enum { GROUP_LIBRARY = 1, GROUP_KERNEL };
 
+#define SECONDS_MAX	1e12	/* a clock that says more is none */
 #define HEAPS_MAX	64u	/* whose phases are followed at a time */
 #define NAME_ROOM	64u
 #define TRACE_CMD_MAGIC	"\027\010\104tracing"
@@ -230,7 +231,10 @@ static char *parse_head(char *line, struct event *event)
 			if (!isdigit((unsigned char)*at))
 				continue;
 			seconds = strtod(at, &end);
-			if (*end != ':' || !memchr(at, '.', (size_t)(end - at)))
+			/* As a trace has it: what else strtod() takes need not be finite. */
+			if (*end != ':' || !memchr(at, '.', (size_t)(end - at)) ||
+			    strspn(at, "0123456789.") != (size_t)(end - at) ||
+			    seconds > SECONDS_MAX)
 				continue;
 			event->us = seconds * 1e6;
 			*dash = 0;

@@ -203,5 +203,6 @@ lies "too much" 'cut off after 3 of 1' 'gcarena 1 ok 1\nabc'
 lies "another protocol" 'no gcarena' 'HTTP/1.1 200 OK\n'
 lies "no length" 'damaged' 'gcarena 1 ok x\n'
 lies "an error" 'the moon is full' 'gcarena 1 error the moon is full\n'
+lies "a span without an end" 'not what this version knows' 'gcarena 1 ok 51\nchunk map\npage npages class elem\n0 4294967295 1 16\n'
 lies "a map that is none" 'not what this version knows' 'gcarena 1 ok 16\nchunk map\n0 xyz\n'
 tap_done

@@ -87,6 +87,10 @@ fails "No such file" "$tmp/nothing"
 fails "no trace" -
 sed '4s/arena=.*//;4q' "$tmp/kernel" > "$tmp/cut"
 fails ":4: an event that is cut off" "$tmp/cut"
+for time in 9.5e307 1000000000000000000000.0; do
+	sed "4s/95.000200/$time/;4q" "$tmp/kernel" > "$tmp/never"
+	fails ":4: an event that is cut off" "$tmp/never"
+done
 printf 'gcarena_refill: arena=1\n' > "$tmp/bad"
 fails ":1: an event that is cut off" "$tmp/bad"
 printf '\027\010\104tracing6\0' > "$tmp/trace.dat"
