@@ -188,7 +188,8 @@ static void put_resident(struct gca_heap *heap, FILE *out)
 
 	if (heap->backend_kind != GCA_BACKEND_PROCESS)
 		return;
-	if (!heap->resident_ns || now - heap->resident_ns >= RESIDENT_INTERVAL_NS) {
+	/* What has nothing is soon looked at, and soon has something. */
+	if (!heap->resident_bytes || now - heap->resident_ns >= RESIDENT_INTERVAL_NS) {
 		if (!read_resident(heap))
 			return;
 		heap->resident_ns = now;
