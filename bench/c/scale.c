@@ -16,7 +16,7 @@
 #define AHEAD		16u	/* entries of the queue between prefetch and use */
 #define UNIT		64u	/* bytes: of memory, figures are for so many */
 #define MEMORY_MOST	(256u << 20)	/* what the floors clear and give back */
-#define BUFFER		(1u << 20)
+#define BUFFER		((1u << 20) - UNIT)	/* what a heap adds still fits the MiB */
 
 #define SCALED_FIELDS(F)	F(REF, struct scaled, left) F(REF, struct scaled, right) \
 				F(VALS, uint64_t, data, 4) F(VAL, uint64_t, seen) \
@@ -77,6 +77,17 @@ static void per_unit(const char *name, double begin, size_t bytes)
 	bench_figure(name, "ns/64B", (cpu_s() - begin) / (double)(bytes / UNIT) * 1e9);
 }
 
+static void *map(size_t bytes, int advice)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			    -1, 0);
+
+	if (memory == MAP_FAILED)
+		bench_die("out of memory");
+	madvise(memory, bytes, advice);
+	return memory;
+}
+
 static void floors(peer_ref *table, uint64_t nr, size_t bytes)
 {
 	double begin = cpu_s();
@@ -85,10 +96,12 @@ static void floors(peer_ref *table, uint64_t nr, size_t bytes)
 	if (chase(table, nr) != nr)
 		bench_die("the chase did not see every node");
 	bench_figure("chase", "ns/object", (cpu_s() - begin) / (double)nr * 1e9);
-	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		bench_die("out of memory");
-	madvise(memory, bytes, MADV_HUGEPAGE);
+	memory = map(bytes, MADV_NOHUGEPAGE);
+	begin = cpu_s();
+	memset(memory, 1, bytes);
+	per_unit("first_touch_small", begin, bytes);
+	munmap(memory, bytes);
+	memory = map(bytes, MADV_HUGEPAGE);
 	begin = cpu_s();
 	memset(memory, 1, bytes);
 	per_unit("first_touch", begin, bytes);
