@@ -75,6 +75,18 @@ cp "$top/tools/prometheus/gcarena.rules.yml" "$top/selftests/tools/prometheus.ru
 result $? "nor about the rules" "$tmp/log"
 (cd "$tmp" && "$promtool" test rules prometheus.rules-test.yml) > "$tmp/log" 2>&1
 result $? "each alert fires on what it is for" "$tmp/log"
+# Each panel's query, as a rule.
+perl -MJSON::PP -e '
+	local $/;
+	my $all = decode_json(<STDIN>);
+	sub queries { my $n = shift; ref $n eq "HASH" ? map { $_ eq "expr" ? $n->{$_} : queries($n->{$_}) } sort keys %$n
+		: ref $n eq "ARRAY" ? map { queries($_) } @$n : () }
+	my @queries = queries($all) or die "no query\n";
+	print "groups:\n- name: panels\n  rules:\n";
+	for (@queries) { s/\$__\w+/5m/g; s/\$\w+/.*/g; s/\x27/\x27\x27/g; print "  - record: panel:", $i++, "\n    expr: \x27$_\x27\n" }' \
+	< "$top/tools/prometheus/gcarena.dashboard.json" > "$tmp/panels.yml" 2> "$tmp/log" &&
+	"$promtool" check rules "$tmp/panels.yml" > "$tmp/log" 2>&1
+result $? "the dashboard is JSON, and its queries are PromQL" "$tmp/log" "$tmp/panels.yml"
 # What rules and dashboard ask for is there, but for a limit, which this heap has not, and
 # the share of its memory, which it may not have any more.
 grep -ohE 'gcarena_[a-z_]+' "$top"/tools/prometheus/* |
