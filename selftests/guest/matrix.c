@@ -101,7 +101,11 @@ static bool noticed(struct cell *c)
 	return __atomic_load_n(&c->a.status->counters.pressure_events, __ATOMIC_RELAXED);
 }
 
-/* A child that takes memory page by page, and tells how much it has. */
+/*
+ * A child that takes memory page by page, and tells how much it has.  Then it goes on
+ * slowly: with MGLRU kswapd goes from cgroup to cgroup, and may have what it wants
+ * before it comes to the owner's.
+ */
 static pid_t start_grower(volatile unsigned long **taken, unsigned long most)
 {
 	pid_t pid;
@@ -115,9 +119,13 @@ static pid_t start_grower(volatile unsigned long **taken, unsigned long most)
 	g_write_file("/proc/self/oom_score_adj", "1000");
 	if (enter(CGROUP))
 		_exit(1);
-	for (unsigned long at = 0; at < most; at += MIB) {
-		char *more = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	for (unsigned long at = 0; at < most + MACHINE_CACHE / 2; at += MIB) {
+		char *more;
+
+		if (at >= most)
+			g_msleep(100);
+		more = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
 		if (more == MAP_FAILED)
 			_exit(1);
