@@ -128,13 +128,15 @@ ALL_SRC		:= $(LIB_SRC) $(CORE_SRC)
 LIB_OBJ		:= $(ALL_SRC:%.c=$(B)/obj/%.o)
 TEST_OBJ	:= $(ALL_SRC:%.c=$(B)/test/obj/%.o)
 ASAN_OBJ	:= $(ALL_SRC:%.c=$(B)/asan/obj/%.o)
+TSAN_OBJ	:= $(ALL_SRC:%.c=$(B)/tsan/obj/%.o)
 CORE_OBJ	:= $(CORE_SRC:%.c=$(B)/asan/obj/%.o)
 
 SONAME		:= libgcarena.so.$(SOVERSION)
 
-# The seams' seeded faults are compiled into these two only.
+# The seams' seeded faults are compiled into these three only.
 TEST_CFLAGS	:= -O1 -g -DGCA_TEST_FAULTS=1
 ASAN_CFLAGS	:= -O1 -g -DGCA_TEST_FAULTS=1 $(SANITIZE)
+LIB_TSAN_CFLAGS := -O1 -g -DGCA_TEST_FAULTS=1 -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan
 
 .PHONY: lib
 lib: $(B)/libgcarena.a $(B)/libgcarena.so $(B)/gcarena.pc
@@ -151,6 +153,10 @@ $(B)/asan/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(LIB_CPPFLAGS) $(CPPFLAGS) $(LIB_CFLAGS) $(ASAN_CFLAGS) -c -o $@ $<
 
+$(B)/tsan/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(LIB_CPPFLAGS) $(CPPFLAGS) $(LIB_CFLAGS) $(LIB_TSAN_CFLAGS) -c -o $@ $<
+
 # One object whose hidden symbols are local: what the files share among
 # themselves must not meet a user's names in a static link.
 $(B)/gcarena.o: $(LIB_OBJ)
@@ -161,6 +167,7 @@ $(B)/libgcarena.a: $(B)/gcarena.o
 $(B)/test/libgcarena.a: $(TEST_OBJ)
 $(B)/asan/libgcarena.a: $(ASAN_OBJ)
 $(B)/asan/libcore.a: $(CORE_OBJ)
+$(B)/tsan/libgcarena.a: $(TSAN_OBJ)
 %.a:
 	@mkdir -p $(@D)
 	@rm -f $@
@@ -280,13 +287,16 @@ $(TOOL_TESTS): $(TOOL_SRC:%.c=$(B)/asan/obj/%.o) $(B)/asan/libgcarena.a
 CORE_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/core/*.c))
 LIB_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/lib/*.c))
 ASAN_TESTS	:= $(LIB_TESTS:$(B)/%=$(B)/asan/%)
+# Those with threads that meet in the collector.
+TSAN_TESTS	:= $(addprefix $(B)/tsan/selftests/lib/,concurrent races references share \
+		     threads torture)
 GUEST_TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard selftests/guest/*.c selftests/guest-debug/*.c))
 
 TEST_LINK	 = $(CC) $(LIB_CPPFLAGS) -Iselftests $(LIB_CFLAGS) -MF $@.d
 
 .PHONY: tests tests-host tests-guest
 tests: tests-host tests-guest
-tests-host: $(CORE_TESTS) $(LIB_TESTS) $(ASAN_TESTS) $(SAMPLE_TESTS) $(TOOL) $(TOOL_TESTS) bench-programs
+tests-host: $(CORE_TESTS) $(LIB_TESTS) $(ASAN_TESTS) $(TSAN_TESTS) $(SAMPLE_TESTS) $(TOOL) $(TOOL_TESTS) bench-programs
 tests-guest: $(GUEST_TESTS) $(LIB_TESTS) $(TOOL)
 
 # Install what is missing, build, run everything through prove: scripts/check.
@@ -309,6 +319,10 @@ $(B)/selftests/lib/%: selftests/lib/%.c $(B)/test/libgcarena.a
 $(B)/asan/selftests/lib/%: selftests/lib/%.c $(B)/asan/libgcarena.a
 	@mkdir -p $(@D)
 	$(TEST_LINK) $(ASAN_CFLAGS) -o $@ $< $(B)/asan/libgcarena.a $(LIB_LDLIBS)
+
+$(B)/tsan/selftests/lib/%: selftests/lib/%.c $(B)/tsan/libgcarena.a
+	@mkdir -p $(@D)
+	$(TEST_LINK) $(LIB_TSAN_CFLAGS) -o $@ $< $(B)/tsan/libgcarena.a $(LIB_LDLIBS)
 
 # Of programs that are not for the machine's word size.
 GUEST_ARCH_compat32 := -m32 -D_FILE_OFFSET_BITS=64

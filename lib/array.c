@@ -48,6 +48,32 @@ static size_t bytes_of(size_t max, size_t size)
 }
 
 /**
+ * memory_grow - make a mapping longer, and perhaps move it
+ * @memory: private and anonymous
+ * @bytes: its length
+ * @want: what it is to be
+ *
+ * Return: where it is then, or MAP_FAILED.
+ */
+void *memory_grow(void *memory, size_t bytes, size_t want)
+{
+#if defined(__SANITIZE_THREAD__)
+	/* The sanitizer knows of mmap() and munmap() only: what comes where this was would
+	 * seem to be the same memory.
+	 */
+	void *grown = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (grown != MAP_FAILED) {
+		memcpy(grown, memory, bytes);
+		munmap(memory, bytes);
+	}
+	return grown;
+#else
+	return mremap(memory, bytes, want, MREMAP_MAYMOVE);
+#endif
+}
+
+/**
  * array_room - room for one more
  * @array: NULL at first
  * @nr: entries in it
@@ -70,7 +96,7 @@ bool array_room(void **array, size_t nr, size_t *max, size_t size)
 	} else {
 		if (gca_fault_hit(GCA_FAULT_NO_MEMORY))
 			return false;
-		grown = mremap(*array, bytes, want, MREMAP_MAYMOVE);
+		grown = memory_grow(*array, bytes, want);
 		if (grown == MAP_FAILED)
 			return false;
 	}

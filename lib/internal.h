@@ -507,6 +507,7 @@ void array_unmap(void *memory, size_t bytes);
 /* Room for one more of @size bytes in @array of @max: false, array unharmed. */
 bool array_room(void **array, size_t nr, size_t *max, size_t size);
 void array_free(void *array, size_t max, size_t size);
+void *memory_grow(void *memory, size_t bytes, size_t want);
 
 /* ---------------------------------------------------------------- root.c */
 

@@ -60,7 +60,7 @@ bool stack_grow(struct mark_stack *stack)
 		if (!grown)
 			return false;
 	} else {
-		grown = mremap(stack->entries, bytes, bytes * 2, MREMAP_MAYMOVE);
+		grown = memory_grow(stack->entries, bytes, bytes * 2);
 		bytes *= 2;
 		if (grown == MAP_FAILED)
 			return false;

@@ -95,7 +95,7 @@ int pace_set(struct gca_heap *heap)
 {
 	struct pacer *pacer = &heap->pacer;
 
-	pacer->cpus = heap->work.cpus;
+	pacer->cpus = __atomic_load_n(&heap->work.cpus, __ATOMIC_RELAXED);
 	pacer->stopped = heap->mode == GCA_MODE_STOP_THE_WORLD;
 	pacer_set(pacer);
 	return publish(heap);
@@ -257,7 +257,7 @@ int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pac
 	cycle->roots = result->stack_bytes + result->range_bytes;
 	cycle->allocated = heap_allocated(heap);
 	note_used(heap, cycle);
-	heap->pacer.cpus = heap->work.cpus;
+	heap->pacer.cpus = __atomic_load_n(&heap->work.cpus, __ATOMIC_RELAXED);
 	note_spent(heap, cycle->forced);
 	pacer_end(&heap->pacer, cycle);
 	put(&heap->gc_ended_ns, now_ns());

@@ -49,10 +49,10 @@
 
 __thread unsigned int runtime_depth RUNTIME_TLS;
 
+#if SIGNAL_STOPS
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool installed[_NSIG]; /* lock */
-
-#if SIGNAL_STOPS
 
 static void futex_sleep(uint32_t *word, uint32_t value)
 {

@@ -102,7 +102,7 @@ static uint32_t share_of(const struct work *work)
 
 	if (__atomic_load_n(&work->stopped, __ATOMIC_RELAXED) || waiters >= work->workers_max)
 		return all;
-	share = work->cpus * MILLE / 100 * work->share;
+	share = __atomic_load_n(&work->cpus, __ATOMIC_RELAXED) * MILLE / 100 * work->share;
 	share += waiters * MILLE;
 	return share < all ? share : all;
 }
@@ -792,7 +792,7 @@ void mark_beside(struct gca_heap *heap, struct mark_result *result)
 
 	gca_assert(!stack_left(&heap->mark_stack));
 	/* The program may have changed them; how many threads there are stays. */
-	heap->work.cpus = cpus_allowed();
+	__atomic_store_n(&heap->work.cpus, cpus_allowed(), __ATOMIC_RELAXED);
 	make_helpers(heap);
 	worker_begin(&worker, heap, &heap->mark_stack, 0);
 	mark_ranges(&worker, result);

@@ -354,7 +354,7 @@ static void test_finalizer_thread(enum gca_mode mode)
 		sleep_ms(5);
 	}
 	gca_blocking_end(m);
-	eq(ran_on_thread, count, "calls them all by itself");
+	eq(__atomic_load_n(&ran_on_thread, __ATOMIC_RELAXED), count, "calls them all by itself");
 	close_verified(heap, m, "thread");
 }
 
