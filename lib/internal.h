@@ -594,7 +594,7 @@ struct work {
 	uint32_t workers_max;	/* threads, the cycle's included */
 
 	/* the thread that runs the cycle */
-	uint32_t cpus;
+	uint32_t cpus;		/* read by helpers: atomic */
 	uint32_t nr_helpers;
 	bool refused;		/* a thread could not be made; not tried again */
 	struct helper helpers[WORKERS_MAX - 1];
