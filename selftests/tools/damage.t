@@ -186,7 +186,7 @@ rm -f "$tmp/e/gcarena/77"
 
 mkdir -p "$tmp/whole" "$tmp/debugfs/3"
 sed 's/^arena: .*/arena: 3/' "$tmp/real/stats" > "$tmp/whole/stats"
-awk '/^[0-9]+ [HShs.-]+$/ { print $1, 10, 5, 3, "huge", 0, $2 } NR == 1 { print "chunk free longest runs backing node map" }' \
+awk '/^[0-9]+ [HShs.-]+$/ { print $1, 10, 5, 0, "huge", 0, 0, $2 } NR == 1 { print "chunk free longest transit backing node holes map" }' \
 	"$tmp/real/map" > "$tmp/whole/chunks"
 awk 'on { print $1, $2, $3, "held", 4, 10 } /^page / { on = 1; print "page npages class state generation objects" }' \
 	"$tmp/real/map" > "$tmp/whole/spans"
