@@ -316,6 +316,26 @@ inline check_reachable()
 	i = 0
 }
 
+/* Scans one grey object, if there is any. */
+inline drain_one()
+{
+	atomic { grey | handed ->
+		grey = grey | handed;
+		handed = 0;
+		ref = 1;
+		do
+		:: grey & BIT(ref) -> break
+		:: else -> ref++
+		od;
+		grey = grey & ~BIT(ref) };
+	child = FIELD(ref);
+	if
+	:: child -> mark_into(child, grey)
+	:: else
+	fi;
+	atomic { child = 0; ref = 0 }
+}
+
 proctype collector()
 {
 	byte i = 0, ref = 0, child = 0, word = 0;
@@ -327,7 +347,12 @@ proctype collector()
 #ifndef UNSETTLED
 	ask(SETTLE);
 #endif
-	ask(SCAN);
+	/* Who has been scanned may assist at once, and workers begin. */
+	atomic { request[0] = SCAN; request[MUTATORS - 1] = SCAN };
+	do
+	:: drain_one()
+	:: atomic { request[0] == NOTHING && request[MUTATORS - 1] == NOTHING -> break }
+	od;
 #endif
 	/* The range. */
 	child = range;
@@ -339,21 +364,7 @@ proctype collector()
 	do
 	::	/* Drain. */
 		do
-		:: atomic { grey | handed ->
-				grey = grey | handed;
-				handed = 0;
-				ref = 1;
-				do
-				:: grey & BIT(ref) -> break
-				:: else -> ref++
-				od;
-				grey = grey & ~BIT(ref) };
-			child = FIELD(ref);
-			if
-			:: child -> mark_into(child, grey)
-			:: else
-			fi;
-			atomic { child = 0; ref = 0 }
+		:: drain_one()
 #ifdef UNFINISHED
 		:: break
 #else
