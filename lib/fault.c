@@ -56,7 +56,8 @@ bool gca_fault_hit(enum gca_fault fault)
 			continue;
 		if (left > 1)
 			return false;
-		if (fault == GCA_FAULT_NO_MEMORY || fault == GCA_FAULT_CARDS_LATE)
+		if (fault == GCA_FAULT_NO_MEMORY || fault == GCA_FAULT_CARDS_LATE ||
+		    fault == GCA_FAULT_NARROW)
 			__atomic_store_n(&state->left, 1, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&state->fired, 1, __ATOMIC_RELEASE);
 		return true;

@@ -599,6 +599,8 @@ struct work {
 	bool refused;		/* a thread could not be made; not tried again */
 	struct helper helpers[WORKERS_MAX - 1];
 
+	uint32_t near_rest;	/* atomic: of the marker that changed it last; mark.c */
+
 	pthread_mutex_t lock;
 	pthread_cond_t changed;	/* something to take, or nothing any more */
 	pthread_cond_t hurry;	/* the share has changed; monotonic clock */
@@ -843,6 +845,7 @@ struct gca_heap {
 	uint64_t *bitmap[2];
 	const struct gcarena_status *status;
 	uint64_t *pointer_bits;	/* a bit a word, for PRECISE */
+	uint64_t *grey_bits;	/* a bit a granule: marked, and not scanned; mark_near.c */
 	uint16_t *kind_ids;	/* a cell each 64 bytes, for KINDED and LARGE_SCAN */
 	uint8_t *cards;		/* one each 512 bytes */
 	const struct backend_ops *ops;
@@ -1038,7 +1041,7 @@ void collapse_some(struct gca_heap *heap);
 
 /* -------------------------------------------------------------- tables.c */
 
-#define TABLE_BYTES	(100 * KIB)	/* of side tables for a chunk of heap */
+#define TABLE_BYTES	(116 * KIB)	/* of side tables for a chunk of heap */
 
 int tables_open(struct gca_heap *heap);
 void tables_close(struct gca_heap *heap);

@@ -10,7 +10,11 @@
  * sweep before left them so.
  *
  * An entry of a mark stack is an object that is marked and not yet scanned: its
- * granule and its span class in one word.  The granule of a piece of a large object
+ * granule and its span class in one word.  Or it is a word of the mark bitmap, where
+ * grey_bits tell which objects those are: who sets the first of them pushes the word, and
+ * who finds it on a stack takes all of its page (mark_near.c).  So objects of
+ * precise kinds are kept as long as that has several of them scanned at a time.
+ * The granule of a piece of a large object
  * is that of the piece: the span table tells where the object begins.  A stack that
  * cannot grow drops the entry and remembers that it did; since the object is marked,
  * a walk over the marked objects finds it again.  That is slow and loses nothing.
@@ -28,17 +32,19 @@
 
 #include <sys/mman.h>
 
-#define CLASS_BITS	16
 #define STACK_FIRST	(64 * KIB)	/* bytes; grows by doubling */
 /* Objects that leave the stack together: enough to cover the misses of one. */
 #define BLOCK		32u
 /* Pointers found until some are looked at; of those the last KEEP are not. */
 #define BATCH		48u
 #define KEEP		16u
+/* Words are pushed as long as so many objects are scanned of one; else it is tried again
+ * after so many blocks.
+ */
+#define NEAR_PAYS	2u
+#define NEAR_REST	63u
 _Static_assert(GCA_INLINE_MAX == 64 * sizeof(void *), "a word has the bits of an object");
-_Static_assert(BATCH + 64 <= FOUND_MAX, "room for one object more");
-#define CLASS_MASK	((1U << CLASS_BITS) - 1)
-#define GRANULE_WORDS	(GCARENA_GRANULE_SIZE / sizeof(void *))
+_Static_assert(BATCH + WORD_SLOTS <= FOUND_MAX, "room for a kilobyte of objects more");
 #define PAGE_BITS_SHIFT	(GCARENA_PAGE_SHIFT - GCARENA_GRANULE_SHIFT - 6) /* words of a bitmap */
 
 /**
@@ -103,8 +109,12 @@ static inline bool try_push(struct marker *marker, uint64_t granule, uint32_t sp
 
 static inline void push(struct marker *marker, uint64_t granule, uint32_t span_class)
 {
-	if (!try_push(marker, granule, span_class))
-		marker->stack->overflow = true;
+	uint64_t entry = granule << CLASS_BITS | span_class;
+
+	if (likely(try_push(marker, granule, span_class)))
+		return;
+	entries_forget(marker->heap, &entry, 1);
+	marker->stack->overflow = true;
 }
 
 static __attribute__((noinline)) void marked_slowly(struct marker *marker, uint64_t word,
@@ -130,6 +140,13 @@ static inline void marked(struct marker *marker, uint64_t word, uint64_t mask,
 	struct mark_stack *stack = marker->stack;
 	uint32_t count = 0;
 
+	if (!marker->near_rest && span_classes[span_class].words && likely(!marker->watch)) {
+		/* Who finds no bit set has the word to scan, all that is added till then. */
+		if (!__atomic_fetch_or(&marker->grey_bits[word], mask, __ATOMIC_RELEASE))
+			push(marker, word * WORD_GRANULES, span_class | ENTRY_WORD);
+		scans = false;
+	}
+
 	if (unlikely(marker->watch || (scans && stack->max - stack->nr < 64))) {
 		marked_slowly(marker, word, mask, span_class);
 		scans = false;
@@ -147,21 +164,6 @@ static inline void marked(struct marker *marker, uint64_t word, uint64_t mask,
 	marker->result.bytes += count * size;
 	marker->result.objects += count;
 	marker->marked[span_class] += count;
-}
-
-/* Sets those of @mask in a word of the mark bitmap: what was clear. */
-static inline uint64_t set_bits(struct marker *marker, uint64_t word, uint64_t mask)
-{
-	uint64_t *bits = &marker->mark_bits[word];
-	uint64_t old = __atomic_load_n(bits, __ATOMIC_RELAXED);
-
-	mask = gca_fault_bits(GCA_FAULT_SKIP_MARK, mask & ~old);
-	do {
-		if (!(mask & ~old))
-			return 0;
-	} while (!__atomic_compare_exchange_n(bits, &old, old | mask, true, __ATOMIC_RELAXED,
-					      __ATOMIC_RELAXED));
-	return mask & ~old;
 }
 
 static void mark_object(struct marker *marker, const struct object *object)
@@ -205,11 +207,14 @@ static inline void mark_word(struct marker *marker, uint64_t word, uint64_t mask
 		marked(marker, word, mask, span_class, span_classes[span_class].elem);
 }
 
-/* Looks at the pointers that were found, all but the last @keep, which is KEEP or 0: their
- * bits may not have come yet.
+/**
+ * mark_found - look at the pointers that were found
+ * @marker: the calling thread's
+ * @some: all but the last KEEP, whose bits may not have come yet
  */
-static void mark_found(struct marker *marker, uint32_t keep)
+void mark_found(struct marker *marker, bool some)
 {
+	const uint32_t keep = some ? KEEP : 0;
 	uint64_t *found = marker->found;
 	uint32_t nr, left = 0, i;
 
@@ -272,7 +277,7 @@ static inline void found(struct marker *marker, uintptr_t address)
 {
 	note(marker, address);
 	if (unlikely(marker->nr_found == FOUND_MAX))
-		mark_found(marker, KEEP);
+		mark_found(marker, true);
 }
 
 static void visit_slots(struct gca_visitor *visitor, void *const *slots, size_t count)
@@ -344,8 +349,8 @@ struct block {
 /*
  * Scans the objects of @block from the @i'th on, as long as they have pointer bits,
  * not enough was found, and it is not time for tick().  Nine of ten instructions of
- * marking are here and in mark_found(): what a marker never changes is in registers,
- * and no branch depends on whether a slot is NULL, as half of them may be.
+ * marking are here, in mark_found() and in mark_near.c: what a marker never changes is in
+ * registers, and no branch depends on whether a slot is NULL, as half of them may be.
  *
  * Return: the first that was not scanned.
  */
@@ -359,13 +364,14 @@ static uint32_t scan_run(struct marker *marker, const struct block *block, uint3
 	int64_t left = before;
 
 	for (; i < block->nr && end < enough && left > 0; i++) {
-		const struct span_class *class = &span_classes[block->entries[i] & CLASS_MASK];
-		uint64_t granule = block->entries[i] >> CLASS_BITS;
+		uint64_t entry = block->entries[i];
+		const struct span_class *class = &span_classes[entry & CLASS_MASK];
+		uint64_t granule = entry >> CLASS_BITS;
 		uint64_t word = granule * GRANULE_WORDS, words = class->words, bits;
 		void *const *slots = (void *const *)(base + (granule << GCARENA_GRANULE_SHIFT));
 		unsigned int shift = word & 63;
 
-		if (unlikely(!words))
+		if (unlikely(!words || entry & ENTRY_WORD))
 			break;
 		word >>= 6;
 		bits = __atomic_load_n(&pointer_bits[word], __ATOMIC_RELAXED) >> shift;
@@ -399,6 +405,10 @@ static void scan_entry(struct marker *marker, uint64_t entry)
 	uint64_t granule = entry >> CLASS_BITS;
 	struct object object;
 
+	if (entry & ENTRY_WORD) {
+		marker->near(marker, granule / WORD_GRANULES, entry & CLASS_MASK);
+		return;
+	}
 	if ((entry & CLASS_MASK) == CLASS_LARGE_SCAN) {
 		scan_large(marker, granule);
 		return;
@@ -436,11 +446,26 @@ static void take_block(struct marker *marker, struct block *block)
 	}
 }
 
+/* Are words with grey bits worth pushing?  Objects scanned a word say so. */
+static void near_pays(struct marker *marker)
+{
+	uint32_t *rest = &marker->heap->work.near_rest;
+
+	if (marker->near_rest) {
+		if (!--marker->near_rest)
+			__atomic_store_n(rest, 0, __ATOMIC_RELAXED);
+	} else if (marker->near_yield < NEAR_PAYS * NEAR_YIELD_ONE) {
+		marker->near_rest = NEAR_REST;
+		marker->near_yield = NEAR_PAYS * NEAR_YIELD_ONE;
+		__atomic_store_n(rest, NEAR_REST, __ATOMIC_RELAXED);
+	}
+}
+
 static void push_back(struct marker *marker, const struct block *block, uint32_t from)
 {
 	for (; from < block->nr; from++)
 		push(marker, block->entries[from] >> CLASS_BITS,
-		     block->entries[from] & CLASS_MASK);
+		     block->entries[from] & (CLASS_MASK | ENTRY_WORD));
 }
 
 /**
@@ -459,7 +484,7 @@ bool marker_drain(struct marker *marker)
 
 	now->nr = 0;
 	for (;;) {
-		mark_found(marker, now->nr + stack_left(marker->stack) < BLOCK ? 0 : KEEP);
+		mark_found(marker, now->nr + stack_left(marker->stack) >= BLOCK);
 		take_block(marker, next);
 		if (!now->nr && !next->nr)
 			return true;
@@ -470,14 +495,15 @@ bool marker_drain(struct marker *marker)
 				scan_entry(marker, now->entries[done++]);
 			i = done;
 			if (marker->nr_found >= BATCH)
-				mark_found(marker, KEEP);
+				mark_found(marker, true);
 			if (likely(marker->left > 0) || marker->tick(marker))
 				continue;
 			push_back(marker, now, i);
 			push_back(marker, next, 0);
-			mark_found(marker, 0);
+			mark_found(marker, false);
 			return false;
 		}
+		near_pays(marker);
 		next = now;
 		now = now == blocks ? blocks + 1 : blocks;
 	}
@@ -600,8 +626,12 @@ void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack
 	marker->alloc_bits = alloc_bitmap(heap);
 	marker->mark_bits = mark_bitmap(heap);
 	marker->pointer_bits = heap->pointer_bits;
+	marker->grey_bits = heap->grey_bits;
 	marker->stack = stack;
 	marker->marked = marked;
+	marker->near = mark_near_best();
+	marker->near_yield = NEAR_YIELD_FIRST;
+	marker->near_rest = __atomic_load_n(&heap->work.near_rest, __ATOMIC_RELAXED);
 	marker->tick = never;
 	marker->left = INT64_MAX;
 }

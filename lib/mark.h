@@ -11,14 +11,29 @@
 
 #include "internal.h"
 
-/* Pointers noted at most, before they are looked at: two cache lines are asked for by
- * each, which the nearest cache holds well.
- */
-#define FOUND_MAX	128u
+#define WORD_GRANULES	64ull	/* of a word of a bitmap */
+#define WORD_BYTES	(WORD_GRANULES << GCARENA_GRANULE_SHIFT)
+#define GRANULE_WORDS	(GCARENA_GRANULE_SIZE / sizeof(void *))
+
+/* Slots of the objects that begin in a kilobyte, at most. */
+#define WORD_SLOTS	(2u * 64u + 63u)
+/* Pointers noted at most, before they are looked at. */
+#define FOUND_MAX	256u
 /* Bytes of a large object that are scanned as one: some 20 us of marking, so that
  * neither an assist nor another worker waits for a long array.
  */
 #define MARK_PIECE	(16 * KIB)
+
+/* The average is over about so many calls; and what it begins with. */
+#define NEAR_YIELD_ONE	8u
+#define NEAR_YIELD_FIRST (12u * NEAR_YIELD_ONE)
+
+struct marker;
+
+/* Scans the grey objects of @word of the bitmaps, all of small class @span_class, and what
+ * these reach there.  Pointers to elsewhere are noted.
+ */
+typedef void (*mark_near_fn)(struct marker *marker, uint64_t word, uint32_t span_class);
 
 struct marker {
 	struct gca_visitor visitor; /* first */
@@ -28,6 +43,7 @@ struct marker {
 	uint64_t *alloc_bits;
 	uint64_t *mark_bits;
 	const uint64_t *pointer_bits;
+	uint64_t *grey_bits;
 	struct mark_stack *stack;
 	struct mark_result result;
 	uint32_t *marked;	/* the same objects by span class; the calling thread's */
@@ -37,6 +53,9 @@ struct marker {
 	/* Told of each object that this marker marks; mark_watch(). */
 	void (*watch)(void *arg, uintptr_t object);
 	void *watch_arg;
+	mark_near_fn near;	/* for this CPU */
+	uint32_t near_yield;	/* objects a call, of late, times NEAR_YIELD_ONE */
+	uint32_t near_rest;	/* blocks until it is tried again */
 	uint32_t nr_found;
 	uint64_t found[FOUND_MAX]; /* granules pointed to, not yet looked at; last */
 };
@@ -60,6 +79,9 @@ void marker_part(struct marker *marker, const struct object *object, uintptr_t l
 /* Scans every marked object once more, and what that leads to. */
 void marker_rescan(struct marker *marker);
 
+/* Looks at the pointers that were found, or but the last ones, whose bits are on their way. */
+void mark_found(struct marker *marker, bool keep);
+
 /* False: no memory, the stack is as it was. */
 bool stack_grow(struct mark_stack *stack);
 void stack_drop(struct mark_stack *stack);
@@ -68,10 +90,45 @@ static inline size_t stack_left(const struct mark_stack *stack)
 	return stack->nr - stack->low;
 }
 
+/* Sets those of @mask in a word of the mark bitmap: what was clear. */
+static inline uint64_t set_bits(struct marker *marker, uint64_t word, uint64_t mask)
+{
+	uint64_t *bits = &marker->mark_bits[word];
+	uint64_t old = __atomic_load_n(bits, __ATOMIC_RELAXED);
+
+	mask = gca_fault_bits(GCA_FAULT_SKIP_MARK, mask & ~old);
+	do {
+		if (!(mask & ~old))
+			return 0;
+	} while (!__atomic_compare_exchange_n(bits, &old, old | mask, true, __ATOMIC_RELAXED,
+					      __ATOMIC_RELAXED));
+	return mask & ~old;
+}
+
+/* An entry of a mark stack: an object's granule, or with ENTRY_WORD the first of a word that
+ * has grey bits; and the span class.
+ */
+#define CLASS_BITS	16
+#define ENTRY_WORD	0x8000u
+#define CLASS_MASK	(ENTRY_WORD - 1)
+
+/* Entries that nobody is going to scan: their objects are only found by marker_rescan(). */
+static inline void entries_forget(struct gca_heap *heap, const uint64_t *entries, size_t nr)
+{
+	for (; nr; nr--, entries++)
+		if (*entries & ENTRY_WORD)
+			__atomic_store_n(&heap->grey_bits[(*entries >> CLASS_BITS) / WORD_GRANULES],
+					 0, __ATOMIC_RELAXED);
+}
+
 /* --------------------------------------------------------------- cards.c */
 
 /* What old objects on dirty cards refer to; the cards are clean then. */
 void cards_scan(struct marker *marker);
+
+/* ----------------------------------------------------------- mark_near.c */
+
+mark_near_fn mark_near_best(void);
 
 /* ---------------------------------------------------------------- work.c */
 

@@ -3,8 +3,8 @@
  * The library's own memory, and the side tables of a heap.
  *
  * Tables are reserved for the whole heap and use memory only where they were
- * written: pointer bits (128 bytes a page) and kind ids (256 bytes a page).  What
- * belongs to wholly free chunks is given back with the world stopped, since the
+ * written: pointer bits (128 bytes a page), kind ids (256), grey bits (64) and cards
+ * (16).  What belongs to wholly free chunks is given back with the world stopped, since the
  * owner of a span writes its part of the tables without a lock.  A table reads as
  * zero after that; every reader of a cell or bit finds an alloc bit first.
  */
@@ -16,10 +16,10 @@
 #define TRIM_MIN	(64 * MIB)
 #define POINTER_BYTES	(GCARENA_CHUNK_SIZE / sizeof(void *) / 8)	/* of a chunk */
 #define KIND_BYTES	((GCARENA_CHUNK_SIZE >> CELL_SHIFT) * sizeof(uint16_t))
-
+#define GREY_BYTES	(GCARENA_CHUNK_SIZE / GCARENA_GRANULE_SIZE / 8)
 #define CARD_BYTES	(GCARENA_CHUNK_SIZE >> GCA_CARD_SHIFT)
 
-_Static_assert(POINTER_BYTES + KIND_BYTES + CARD_BYTES == TABLE_BYTES,
+_Static_assert(POINTER_BYTES + KIND_BYTES + GREY_BYTES + CARD_BYTES == TABLE_BYTES,
 	       "bytes of tables for a chunk");
 
 /**
@@ -77,7 +77,8 @@ int tables_open(struct gca_heap *heap)
 	heap->pointer_bits = table_map(chunks * POINTER_BYTES);
 	heap->kind_ids = table_map(chunks * KIND_BYTES);
 	heap->cards = table_map(chunks * CARD_BYTES);
-	if (heap->pointer_bits && heap->kind_ids && heap->cards)
+	heap->grey_bits = table_map(chunks * GREY_BYTES);
+	if (heap->pointer_bits && heap->kind_ids && heap->cards && heap->grey_bits)
 		return 0;
 	return error_set(-ENOMEM, "no address space for the tables of a heap of %zu bytes",
 			 heap->size);
@@ -94,6 +95,8 @@ void tables_close(struct gca_heap *heap)
 	table_unmap(heap->pointer_bits, chunks * POINTER_BYTES);
 	table_unmap(heap->kind_ids, chunks * KIND_BYTES);
 	table_unmap(heap->cards, chunks * CARD_BYTES);
+	table_unmap(heap->grey_bits, chunks * GREY_BYTES);
+	heap->grey_bits = NULL;
 	heap->pointer_bits = NULL;
 	heap->kind_ids = NULL;
 	heap->cards = NULL;
@@ -112,6 +115,7 @@ static void release_chunks(struct gca_heap *heap, uint32_t chunk, uint32_t nr)
 	table_release(heap->pointer_bits, chunk * POINTER_BYTES, nr * POINTER_BYTES);
 	table_release(heap->kind_ids, chunk * KIND_BYTES, nr * KIND_BYTES);
 	table_release(heap->cards, chunk * CARD_BYTES, nr * CARD_BYTES);
+	table_release(heap->grey_bits, chunk * GREY_BYTES, nr * GREY_BYTES);
 }
 
 /**

@@ -153,6 +153,15 @@ static bool pool_add(struct work *work, const uint64_t *entries, size_t nr)
 	return true;
 }
 
+/* The lock held: @entries of no stack any more; a walk over what is marked will find their
+ * objects.
+ */
+static void pool_lose(struct work *work, const uint64_t *entries, size_t nr)
+{
+	entries_forget(container_of(work, struct gca_heap, work), entries, nr);
+	work->pool.overflow = true;
+}
+
 /* The lock held: at most @max entries go onto @stack, which has room. */
 static void pool_take(struct work *work, struct mark_stack *stack, size_t max)
 {
@@ -180,7 +189,7 @@ void work_put(struct gca_heap *heap, struct mark_stack *from)
 
 	pthread_mutex_lock(&work->lock);
 	if (!pool_add(work, &from->entries[from->low], stack_left(from)))
-		work->pool.overflow = true;
+		pool_lose(work, &from->entries[from->low], stack_left(from));
 	pthread_mutex_unlock(&work->lock);
 	from->nr = 0;
 	from->low = 0;
@@ -346,8 +355,8 @@ static bool work_once(struct worker *worker)
 	if (!root && !own) {
 		if (marker->stack->max < TAKE_MAX && !stack_grow(marker->stack)) {
 			/* Not one entry of memory: the walk will find them. */
+			pool_lose(work, work->pool.entries, work->pool.nr);
 			work->pool.nr = 0;
-			work->pool.overflow = true;
 			return true;
 		}
 		pool_take(work, marker->stack, work->stopped ? TAKE_MAX : TAKE_BESIDE);
@@ -882,7 +891,7 @@ uint64_t work_assist(struct gca_mutator *mutator, uint64_t bytes)
 	__atomic_add_fetch(&work->scanned, scanned, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&work->lock);
 	if (stack_left(&stack) && !pool_add(work, &entries[stack.low], stack_left(&stack)))
-		work->pool.overflow = true;
+		pool_lose(work, &entries[stack.low], stack_left(&stack));
 	work->busy--;
 	work->result.bytes += marker.result.bytes;
 	work->result.objects += marker.result.objects;
@@ -920,7 +929,7 @@ static void shades(struct gca_heap *heap, struct gca_mutator *owner, const uintp
 		if (marker.result.objects) {
 			pthread_mutex_lock(&work->lock);
 			if (stack_left(&stack) && !pool_add(work, entries, stack_left(&stack)))
-				work->pool.overflow = true;
+				pool_lose(work, entries, stack_left(&stack));
 			work->result.bytes += marker.result.bytes;
 			work->result.objects += marker.result.objects;
 			pthread_mutex_unlock(&work->lock);

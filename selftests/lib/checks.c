@@ -296,10 +296,10 @@ static void test_mark_stack(void)
 {
 	struct gca_heap *heap = open_debug("verify=0", GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
-	size_t count = scaled(40000);
+	size_t count = scaled(80000);
 
-	if (count < 12000)	/* more than a fresh stack has entries */
-		count = 12000;
+	if (count < 80000)	/* more kilobytes of nodes than a fresh stack has entries */
+		count = 80000;
 	{
 		GCA_FRAME(m, f, gca_ref *refs; struct node *node);
 		f.refs = must(gca_new_refs(m, count));
