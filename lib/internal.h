@@ -722,7 +722,7 @@ struct gen_count {		/* atomic */
 	uint64_t objects;
 };
 
-#define GENERATIONS_DEFAULT	GCA_GENERATIONS_OFF
+#define GENERATIONS_DEFAULT	GCA_GENERATIONS_AUTO
 
 struct generations {
 	uint32_t mode;		/* atomic: enum gca_generations, not DEFAULT */
