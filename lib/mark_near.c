@@ -96,6 +96,11 @@ edges_read(struct edges *edges, uintptr_t base, const uint64_t *pointer_bits)
 
 #ifndef HAVE_WIDE
 #define HAVE_WIDE	0
+
+/* Never called. */
+static inline void edges_read(struct edges *edges, uintptr_t base, const uint64_t *pointer_bits)
+{
+}
 #endif
 
 /* A page while it is looked at. */
