@@ -258,7 +258,7 @@ static void test_where_not(void *(*fn)(void *), const char *what)
 {
 	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
-	uint32_t sent = 0;
+	unsigned int sent = 0;
 	pthread_t thread;
 	uint64_t cycle;
 	void *right;
@@ -268,10 +268,11 @@ static void test_where_not(void *(*fn)(void *), const char *what)
 	spawn(&thread, fn, heap);
 	await_step(1);
 	cycle = concurrent_request(heap);
-	/* Long enough for many, each of which finds it where it must not stop. */
+	/* Once one is sent, long enough for many, each of which finds it where it must not stop. */
 	gca_blocking_begin(m);
-	for (unsigned int i = 0; i < 30; i++) {
-		sent |= heap->mutators->signalled_at > 0 || heap->mutators->next->signalled_at > 0;
+	for (unsigned int i = 0; i < 10000 && sent < 30; i++) {
+		if (sent || heap->mutators->signalled_at || heap->mutators->next->signalled_at)
+			sent++;
 		sleep_ms(1);
 	}
 	gca_blocking_end(m);
