@@ -472,7 +472,10 @@ static bool pressure_new(struct gca_heap *heap)
 					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-/* Once for each event, and when it is over: the sequence and the level in one word. */
+/* Once for each event and each rise, and when it is over: the sequence and the level in one
+ * word.  A rise without an event is the watermarks': they follow the limit, and that what
+ * tables leave of it.
+ */
 static void tell_pressure(struct gca_mutator *mutator)
 {
 	struct gca_heap *heap = mutator->heap;
@@ -483,7 +486,8 @@ static void tell_pressure(struct gca_mutator *mutator)
 	void *arg;
 
 	/* From full to some is neither an event nor the end. */
-	if (likely(now == told) || (now / LEVELS == told / LEVELS && level))
+	if (likely(now == told) ||
+	    (now / LEVELS == told / LEVELS && level && level <= told % LEVELS))
 		return;
 	if (!__atomic_compare_exchange_n(&heap->pressure_told, &told, now, false,
 					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))

@@ -48,6 +48,40 @@ static bool push(struct gca_mutator *m, struct link **head)
 	return true;
 }
 
+/* The arena has no event for watermarks that come down to what is in use. */
+static void test_limit_lowered(void)
+{
+	struct gca_mutator *m, *caller = NULL;
+	struct gca_config config;
+	struct gca_stats stats;
+
+	gca_config_init(&config);
+	config.limit = LIMIT;
+	heap = open_with(&config);
+	gca_set_pressure_handler(heap, on_pressure, &caller);
+	m = attach(heap, GCA_STACK_PRECISE);
+	nr_told = 0;
+	{
+		GCA_FRAME(m, f, struct link *head);
+		while (stats_of(heap).heap_inuse < LIMIT / 2)
+			if (!push(m, &f.head))
+				bail("half of the limit cannot be had");
+		stats = stats_of(heap);
+		gca_set_limit(heap, stats.heap_inuse / 88 * 100 + stats.meta_sys);
+		push(m, &f.head);
+		eq(nr_told, 1, "a limit lowered to what is in use is told of");
+		eq(told[0], GCA_PRESSURE_SOME, "as some pressure");
+		push(m, &f.head);
+		eq(nr_told, 1, "once");
+		gca_set_limit(heap, LIMIT);
+		push(m, &f.head);
+		eq(nr_told, 2, "so is its end");
+		eq(told[1], GCA_PRESSURE_NONE, "when the limit is raised");
+	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "closed");
+}
+
 int main(void)
 {
 	struct gca_mutator *m, *caller = NULL;
@@ -89,5 +123,6 @@ int main(void)
 	}
 	gca_detach(m);
 	eq(gca_close(heap), 0, "closed");
+	test_limit_lowered();
 	return tap_done();
 }
