@@ -59,13 +59,17 @@ static uint64_t saturating_add(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-/* Memory that the limit counts beside what is in use; world held. */
+/* Memory that the limit counts beside what is in use, with the tables of all chunks that it
+ * leaves room for: a heap may fill them before anybody looks again.  World held.
+ */
 static uint64_t metadata(struct gca_heap *heap)
 {
 	const struct gcarena_counters *counters = &heap->status->counters;
+	uint64_t chunks = get(&counters->chunks_backed);
+	uint64_t room = heap->pacer.limit / (GCARENA_CHUNK_SIZE + TABLE_BYTES);
 
 	return heap->meta_bytes + work_bytes(heap) + get(&counters->meta_sys) +
-	       get(&counters->chunks_backed) * TABLE_BYTES +
+	       (chunks > room ? chunks : room) * TABLE_BYTES +
 	       get(&heap->status->reserve_chunks) * GCARENA_CHUNK_SIZE;
 }
 
