@@ -71,6 +71,13 @@ static size_t drop_marked(struct gca_mutator *mutator)
 void gca_shade_flush(struct gca_mutator *mutator)
 {
 	RUNTIME();
+	/* A signal stopped the thread amid its store, and the cycle ended meanwhile: it has
+	 * written the buffer's end as it was.
+	 */
+	if (unlikely(!mutator->mark_bits)) {
+		mark_shades_drop(mutator);
+		return;
+	}
 	/* A flush has its price too: not for a few words. */
 	if (drop_marked(mutator) > SHADES_MAX / 2)
 		mark_shade_flush(mutator);

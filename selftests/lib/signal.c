@@ -196,6 +196,25 @@ static void test_loops(enum gca_mode mode)
 	eq(gca_close(heap), 0, "close");
 }
 
+/* The end of a store that a signal stopped when its buffer was full, and the cycle ended. */
+static void test_late_store(void)
+{
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_CONSERVATIVE);
+	struct node *node = must(gca_new(m, node));
+	uintptr_t *word;
+
+	gca_collect(m);
+	for (word = m->shades; word < m->abi.shades_end; word++)
+		*word = (uintptr_t)node;
+	m->abi.shades = m->abi.shades_end;
+	gca_shade_flush(m);
+	ok(m->abi.shades == m->shades, "a store that ends after its cycle shades nothing");
+	gca_keepalive(node);
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
 /* -------------------------------------------------------- where it must not */
 
 static uint32_t step;
@@ -485,6 +504,7 @@ int main(void)
 	test_taken();
 	test_loops(GCA_MODE_CONCURRENT);
 	test_loops(GCA_MODE_STOP_THE_WORLD);
+	test_late_store();
 	if (TEST_ASAN)
 		skip(4, "allocation is not inline");
 	else
