@@ -486,8 +486,9 @@ static void note_span(struct gca_heap *heap, const struct gcarena_span *span)
 static void refill_flipped(struct gca_mutator *mutator, struct gcarena_span *ready, uint32_t *nr)
 {
 	uint32_t generation = ready[*nr - 1].generation, kept = 0, i;
-	uint64_t begin = now_ns();
+	struct stopwatch watch;
 
+	stopwatch_start(&watch);
 	alloc_turn_white(mutator, generation);
 	for (i = 0; i < *nr; i++) {
 		if (ready[i].generation == generation)
@@ -497,7 +498,8 @@ static void refill_flipped(struct gca_mutator *mutator, struct gcarena_span *rea
 	}
 	*nr = kept;
 	alloc_return_spent(mutator);
-	stop_note(mutator->heap, GCA_STOP_WHITE, now_ns() - begin);
+	stop_note(mutator->heap, GCA_STOP_WHITE,
+		  stopwatch_stop(&watch, &mutator->heap->stop_unscheduled_ns));
 }
 
 /* One refill: 0 when at least one span came into @ready. */
