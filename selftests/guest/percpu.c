@@ -15,6 +15,8 @@
 #define MANY		256U
 /* Refills of a class after which its CPU's cache is stocked, with some to spare. */
 #define WARM		10
+/* For a hit that nobody comes between. */
+#define TRIES		20
 /* Two ticks of the worker, and some. */
 #define DECAY_MS	5000
 
@@ -123,11 +125,22 @@ static void test_errors(struct arena *a)
 		.size = sizeof(args), .ready = (uintptr_t)&spans[n], .nr_ready = 2,
 		.span_class = C_64,
 	};
-	struct gcarena_counters before = counters(a);
+	struct gcarena_counters before;
 	struct gcarena_refill bad;
 
-	bad = args;
-	bad.ready = 16;
+	/* The worker may have emptied the cache of somebody so slow, or be looking at it. */
+	for (unsigned int tries = 0;; tries++) {
+		before = counters(a);
+		bad = args;
+		bad.ready = 16;
+		if (g_ioctl(a->fd, GCARENA_IOC_REFILL, &bad) != -EFAULT || tries == TRIES ||
+		    counters(a).refill_hits > before.refill_hits)
+			break;
+		if (g_refill(a, C_64, 0, &spans[n], 4) != 4)
+			bail("no spans to warm the cache again");
+		n += 4;
+		args.ready = (uintptr_t)&spans[n];
+	}
 	eq(g_ioctl(a->fd, GCARENA_IOC_REFILL, &bad), -EFAULT, "nowhere to put spans");
 	eq(counters(a).spans_held, before.spans_held, "then none is handed out");
 	bad = args;
@@ -148,7 +161,7 @@ static void test_errors(struct arena *a)
 	bad = args;
 	bad.nr_ready = GCARENA_BATCH_MAX + 1;
 	eq(g_ioctl(a->fd, GCARENA_IOC_REFILL, &bad), -EINVAL, "too many");
-	eq(counters(a).refill_hits, before.refill_hits + 1, "one of those was a hit undone");
+	ok(counters(a).refill_hits > before.refill_hits, "one of those was a hit undone");
 	bad = args;
 	bad.nr_ready = 0;
 	eq(g_ioctl(a->fd, GCARENA_IOC_REFILL, &bad), 0, "none wanted");
