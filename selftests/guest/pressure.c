@@ -97,7 +97,7 @@ static void test_watermarks(void)
 	struct arena a;
 	uint64_t before;
 
-	g_open(&a, SIZE);
+	g_open_uncached(&a, SIZE);
 	ok(!priority(&a), "C7 watermarks: none before there is a limit");
 	eq(set_policy(&a, LIMIT, 0, 0, 0), 0, "C7 watermarks: a limit, with the defaults");
 	ok(!priority(&a), "C7 watermarks: arming is no event");
