@@ -50,20 +50,6 @@ static void wipe(void)
 	__asm__ volatile("" : : "r"(below) : "memory");
 }
 
-static uint64_t available_kib(void)
-{
-	FILE *file = fopen("/proc/meminfo", "r");
-	unsigned long kib = 0;
-	char line[128];
-
-	if (!file)
-		bench_die("no /proc/meminfo");
-	while (fgets(line, sizeof(line), file) && sscanf(line, "MemAvailable: %lu", &kib) != 1)
-		;
-	fclose(file);
-	return kib;
-}
-
 /* The other process: this program once more, as "backing hog KIB". */
 static void hog(uint64_t kib)
 {
@@ -80,10 +66,11 @@ static void hog(uint64_t kib)
 static void press(struct bench *b, uint64_t mib)
 {
 	char kib[32], *argv[] = { "bench", "backing", "hog", kib, NULL };
+	uint64_t available = bench_kib("/proc/meminfo", "MemAvailable: %lu");
 	int status;
 	pid_t pid;
 
-	snprintf(kib, sizeof(kib), "%lu", (unsigned long)(available_kib() + mib * 1024 / 2));
+	snprintf(kib, sizeof(kib), "%lu", (unsigned long)(available + mib * 1024 / 2));
 	if (posix_spawn(&pid, "/proc/self/exe", NULL, NULL, argv, environ))
 		bench_die("no other process");
 	peer_blocked(b->t, waitpid(pid, &status, 0));

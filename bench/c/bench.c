@@ -132,19 +132,24 @@ void bench_ops(uint64_t ops, uint64_t begin)
 	bench_figure("ops", "1/s", (double)ops * 1e9 / (double)(now_ns() - begin));
 }
 
-/* The kernel's for a parent that waits would count what ran before exec, too. */
-static void peak(void)
+uint64_t bench_kib(const char *path, const char *format)
 {
-	FILE *file = fopen("/proc/self/status", "r");
+	FILE *file = fopen(path, "r");
 	unsigned long kib = 0;
 	char line[128];
 
 	if (!file)
-		bench_die("no /proc/self/status");
-	while (fgets(line, sizeof(line), file) && sscanf(line, "VmHWM: %lu", &kib) != 1)
+		bench_die(path);
+	while (fgets(line, sizeof(line), file) && sscanf(line, format, &kib) != 1)
 		;
 	fclose(file);
-	bench_figure("peak", "KiB", (double)kib);
+	return kib;
+}
+
+/* The kernel's for a parent that waits would count what ran before exec, too. */
+static void peak(void)
+{
+	bench_figure("peak", "KiB", (double)bench_kib("/proc/self/status", "VmHWM: %lu"));
 }
 
 void bench_sleep(peer_thread t, uint64_t ns)

@@ -26,6 +26,8 @@ void bench_sum(uint64_t sum);
 void bench_figure(const char *name, const char *unit, double value);
 void bench_memory(const char *when, uint64_t live);
 void bench_ops(uint64_t ops, uint64_t begin);
+/* The number that @format, as scanf(3) has it, finds in a line of the file. */
+uint64_t bench_kib(const char *path, const char *format);
 void bench_sleep(peer_thread t, uint64_t ns);
 void laps_print(const struct laps *laps);
 
