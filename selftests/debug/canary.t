@@ -22,7 +22,7 @@ mistake()
 	kdir=$("$top/scripts/debug-kernel" --kdir "$kernel") || exit 1
 	release=${kdir%/build}
 	[ "$fault" != hung ] || prepare='echo 1 > /proc/sys/kernel/hung_task_timeout_secs'
-	"$top/selftests/vm/run" --kernel "$kernel" --cpus 2 --mem 512M --no-module "$@" \
+	"$top/selftests/vm/run" --kernel "$kernel" --cpus 2 --mem 512M --no-module --no-programs "$@" \
 		--add "$top/build/canary/${release##*/}/selftests/vm/canary/canary.ko:/canary.ko" -- \
 		sh -c "$prepare; insmod /canary.ko fault=$fault" > "$tmp/out" 2> "$tmp/err" || status=$?
 	n=$((n + 1))

@@ -327,29 +327,77 @@ static bool trace_shrinks(void)
 	       !g_write_file(INSTANCE "/tracing_on", "1");
 }
 
-/* Of what reclaim took, in that order: @span, which is no reserve, last or not at all. */
-static bool reserve_went_first(const struct gcarena_span *span)
+/*
+ * Of what reclaim took, in that order: of arena @reserve some, and of arena @other
+ * nothing before the last of it.
+ */
+static bool reserve_went_first(uint32_t reserve, uint32_t other)
 {
 	FILE *f = fopen(INSTANCE "/trace", "r");
-	bool other = false, some = false, first = true;
+	bool some = false, late = false, first = true;
 	char line[1024];
 
 	while (f && fgets(line, sizeof(line), f)) {
-		const char *page = strstr(line, "gcarena_shrink:");
+		const char *event = strstr(line, "gcarena_shrink: arena=");
+		unsigned long arena;
 
-		page = page ? strstr(page, " page=") : NULL;
-		if (!page)
+		if (!event)
 			continue;
-		first &= !other;
-		if (strtoul(page + 6, NULL, 10) == span->page)
-			other = true;
-		else
-			some = true;
+		arena = strtoul(strchr(event, '=') + 1, NULL, 10);
+		if (arena == other)
+			late = true;
+		if (arena != reserve)
+			continue;
+		some = true;
+		first &= !late;
 	}
 	if (f)
 		fclose(f);
 	rmdir(INSTANCE);
 	return some && first;
+}
+
+/* One chunk of the cgroup's memory, and perhaps more. */
+static void reclaim_some(void)
+{
+	g_write_file(GROUP "/memory.reclaim", "2M");
+}
+
+/*
+ * One list for all arenas, and the other's free chunk is on it for longer.  A scan
+ * only tries the core lock, and the thread that learns of reclaim gives the reserve
+ * up as well: where either comes between, the order is not reclaim's choice.
+ */
+static void test_reclaim_order(void)
+{
+	struct arena reserve, other;
+	struct gcarena_span span;
+	bool filled = true, first = false;
+
+	if (!trace_shrinks()) {
+		skip(2, "C1 reclaim order: no tracing");
+		return;
+	}
+	rmdir(INSTANCE);
+	if (g_write_file(GROUP "/cgroup.procs", "0"))
+		bail("cannot enter the cgroup");
+	for (int round = 0; round < 10 && filled && !first; round++) {
+		g_open(&other, SIZE);
+		set_reserve(&other, 0, SIZE);
+		span = take(&other);
+		g_return(&other, &span, 1);
+		g_open(&reserve, SIZE);
+		set_reserve(&reserve, MOST, 0);
+		filled = fill(&reserve);
+		trace_shrinks();
+		reclaim_some();
+		first = reserve_went_first(reserve.setup.id, other.setup.id);
+		g_close(&reserve);
+		g_close(&other);
+	}
+	ok(filled, "C1 reclaim order: a reserve");
+	ok(first, "C1 reclaim order: it goes before other free chunks");
+	g_write_file(CGROUP "/cgroup.procs", "0");
 }
 
 /* To the owner, and first to go. */
@@ -358,7 +406,6 @@ static void test_reclaim(void)
 	struct gcarena_counters c;
 	struct gcarena_span span;
 	struct arena a;
-	bool traced;
 	int64_t since;
 	long thp;
 
@@ -374,11 +421,8 @@ static void test_reclaim(void)
 	   "C1 reclaim: is charged to the owner's cgroup");
 	g_return(&a, &span, 1);
 	c = counters(&a);
-	traced = trace_shrinks();
 	since = g_now_ns();
-	g_write_file(GROUP "/memory.reclaim", "2M");
-	if (traced)
-		ok(reserve_went_first(&span), "C1 reclaim: it goes before other free chunks");
+	reclaim_some();
 	ok(g_wait_for(!ready(&a), 2000), "C1 reclaim: all of it, if some");
 	diag("reclaim: %llu by reclaim, %llu of the reserve",
 	     (unsigned long long)(counters(&a).shrink_calls - c.shrink_calls),
@@ -541,6 +585,7 @@ int main(void)
 		test_limit("memory.max");
 		test_limit("memory.high");
 		test_growth();
+		test_reclaim_order();
 		test_reclaim();
 		ok(g_wait_for(!rmdir(GROUP), 5000), "C1: nothing holds the cgroup afterwards");
 	} else {
