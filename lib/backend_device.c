@@ -209,6 +209,7 @@ static int check_features(struct gca_heap *heap, const char *path,
 				 features.classes_max, setup->nr_classes);
 	heap->has_reserve = features.features & GCARENA_FEATURE_RESERVE;
 	heap->has_sticky = features.features & GCARENA_FEATURE_STICKY;
+	heap->has_inside = features.features & GCARENA_FEATURE_INSIDE;
 	return 0;
 }
 

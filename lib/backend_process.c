@@ -119,6 +119,7 @@ int backend_process_open(struct gca_heap *heap, const struct gcarena_setup *setu
 	heap->backend = process;
 	heap->ops = &process_ops;
 	heap->has_sticky = true;
+	heap->has_inside = true;
 	heap->backend_kind = GCA_BACKEND_PROCESS;
 	return 0;
 }

@@ -248,27 +248,23 @@ int cycle_run(struct gca_mutator *mutator, bool forced)
  * cycle_scavenge_all - give everything free back to the system
  * @mutator: the calling thread's, running
  * @flags: GCARENA_SCAVENGE_ALL, with GCARENA_SCAVENGE_INSIDE also what has no object
- *	in spans; an arena that cannot do that does without
+ *	in spans, where the arena has GCARENA_FEATURE_INSIDE
  * @released: where the bytes go that came free, or NULL
  *
  * Return: 0 or a negative errno.
  */
 int cycle_scavenge_all(struct gca_mutator *mutator, uint32_t flags, size_t *released)
 {
+	struct gca_heap *heap = mutator->heap;
 	struct gcarena_scavenge args = {
 		.size = sizeof(args),
-		.flags = flags,
+		.flags = heap->has_inside ? flags : flags & ~GCARENA_SCAVENGE_INSIDE,
 	};
-	struct gca_heap *heap = mutator->heap;
 	int error;
 
 	/* The backend may take its time: nobody need wait for this thread. */
 	blocked_enter(mutator);
 	error = heap->ops->scavenge(heap, &args);
-	if (error == -EINVAL && flags != GCARENA_SCAVENGE_ALL) {
-		args.flags = GCARENA_SCAVENGE_ALL;
-		error = heap->ops->scavenge(heap, &args);
-	}
 	blocked_leave(mutator);
 	if (error)
 		return error_set(error, "scavenge: %s", strerror(-error));

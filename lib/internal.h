@@ -855,6 +855,7 @@ struct gca_heap {
 	uint32_t arena;		/* its name in debugfs; 0: it has none */
 	bool has_reserve;	/* the backend can back chunks ahead of demand */
 	bool has_sticky;	/* its sweep can leave mark bits set */
+	bool has_inside;	/* it can release what has no object inside spans */
 	enum gca_mode mode;
 	bool debug_verify;
 	bool debug_shadow;

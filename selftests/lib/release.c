@@ -7,6 +7,8 @@
 
 #include <inttypes.h>
 
+#include "internal.h"
+
 /* Bytes resident in the mapping that @address lies in. */
 static size_t resident_at(const void *address)
 {
@@ -143,6 +145,41 @@ static void test_release_all(struct gca_mutator *m, size_t size, size_t every)
 	eq(bad, 0, "and all of it there");
 }
 
+static unsigned int asked_times;
+static uint32_t asked_flags;
+
+static int refuse_scavenge(struct gca_heap *heap, struct gcarena_scavenge *args)
+{
+	(void)heap;
+	asked_times++;
+	asked_flags = args->flags;
+	return -EINVAL;
+}
+
+/*
+ * What an arena cannot do it says beforehand and is not asked for; an error of one
+ * that can is an error.
+ */
+static void test_feature(struct gca_mutator *m, bool has)
+{
+	struct gca_heap *heap = gca_heap_of(m);
+	const struct backend_ops *real = heap->ops;
+	struct backend_ops spy = *real;
+	bool had = heap->has_inside;
+
+	spy.scavenge = refuse_scavenge;
+	heap->ops = &spy;
+	heap->has_inside = has;
+	asked_times = 0;
+	eq(gca_release_all(m), 0, "%s the feature: an error releases nothing",
+	   has ? "with" : "without");
+	heap->has_inside = had;
+	heap->ops = real;
+	eq(asked_times, 1, "and is not tried again in another way");
+	eq(asked_flags, has ? GCARENA_SCAVENGE_ALL | GCARENA_SCAVENGE_INSIDE : GCARENA_SCAVENGE_ALL,
+	   "the flag is asked for as the arena has it");
+}
+
 /* Without being asked: the background scavenger follows the goal. */
 static void test_background(void)
 {
@@ -184,6 +221,9 @@ int main(void)
 	test_release(m, 500000);
 	test_release_all(m, 1000, 16);
 	test_release_all(m, 4096, 4);
+	ok(heap->has_inside, "the arena says that it can release inside spans");
+	test_feature(m, true);
+	test_feature(m, false);
 	gca_detach(m);
 	gca_close(heap);
 	test_background();
