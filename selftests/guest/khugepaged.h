@@ -31,24 +31,53 @@ static int in_state(struct arena *a, uint32_t chunk, uint32_t state)
 	return n;
 }
 
-static void khugepaged_hard(void)
+/* What it is set to, and what a test sets it to. */
+static struct khugepaged_knob {
+	const char *name, *hard;
+	char before[64];
+} khugepaged_knobs[] = {
+	{ "enabled", "always", "" },
+	{ "khugepaged/defrag", "1", "" },
+	{ "khugepaged/max_ptes_none", "511", "" },
+	{ "khugepaged/max_ptes_shared", "511", "" },
+	{ "khugepaged/pages_to_scan", "65536", "" },
+	{ "khugepaged/alloc_sleep_millisecs", "10", "" },
+	{ "khugepaged/scan_sleep_millisecs", "10", "" },
+};
+
+#define KHUGEPAGED_KNOBS (sizeof(khugepaged_knobs) / sizeof(khugepaged_knobs[0]))
+
+/* The tests of one boot share it: at full rate it has its hands on all their chunks. */
+static void khugepaged_as_before(void)
 {
-	static const char * const set[][2] = {
-		{ "enabled", "always" },
-		{ "khugepaged/defrag", "1" },
-		{ "khugepaged/max_ptes_none", "511" },
-		{ "khugepaged/max_ptes_shared", "511" },
-		{ "khugepaged/pages_to_scan", "65536" },
-		{ "khugepaged/alloc_sleep_millisecs", "10" },
-		{ "khugepaged/scan_sleep_millisecs", "10" },
-	};
 	char path[128];
 
-	for (unsigned int i = 0; i < sizeof(set) / sizeof(set[0]); i++) {
-		snprintf(path, sizeof(path), THP "%s", set[i][0]);
-		if (g_write_file(path, set[i][1]))
+	for (unsigned int i = 0; i < KHUGEPAGED_KNOBS; i++) {
+		struct khugepaged_knob *knob = &khugepaged_knobs[i];
+
+		snprintf(path, sizeof(path), THP "%s", knob->name);
+		if (*knob->before)
+			g_write_file(path, knob->before);
+	}
+}
+
+static void khugepaged_hard(void)
+{
+	char path[128];
+
+	for (unsigned int i = 0; i < KHUGEPAGED_KNOBS; i++) {
+		struct khugepaged_knob *knob = &khugepaged_knobs[i];
+
+		snprintf(path, sizeof(path), THP "%s", knob->name);
+		/* A number, or one word of several in brackets. */
+		if (strchr(knob->name, '/'))
+			snprintf(knob->before, sizeof(knob->before), "%ld", g_file_number(path));
+		else
+			g_read_choice(path, knob->before, sizeof(knob->before));
+		if (g_write_file(path, knob->hard))
 			diag("%s cannot be set", path);
 	}
+	atexit(khugepaged_as_before);
 }
 
 static long scans_so_far(void)
