@@ -28,6 +28,7 @@
 #define LONG_TIMES	20	/* a million where the kernel checks itself */
 #define CHECKING_KERNEL	"/proc/lockdep"
 #define ROUND		1000	/* operations of one owner */
+#define PROGRESS	20	/* lines of it in a run */
 #define THREADS		3
 #define HELD		24	/* spans of one thread */
 #define SIZE		(24 * MIB)
@@ -423,6 +424,21 @@ static void own(uint64_t seed, unsigned int threads)
 	_exit(0);
 }
 
+/* Who waits for a million of them wants to know how it goes. */
+static void progress(uint64_t seed, unsigned long operations, int64_t since)
+{
+	static unsigned long told;
+	unsigned long done = atomic_load(&shared->done);
+	int64_t ms = (g_now_ns() - since) / 1000000;
+
+	if (done < operations && done - told < operations / PROGRESS)
+		return;
+	told = done;
+	diag("%lu operations in %lld s, the last of seed %llu: %lld a second", done,
+	     (long long)ms / 1000, (unsigned long long)seed,
+	     (long long)done * 1000 / (ms ? ms : 1));
+}
+
 /* False: something was found. */
 static bool play(uint64_t seed, unsigned int threads)
 {
@@ -455,6 +471,7 @@ int main(int argc, char **argv)
 	const char *scale = getenv("GCARENA_TEST_SCALE");
 	uint64_t seed = 1;
 	bool fine = true;
+	int64_t since;
 	long shmem;
 	int opt;
 
@@ -478,8 +495,10 @@ int main(int argc, char **argv)
 	if (shared == MAP_FAILED)
 		bail("mmap: %s", strerror(errno));
 	shmem = g_file_value("/proc/meminfo", "Shmem") * 1024;
+	since = g_now_ns();
 	do {
-		fine = play(seed++, threads);
+		fine = play(seed, threads);
+		progress(seed++, operations, since);
 	} while (fine && shared->done < operations);
 	ok(fine, "%lu random operations: what must hold holds", atomic_load(&shared->done));
 	ok(shared->done >= operations || !fine, "all of them were made");
