@@ -8,6 +8,8 @@
  * cycle with a marking that takes what is live when it begins.  What must hold is
  * in audit() and beside the steps: no live object without its bit, in a free, a
  * released or a reused place; counts that agree; clean lines when a cycle begins.
+ * With -DINSIDE somebody releases what has no object inside spans: each slot is a base
+ * page then, and may be a hole.
  * Sequentially consistent; orderings are models/litmus's.
  *
  * Each -D of a name in models/mutations puts one mistake in.
@@ -34,6 +36,15 @@ mtype state[SPANS];
 byte at[SPANS];			/* generation at which swept or held */
 byte bits[2 * SPANS];		/* bitmap[which] of a span: which * SPANS + span */
 bool backed[SPANS];
+#ifdef INSIDE
+bool busy[SPANS];		/* a part of it is being released, without the lock */
+byte hole[SPANS];		/* slots without backing, of a span that has some */
+#define BUSY(s)		busy[s]
+#define HOLES(s)	hole[s]
+#else
+#define BUSY(s)		false
+#define HOLES(s)	0
+#endif
 byte live[SPANS];		/* ghost: objects that the program still has */
 byte holder[SPANS];		/* ghost: mutator + 1 */
 
@@ -60,6 +71,7 @@ inline audit()
 		assert((live[i] & ~LINE(TRUTH, i)) == 0);
 		assert(live[i] == 0 || (state[i] != FREE && state[i] != TRANSIT));
 		assert(state[i] == FREE || state[i] == TRANSIT || backed[i]);
+		assert((live[i] & HOLES(i)) == 0);
 		old = old + (state[i] != FREE && state[i] != TRANSIT && at[i] != generation);
 		i++
 	:: else -> break
@@ -125,8 +137,22 @@ inline settle(s, was_held)
 	fi
 #define ANY(COND)	(COND(0) || COND(SPANS - 1) || (SPANS > 2 && COND(1)))
 
+#define IN_LIST(s)	(state[s] == SWEPT && LINE(TRUTH, s) != FULL)
+#ifdef BUSY_SWEPT
 #define UNSWEPT(s)	(state[s] == SWEPT && at[s] != generation)
-#define ROOM(s)		(state[s] == SWEPT && at[s] == generation && LINE(TRUTH, s) != FULL)
+#else
+#define UNSWEPT(s)	(state[s] == SWEPT && at[s] != generation && !BUSY(s))
+#endif
+#ifdef BUSY_TAKEN
+#define ROOM(s)		(IN_LIST(s) && at[s] == generation)
+#else
+#define ROOM(s)		(IN_LIST(s) && at[s] == generation && !BUSY(s))
+#endif
+#ifdef HOLE_STOCKED
+#define STOCK_ROOM(s)	ROOM(s)
+#else
+#define STOCK_ROOM(s)	(ROOM(s) && !HOLES(s))
+#endif
 #define LIVE(s)		(live[s] != 0)
 #ifdef SCAVENGE_CACHED
 #define SCAVENGEABLE(s)		((state[s] == FREE || state[s] == READY) && backed[s])
@@ -158,13 +184,19 @@ inline take_to_sweep(s)
 	state[s] = SWEEPING
 }
 
+#ifdef FILL_UNCOUNTED
+#define FILL_COUNTED	0
+#else
+#define FILL_COUNTED	1
+#endif
+
 inline lock_cache(c)	{ atomic { !cache_lock[c] -> cache_lock[c] = true } }
 inline unlock_cache(c)	{ cache_lock[c] = false }
 
 proctype mutator(byte m)
 {
 	byte have = NONE, s = 0, slot = 0, mine = 0, g = 0, objects = 0, i = 0, old = 0;
-	bool black = false, was_free = false;
+	bool black = false, was_free = false, fill = false;
 
 end:
 	do
@@ -205,11 +237,25 @@ end:
 				:: ANY(ROOM) ->
 					PICK(s, ROOM);
 					listed--;
-					out++;
-					state[s] = HELD;
-					holder[s] = m + 1;
-					have = s;
-					s = NONE
+					if
+#ifdef INSIDE
+#ifndef HOLE_HANDED
+					:: HOLES(s) ->
+						/* Ours as a returned one is, until backed. */
+						state[s] = SWEEPING;
+						fill = true;
+#ifndef FILL_UNCOUNTED
+						returning++
+#endif
+#endif
+#endif
+					:: else ->
+						out++;
+						state[s] = HELD;
+						holder[s] = m + 1;
+						have = s;
+						s = NONE
+					fi
 				:: !ANY(ROOM) && ANY(SWEEPABLE) ->
 					take_to_sweep(s)
 				:: !ANY(ROOM) && ANY(FRESH) ->
@@ -220,10 +266,35 @@ end:
 				fi
 			};
 			if
-			:: s != NONE && !was_free -> settle(s, false)
+#ifdef INSIDE
+			:: s != NONE && fill ->
+				if
+				:: hole[s] = 0
+				:: true		/* no memory */
+				fi;
+				atomic {
+					if
+					:: at[s] == generation ->
+						state[s] = SWEPT;
+						listed++;
+						returning = returning - FILL_COUNTED;
+						s = NONE
+					:: else
+					fi;
+					fill = false
+				};
+				if
+				:: s != NONE -> settle(s, FILL_COUNTED)
+				:: else
+				fi
+#endif
+			:: s != NONE && !was_free && !fill -> settle(s, false)
 			:: s != NONE && was_free ->
 				/* Backed, lines cleared, without the lock. */
 				backed[s] = true;
+#ifdef INSIDE
+				hole[s] = 0;
+#endif
 				LINE(0, s) = 0;
 				LINE(1, s) = 0;
 				atomic {
@@ -262,7 +333,7 @@ end:
 		if
 		:: LINE(mine & 1, have) & slot
 		:: else ->
-			assert(backed[have]);
+			assert(backed[have] && !(HOLES(have) & slot));
 			assert(!(live[have] & slot));
 			if
 #ifndef ONE_BITMAP
@@ -403,13 +474,13 @@ proctype collector()
 	finished = true
 }
 
-#define STOCKABLE(c)	(cache[c] == NONE && !cache_lock[c] && ANY(ROOM))
+#define STOCKABLE(c)	(cache[c] == NONE && !cache_lock[c] && ANY(STOCK_ROOM))
 #define DRAINABLE(c)	(cache[c] != NONE && !cache_lock[c])
 
 /* Both locks held, so each is one step. */
 inline stock(c)
 {
-	PICK(s, ROOM);
+	PICK(s, STOCK_ROOM);
 	listed--;
 	out++;
 	state[s] = READY;
@@ -474,6 +545,40 @@ end:
 	od
 }
 
+#ifdef INSIDE
+#ifdef INSIDE_READY
+#define RELEASABLE(s)	((state[s] == SWEPT || state[s] == READY) && at[s] == generation && !BUSY(s))
+#else
+#define RELEASABLE(s)	(state[s] == SWEPT && at[s] == generation && !BUSY(s))
+#endif
+
+/* Releases, of a span that nobody has, the base pages in which no object is. */
+proctype inside()
+{
+	byte s = 0, objects = 0, which = 0;
+
+end:
+	do
+	:: atomic { !finished && ANY(RELEASABLE) ->
+			PICK(s, RELEASABLE);
+			busy[s] = true;
+			which = TRUTH
+		};
+		objects = LINE(which, s);
+		atomic {
+			hole[s] = hole[s] | (FULL & ~objects);
+			objects = 0
+		};
+		atomic {
+			busy[s] = false;
+			s = 0;
+			which = 0
+		}
+	:: finished -> break
+	od
+}
+#endif
+
 init {
 	atomic {
 		byte i = 0;
@@ -492,6 +597,9 @@ init {
 		:: else -> break
 		od;
 		run collector();
+#ifdef INSIDE
+		run inside();
+#endif
 		run worker()
 	}
 }
