@@ -44,7 +44,7 @@ static u32 pop(struct gca_core *core, u16 span_class, unsigned int parity, u32 *
 	u32 page;
 
 	gca_lock_assert_held(&core->lock);
-	link = takeable(core, head, whole);
+	link = *head != GCA_NONE ? takeable(core, head, whole) : NULL;
 	if (!link)
 		return GCA_NONE;
 	page = *link;

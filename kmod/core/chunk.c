@@ -11,25 +11,6 @@
 #include "core_internal.h"
 
 /**
- * gca_chunk_at - the descriptor of a chunk
- * @core: the arena
- * @index: of the chunk, any value
- *
- * Return: NULL for a chunk never used.
- */
-struct gca_chunk *gca_chunk_at(struct gca_core *core, u32 index)
-{
-	struct gca_chunk **leaf;
-
-	if (index >= core->nr_chunks)
-		return NULL;
-	/* It may be a user's. */
-	index = gca_nospec(index, core->nr_chunks);
-	leaf = core->leaves[index >> GCA_LEAF_SHIFT];
-	return leaf ? leaf[index % GCA_LEAF_CHUNKS] : NULL;
-}
-
-/**
  * gca_core_chunk_index - which chunk a descriptor describes
  * @chunk: the descriptor
  *
@@ -49,20 +30,6 @@ u32 gca_core_chunk_index(const struct gca_chunk *chunk)
 bool gca_core_chunk_reserved(const struct gca_chunk *chunk)
 {
 	return chunk->reserved;
-}
-
-/**
- * gca_record_at - the record of a page
- * @core: the arena
- * @page: any value
- *
- * Return: NULL for a page of a chunk never used.
- */
-struct gca_record *gca_record_at(struct gca_core *core, u32 page)
-{
-	struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(page));
-
-	return chunk ? &chunk->records[gca_page_in_chunk(page)] : NULL;
 }
 
 static void chunk_mem_free(struct gca_core *core, struct gca_chunk *chunk)

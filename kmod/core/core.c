@@ -367,7 +367,7 @@ static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u3
 				0;
 	while (args->nr_ready < want) {
 		struct gcarena_span *span = &ready[args->nr_ready];
-		u32 swept;
+		u32 swept, more;
 
 		if (!manual) {
 			u32 page = gca_central_pop_partial(core, args->span_class, node, whole);
@@ -415,9 +415,10 @@ static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u3
 		if (err >= 0) {
 			deepen(level, err ? GCA_LEVEL_BACK : GCA_LEVEL_FRESH);
 			note_node(core, span->page, node);
-			core->counters.refill_fresh++;
-			core->counters.refill_spans++;
-			args->nr_ready++;
+			more = gca_span_more(core, span, want - args->nr_ready - 1);
+			core->counters.refill_fresh += 1 + more;
+			core->counters.refill_spans += 1 + more;
+			args->nr_ready += 1 + more;
 			budget = GCA_REFILL_SWEEP;
 			paced = false;
 			continue;

@@ -325,6 +325,8 @@ struct gca_slot {
  * @pressure: watermarks and episodes
  * @counters: all but those of gca_core_add_worker_time() follow the structures
  * @withheld: chunks withheld, to be looked at; [1] those that were
+ * @putting: chunk that pages are being put into, which is in no place meanwhile
+ * @put_later: see gca_pages_put_begin(); false whenever the lock is free
  * @claimed_bytes: about to be in use, counted against the limit
  * @sequence: events so far
  * @sweep_left: spans of an older generation, in any state
@@ -387,6 +389,8 @@ struct gca_core {
 	bool sweeping;
 	bool sticky;
 	bool worker_awake;
+	bool put_later;
+	struct gca_chunk *putting;
 
 	struct gca_slot **slots;
 	u32 nr_slots;
@@ -438,9 +442,40 @@ static inline bool gca_class_manual(const struct gca_class *cls)
 	return cls->flags & GCARENA_CLASS_MANUAL;
 }
 
+/**
+ * gca_chunk_at - the descriptor of a chunk
+ * @core: the arena
+ * @index: of the chunk, any value
+ *
+ * Return: NULL for a chunk never used.
+ */
+static inline struct gca_chunk *gca_chunk_at(struct gca_core *core, u32 index)
+{
+	struct gca_chunk **leaf;
+
+	if (index >= core->nr_chunks)
+		return NULL;
+	/* It may be a user's. */
+	index = gca_nospec(index, core->nr_chunks);
+	leaf = core->leaves[index >> GCA_LEAF_SHIFT];
+	return leaf ? leaf[index % GCA_LEAF_CHUNKS] : NULL;
+}
+
+/**
+ * gca_record_at - the record of a page
+ * @core: the arena
+ * @page: any value
+ *
+ * Return: NULL for a page of a chunk never used.
+ */
+static inline struct gca_record *gca_record_at(struct gca_core *core, u32 page)
+{
+	struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(page));
+
+	return chunk ? &chunk->records[gca_page_in_chunk(page)] : NULL;
+}
+
 /* chunk.c: descriptors, and which index they stand in */
-struct gca_chunk *gca_chunk_at(struct gca_core *core, u32 index);
-struct gca_record *gca_record_at(struct gca_core *core, u32 page);
 int gca_chunk_create(struct gca_core *core, u32 index) __must_hold(&core->lock);
 void gca_chunk_place(struct gca_core *core, struct gca_chunk *chunk);
 void gca_chunk_unplace(struct gca_core *core, struct gca_chunk *chunk);
@@ -462,6 +497,9 @@ int gca_pages_back(struct gca_core *core, u32 page, u32 npages, int node)
 int gca_chunk_fill(struct gca_core *core, struct gca_chunk *chunk, u32 from, u32 npages,
 		   int node) __must_hold(&core->lock);
 void gca_pages_put(struct gca_core *core, u32 page, u32 npages);
+void gca_pages_put_begin(struct gca_core *core);
+void gca_pages_put_end(struct gca_core *core);
+u32 gca_pages_take_more(struct gca_core *core, u32 last, u32 npages, u32 *pages, u32 nr);
 void gca_pages_undo(struct gca_core *core, u32 page, u32 npages) __must_hold(&core->lock);
 u16 gca_pages_use(struct gca_core *core, u32 page, u32 npages);
 void gca_chunk_backed(struct gca_core *core, struct gca_chunk *chunk, bool small, int node);
@@ -474,6 +512,7 @@ int gca_transit_wait(struct gca_core *core) __must_hold(&core->lock);
 /* span.c: making, settling and freeing spans */
 int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages, int node,
 		   struct gcarena_span *span) __must_hold(&core->lock);
+u32 gca_span_more(struct gca_core *core, struct gcarena_span *spans, u32 nr);
 void gca_span_make(struct gca_core *core, u32 page, u32 npages, u16 span_class);
 void gca_span_write(struct gca_core *core, u32 page, u32 npages, u16 span_class);
 void gca_span_hold(struct gca_core *core, u32 page, u16 flags, struct gcarena_span *span);

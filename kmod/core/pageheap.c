@@ -333,6 +333,47 @@ int gca_pages_take(struct gca_core *core, u32 npages, int node, u32 *page)
 }
 
 /**
+ * gca_pages_take_more - take what gca_pages_take() would take next, if that is cheap
+ * @core: the arena, lock held
+ * @last: a page just taken
+ * @npages: as taken
+ * @pages: where the first ones' indices go
+ * @nr: how many times @npages at most
+ *
+ * While the chunk that a span came from has room for another it is the fullest that
+ * has, and the rest of a run the shortest: so nothing is looked for.  Only what is
+ * backed is taken.
+ *
+ * Return: how many times @npages were taken.
+ */
+u32 gca_pages_take_more(struct gca_core *core, u32 last, u32 npages, u32 *pages, u32 nr)
+{
+	struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(last));
+	u32 from = 0, left = 0, done = 0;
+
+	if (chunk->place != GCA_PLACE_BUCKET || chunk->nr_released || chunk->nr_holes)
+		return 0;
+	gca_chunk_unplace(core, chunk);
+	for (; done < nr; done++) {
+		if (left < npages) {
+			from = best_run(chunk, npages);
+			if (from == GCA_NONE)
+				break;
+			left = gca_map_next_clear(chunk->free, GCARENA_CHUNK_PAGES, from) - from;
+		}
+		gca_map_clear(chunk->free, from, npages);
+		pages[done] = chunk->index * GCARENA_CHUNK_PAGES + from;
+		from += npages;
+		left -= npages;
+	}
+	chunk->nr_free -= done * npages;
+	gca_chunk_place(core, chunk);
+	core->counters.heap_inuse += gca_page_bytes(done * npages);
+	core->counters.heap_idle -= gca_page_bytes(done * npages);
+	return done;
+}
+
+/**
  * gca_pages_take_backed - take free pages that cost nothing
  * @core: the arena, lock held
  * @npages: how many, less than a chunk
@@ -473,6 +514,60 @@ int gca_pages_back(struct gca_core *core, u32 page, u32 npages, int node)
 }
 
 /**
+ * gca_pages_put_end - what was put is in its place
+ * @core: the arena, lock held, and not to be dropped before
+ *
+ * After gca_pages_put_begin(); both may come any number of times.
+ */
+void gca_pages_put_end(struct gca_core *core)
+{
+	struct gca_chunk *chunk = core->putting;
+
+	core->put_later = false;
+	if (!chunk)
+		return;
+	core->putting = NULL;
+	gca_chunk_place(core, chunk);
+	gca_transit_changed(core);
+	gca_scavenge_wake(core);
+}
+
+/**
+ * gca_pages_put_begin - many pages are about to be put, of neighbours
+ * @core: the arena, lock held
+ *
+ * Until gca_pages_put_end() the chunk that was put to last stands in no place, so that
+ * it is not placed for each.
+ */
+void gca_pages_put_begin(struct gca_core *core)
+{
+	core->put_later = true;
+}
+
+/* The part of gca_pages_put() that gca_pages_put_end() ends; true if it is all. */
+static bool put_later(struct gca_core *core, u32 page, u32 npages)
+{
+	struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(page));
+	u32 from = gca_page_in_chunk(page);
+
+	if (chunk->nr_released || chunk->nr_holes || chunk->transit || chunk->withheld ||
+	    from + npages > GCARENA_CHUNK_PAGES)
+		return false;
+	GCA_ASSERT(!gca_map_count(chunk->free, from, npages));
+	if (core->putting != chunk) {
+		gca_pages_put_end(core);
+		core->put_later = true;
+		gca_chunk_unplace(core, chunk);
+		core->putting = chunk;
+	}
+	gca_map_set(chunk->free, from, npages);
+	chunk->nr_free += npages;
+	core->counters.heap_inuse -= gca_page_bytes(npages);
+	core->counters.heap_idle += gca_page_bytes(npages);
+	return true;
+}
+
+/**
  * gca_pages_put - pages of no span any more
  * @core: the arena, lock held
  * @page: the first one
@@ -481,6 +576,13 @@ int gca_pages_back(struct gca_core *core, u32 page, u32 npages, int node)
 void gca_pages_put(struct gca_core *core, u32 page, u32 npages)
 {
 	u32 done = 0;
+
+	if (core->put_later) {
+		if (put_later(core, page, npages))
+			return;
+		gca_pages_put_end(core);
+		core->put_later = true;
+	}
 
 	while (done < npages) {
 		struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(page + done));
@@ -535,6 +637,19 @@ u16 gca_pages_use(struct gca_core *core, u32 page, u32 npages)
 {
 	u32 done = 0;
 	u16 flags = 0;
+
+	if (npages == 1) {
+		struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(page));
+		u64 *dirty = &chunk->dirty[gca_page_in_chunk(page) / 64];
+		u64 bit = 1ULL << page % 64;
+
+		if (*dirty & bit)
+			flags |= GCARENA_SPAN_NEEDS_ZERO;
+		if (chunk->small)
+			flags |= GCARENA_SPAN_SMALL;
+		*dirty |= bit;
+		return flags;
+	}
 
 	while (done < npages) {
 		struct gca_chunk *chunk = gca_chunk_at(core, gca_page_chunk(page + done));

@@ -5,7 +5,7 @@
  *
  * Rows are only ever written here: word1 before word0, which is a release, so
  * that whoever loads word0 with acquire and finds it in use sees the rest.
- * Lines are the owner's to scribble on: each word is read once and the outcome
+ * Lines are the owner's to scribble on: the outcome of reading them
  * is only ever "how many bits", so that a lie moves a span from one list to
  * another or frees what its owner said was empty, and no more.  Works on spans
  * that the caller owns, with or without the lock.
@@ -88,8 +88,12 @@ void gca_lines_clear(struct gca_core *core, unsigned int which, u32 page, u32 np
 	for (i = 0; i < npages; i++) {
 		u64 *line = gca_host_line(core->host, which, page + i);
 
-		for (k = 0; k < GCARENA_LINE_WORDS; k++)
+		for (k = 0; k < GCARENA_LINE_WORDS; k += 4) {
 			WRITE_ONCE(line[k], 0);
+			WRITE_ONCE(line[k + 1], 0);
+			WRITE_ONCE(line[k + 2], 0);
+			WRITE_ONCE(line[k + 3], 0);
+		}
 	}
 }
 
@@ -113,6 +117,23 @@ void gca_lines_copy(struct gca_core *core, unsigned int from, u32 page, u32 npag
 	}
 }
 
+/* Most are of what is swept. */
+static bool line_empty(const u64 *line)
+{
+	static_assert(GCARENA_LINE_WORDS == 8);
+	return !(READ_ONCE(line[0]) | READ_ONCE(line[1]) | READ_ONCE(line[2]) |
+		 READ_ONCE(line[3]) | READ_ONCE(line[4]) | READ_ONCE(line[5]) |
+		 READ_ONCE(line[6]) | READ_ONCE(line[7]));
+}
+
+static u32 line_count(const u64 *line)
+{
+	return hweight64(READ_ONCE(line[0])) + hweight64(READ_ONCE(line[1])) +
+	       hweight64(READ_ONCE(line[2])) + hweight64(READ_ONCE(line[3])) +
+	       hweight64(READ_ONCE(line[4])) + hweight64(READ_ONCE(line[5])) +
+	       hweight64(READ_ONCE(line[6])) + hweight64(READ_ONCE(line[7]));
+}
+
 /**
  * gca_lines_count - how many objects a span's lines name
  * @core: the arena
@@ -128,22 +149,18 @@ u32 gca_lines_count(struct gca_core *core, unsigned int which, u32 page, u32 npa
 		    const struct gca_class *cls)
 {
 	u32 count = 0;
-	u32 i, k;
+	u32 i;
 
-	if (gca_class_manual(cls))
-		return 0;
-	if (cls->flags & GCARENA_CLASS_LARGE)
+	if (unlikely(cls->flags)) {
+		if (gca_class_manual(cls))
+			return 0;
 		return READ_ONCE(*gca_host_line(core->host, which, page)) & 1;
+	}
 	for (i = 0; i < npages; i++) {
-		u64 *line = gca_host_line(core->host, which, page + i);
+		const u64 *line = gca_host_line(core->host, which, page + i);
 
-		for (k = 0; k < GCARENA_LINE_WORDS; k++) {
-			u64 word = READ_ONCE(line[k]);
-
-			/* Most are empty in spans of larger objects. */
-			if (word)
-				count += hweight64(word);
-		}
+		if (!line_empty(line))
+			count += line_count(line);
 	}
 	return count;
 }

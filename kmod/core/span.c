@@ -27,6 +27,16 @@ void gca_span_now_current(struct gca_core *core, struct gca_record *record)
 	core->sweep_left--;
 }
 
+static void fill_entry(struct gca_core *core, u32 page, const struct gca_record *record,
+		       u16 flags, struct gcarena_span *span)
+{
+	span->page = page;
+	span->npages = record->npages;
+	span->span_class = record->span_class;
+	span->flags = flags | gca_pages_use(core, page, record->npages);
+	span->generation = record->generation;
+}
+
 /**
  * gca_span_hold - hand a span out
  * @core: the arena, lock held
@@ -48,12 +58,7 @@ void gca_span_hold(struct gca_core *core, u32 page, u16 flags, struct gcarena_sp
 	}
 	record->generation = core->generation;
 	gca_row_update(core, page);
-
-	span->page = page;
-	span->npages = record->npages;
-	span->span_class = record->span_class;
-	span->flags = flags | gca_pages_use(core, page, record->npages);
-	span->generation = record->generation;
+	fill_entry(core, page, record, flags, span);
 }
 
 /**
@@ -92,6 +97,24 @@ void gca_span_write(struct gca_core *core, u32 page, u32 npages, u16 span_class)
 	gca_rows_write(core, page, npages, span_class);
 }
 
+/* Pages of a span whose lines are gone through with the lock held: a few cache lines,
+ * which cost less than dropping and taking it.
+ */
+#define LINES_LOCKED	2
+
+/* All that makes backed pages a span that is held, for short ones: the lock is not dropped. */
+static void make_held(struct gca_core *core, u32 page, u32 npages, u16 span_class,
+		      struct gcarena_span *span)
+{
+	struct gca_record *record = gca_record_at(core, page);
+
+	gca_span_make(core, page, npages, span_class);
+	record->state = GCARENA_STATE_HELD;
+	core->counters.spans_held++;
+	gca_span_write(core, page, npages, span_class);
+	fill_entry(core, page, record, 0, span);
+}
+
 /**
  * gca_span_fresh - make a span of fresh pages and hand it out
  * @core: the arena, lock held; dropped meanwhile
@@ -128,17 +151,45 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages, int node,
 		gca_pages_undo(core, page, npages);
 		return backed;
 	}
-	gca_unlock(&core->lock);
-	gca_span_write(core, page, npages, span_class);
-	gca_lock(&core->lock);
+	if (npages <= LINES_LOCKED) {
+		gca_span_write(core, page, npages, span_class);
+	} else {
+		gca_unlock(&core->lock);
+		gca_span_write(core, page, npages, span_class);
+		gca_lock(&core->lock);
+	}
 	gca_span_hold(core, page, 0, span);
 	return backed;
 }
 
-/* Pages of a span whose lines are gone through with the lock held: a few cache lines,
- * which cost less than dropping and taking it.
+/**
+ * gca_span_more - what gca_span_fresh() would make next, if that is cheap
+ * @core: the arena, lock held
+ * @spans: [0] the span that it has made; the others are filled
+ * @nr: how many more at most
+ *
+ * Return: how many more; 0 also of spans that are long, or at the limit.
  */
-#define SETTLE_LOCKED	2
+u32 gca_span_more(struct gca_core *core, struct gcarena_span *spans, u32 nr)
+{
+	u64 limit = core->policy.limit_bytes;
+	u64 inuse = core->counters.heap_inuse + core->claimed_bytes;
+	u64 left = limit - min(limit, inuse);
+	u32 npages = spans->npages;
+	u16 span_class = spans->span_class;
+	u32 pages[GCA_STOCK_MAX];
+	u32 done;
+
+	if (!nr || npages > LINES_LOCKED || core->classes[span_class].flags)
+		return 0;
+	nr = min(nr, GCA_STOCK_MAX);
+	if (limit)
+		nr = min_t(u64, nr, left / gca_page_bytes(npages));
+	nr = gca_pages_take_more(core, spans->page, npages, pages, nr);
+	for (done = 0; done < nr; done++)
+		make_held(core, pages[done], npages, span_class, &spans[done + 1]);
+	return nr;
+}
 
 /* The span's objects.  Without any its rows go, unless it is @wanted as it is. */
 static u32 settle_lines(struct gca_core *core, u32 page, u32 generation, bool sticky,
@@ -187,9 +238,10 @@ bool gca_span_settle(struct gca_core *core, u32 page, bool wanted) __must_hold(&
 		/* A sweep may start meanwhile, of which this span is then part. */
 		generation = core->generation;
 		sticky = core->sticky;
-		if (npages <= SETTLE_LOCKED) {
+		if (npages <= LINES_LOCKED) {
 			objects = settle_lines(core, page, generation, sticky, wanted);
 		} else {
+			gca_pages_put_end(core);
 			gca_unlock(&core->lock);
 			objects = settle_lines(core, page, generation, sticky, wanted);
 			gca_lock(&core->lock);
@@ -216,6 +268,27 @@ bool gca_span_settle(struct gca_core *core, u32 page, bool wanted) __must_hold(&
 	}
 	gca_sweep_check_done(core);
 	return goes;
+}
+
+/*
+ * What gca_span_settle() does of a short span given back in its own generation with
+ * objects in it, which most are; or nothing, and false.
+ */
+static bool give_back_used(struct gca_core *core, u32 page, struct gca_record *record)
+{
+	const struct gca_class *cls = &core->classes[record->span_class];
+	u32 objects;
+
+	if (record->generation != core->generation || record->npages > LINES_LOCKED)
+		return false;
+	objects = gca_lines_count(core, core->generation & 1, page, record->npages, cls);
+	if (!objects)
+		return false;
+	record->state = GCARENA_STATE_SWEPT;
+	gca_central_push(core, page, objects >= cls->capacity);
+	gca_row_update(core, page);
+	gca_transit_changed(core);
+	return true;
 }
 
 #define SPAN_FLAGS	(GCARENA_SPAN_NEEDS_ZERO | GCARENA_SPAN_SMALL | GCARENA_SPAN_KEEP)
@@ -253,8 +326,8 @@ int gca_span_give_back(struct gca_core *core, const struct gcarena_span *span)
 	}
 
 	core->counters.returned_spans++;
-	core->nr_sweeping++;
 	if (record->state == GCARENA_STATE_MANUAL) {
+		core->nr_sweeping++;
 		core->counters.heap_manual -= gca_page_bytes(record->npages);
 		record->state = GCARENA_STATE_SWEEPING;
 		gca_span_settle(core, span->page, false);
@@ -264,6 +337,9 @@ int gca_span_give_back(struct gca_core *core, const struct gcarena_span *span)
 	if (!core->counters.spans_held)
 		gca_slots_fold(core);
 	core->counters.spans_held--;
+	if (give_back_used(core, span->page, record))
+		return 0;
+	core->nr_sweeping++;
 	core->nr_returning++;
 	record->state = GCARENA_STATE_SWEEPING;
 	gca_span_settle(core, span->page, false);

@@ -19,6 +19,7 @@ void gca_sweep_check_done(struct gca_core *core)
 	gca_lock_assert_held(&core->lock);
 	if (!core->sweeping || core->sweep_left)
 		return;
+	gca_pages_put_end(core);
 	WRITE_ONCE(core->sweeping, false);
 	core->sequence++;
 	gca_collapse_name(core);
@@ -55,25 +56,26 @@ bool gca_sweep_one(struct gca_core *core, u16 span_class, bool wanted)
  */
 u32 gca_sweep_some(struct gca_core *core, u32 nr)
 {
-	u32 span_class = 0;
+	u32 span_class;
 	u32 done = 0;
 
-	while (done < nr) {
-		span_class = gca_central_unswept_class(core, span_class);
-		if (span_class == GCA_NONE)
-			break;
+	for (span_class = gca_central_unswept_class(core, 0);
+	     done < nr && span_class != GCA_NONE;) {
+		gca_pages_put_begin(core);
 		if (!gca_sweep_one(core, span_class, false)) {
-			/* A part of each that is left is being released. */
-			span_class++;
+			/* None is left, or a part of each is being released. */
+			span_class = gca_central_unswept_class(core, span_class + 1);
 			continue;
 		}
 		done++;
 		if (done % GCA_WORK_SPANS == 0) {
+			gca_pages_put_end(core);
 			gca_unlock(&core->lock);
 			gca_relax();
 			gca_lock(&core->lock);
 		}
 	}
+	gca_pages_put_end(core);
 	return done;
 }
 

@@ -550,6 +550,7 @@ static void check_counters(struct check *check)
 	      have->refill_spans, have->refill_central, have->refill_fresh, have->refill_ready);
 	CHECK(check, core->nr_sweeping == check->sweeping && core->nr_returning <= check->sweeping,
 	      "%u spans being swept, counted %u", check->sweeping, core->nr_sweeping);
+	CHECK(check, !core->putting && !core->put_later, "a chunk was left where pages are put");
 	CHECK(check, !check->busy || check->transit, "%u spans busy, and no chunk in transit",
 	      check->busy);
 	CHECK(check, core->nr_transit >= check->transit, "%u chunks in transit, counted %u",

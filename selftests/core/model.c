@@ -37,6 +37,8 @@ enum mistake {
 	OBJECTS_RELEASED,
 	BUSY_TAKEN,
 	HOLES_LOST,
+	PUT_LEFT_OPEN,
+	TOO_MANY,
 	MISTAKES
 };
 
@@ -57,6 +59,8 @@ static const char *const mistake_names[MISTAKES] = {
 	[OBJECTS_RELEASED] = "release inside a span takes what an object reaches into",
 	[BUSY_TAKEN] = "a span is handed out while a part of it is released",
 	[HOLES_LOST] = "holes of a span that is freed are taken for memory",
+	[PUT_LEFT_OPEN] = "a chunk that a sweep put pages to is in no place after",
+	[TOO_MANY] = "pages of one span more than is handed out are taken",
 };
 
 #include "../../kmod/core/chunk.c"
@@ -92,17 +96,25 @@ static const char *const mistake_names[MISTAKES] = {
 	gca_pages_take(core, npages, mistake == NODE_IGNORED ? GCA_NODE_ANY : (node), page)
 #define gca_sweep_check_done(core) \
 	(mistake == SWEEP_NEVER_DONE ? (void)0 : gca_sweep_check_done(core))
+#define gca_pages_take_more(core, last, npages, pages, nr) \
+	gca_pages_take_more(core, last, npages, pages, (nr) + (mistake == TOO_MANY))
 
 #include "../../kmod/core/span.c"
 
 #undef gca_pages_take
+#undef gca_pages_take_more
 #undef gca_lines_clear
 #undef gca_lines_copy
 #undef gca_lines_count
 #undef gca_rows_clear
 #undef gca_sweep_check_done
 
+#define gca_pages_put_end(core) \
+	(mistake == PUT_LEFT_OPEN ? (void)0 : gca_pages_put_end(core))
+
 #include "../../kmod/core/sweep.c"
+
+#undef gca_pages_put_end
 
 #include "../../kmod/core/holes.c"
 
