@@ -374,6 +374,8 @@ struct gca_mutator {
 	uint64_t used[SPAN_CLASSES_MAX / 64];
 
 	uint64_t profile_rate;	/* that sample_left is of */
+	struct profile_stack profile_stacks[2]; /* the last one, and room for the next */
+	uint32_t profile_last;	/* which it is */
 	uint64_t profile_random; /* state of random numbers */
 	uint64_t wait_random;
 

@@ -17,49 +17,14 @@
  * is what was so at the end of a cycle: between two of them allocations would be
  * counted whose garbage is not.
  *
- * Stacks are unwound by libgcc's unwinder, which needs no frame pointers.  Never called
- * in a signal handler, never with a lock held.
+ * Never called in a signal handler, never with a lock held.
  */
 #include "internal.h"
 
 #include <math.h>
 #include <time.h>
-#include <unwind.h>
-
-/* The unwinder's callers in this file. */
-#define OWN_FRAMES	1
 
 #define FILTER_FULL	255u
-
-struct stack {
-	uintptr_t pcs[PROFILE_DEPTH];
-	uint32_t depth;
-	uint32_t skip;
-};
-
-static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg)
-{
-	struct stack *stack = arg;
-	int exact = 0;
-	uintptr_t pc = _Unwind_GetIPInfo(context, &exact);
-
-	if (!pc)
-		return _URC_END_OF_STACK;
-	if (stack->skip) {
-		stack->skip--;
-		return _URC_NO_REASON;
-	}
-	/* A return address is that of the next instruction, perhaps the next function's. */
-	stack->pcs[stack->depth++] = pc - !exact;
-	return stack->depth == PROFILE_DEPTH ? _URC_END_OF_STACK : _URC_NO_REASON;
-}
-
-static __attribute__((noinline)) void take_stack(struct stack *stack)
-{
-	stack->depth = 0;
-	stack->skip = OWN_FRAMES;
-	_Unwind_Backtrace(note_frame, stack);
-}
 
 /* --------------------------------------------------------------- buckets */
 
@@ -87,7 +52,7 @@ static void *take_memory(struct profile_table *table, size_t bytes)
 	return (char *)table->pieces + sizeof(*piece) + table->left;
 }
 
-static uint32_t hash_of(const struct stack *stack, uint64_t tag)
+static uint32_t hash_of(const struct profile_stack *stack, uint64_t tag)
 {
 	uint64_t hash = tag * 0x9e3779b97f4a7c15ull;
 	uint32_t i;
@@ -118,7 +83,7 @@ static bool table_grow(struct profile_table *table)
 }
 
 /* Lock held; NULL: no memory. */
-static struct profile_bucket *bucket_of(struct profile_table *table, const struct stack *stack,
+static struct profile_bucket *bucket_of(struct profile_table *table, const struct profile_stack *stack,
 					uint64_t tag)
 {
 	uint32_t hash = hash_of(stack, tag);
@@ -249,6 +214,8 @@ void profile_arm(struct gca_mutator *mutator)
 		/* One of its own: waiting goes by the clock, samples can be repeated. */
 		mutator->wait_random = mutator->profile_random;
 	}
+	/* It may have been another thread's, whose stack is gone. */
+	mutator->profile_stacks[mutator->profile_last].known = false;
 	mutator->profile_rate = __atomic_load_n(&profile->rate, __ATOMIC_RELAXED);
 	for (class = 0; class < nr_span_classes; class++)
 		mutator->holdings[class].sample_left = draw(mutator);
@@ -299,15 +266,15 @@ void profile_sample(struct gca_mutator *mutator, unsigned int class, uintptr_t o
 {
 	struct profile *profile = &mutator->heap->profile;
 	struct profile_bucket *bucket;
-	struct stack stack;
+	const struct profile_stack *stack;
 	uint64_t old;
 
 	mutator->holdings[class].sample_left = draw(mutator);
-	take_stack(&stack);
+	stack = profile_stack(mutator);
 	pthread_mutex_lock(&profile->lock);
 	/* Those of another rate were forgotten. */
 	if (mutator->profile_rate == profile->rate) {
-		bucket = bucket_of(&profile->sites, &stack, size);
+		bucket = bucket_of(&profile->sites, stack, size);
 		/* Freed by hand, while nobody looked. */
 		if (bucket && addrmap_get(&profile->live, object, &old))
 			forget(profile, object, old);
@@ -387,7 +354,7 @@ static void waited(struct gca_mutator *mutator, unsigned int cause, uint64_t ns)
 	struct profile *profile = &mutator->heap->profile;
 	uint64_t rate = __atomic_load_n(&profile->wait_rate, __ATOMIC_RELAXED);
 	struct profile_bucket *bucket;
-	struct stack stack;
+	const struct profile_stack *stack;
 	double weight = 1;
 
 	if (!rate || !ns)
@@ -397,9 +364,9 @@ static void waited(struct gca_mutator *mutator, unsigned int cause, uint64_t ns)
 			return;
 		weight = (double)rate / (double)ns;
 	}
-	take_stack(&stack);
+	stack = profile_stack(mutator);
 	pthread_mutex_lock(&profile->lock);
-	bucket = bucket_of(&profile->waits, &stack, cause);
+	bucket = bucket_of(&profile->waits, stack, cause);
 	if (bucket) {
 		bucket->waits += weight;
 		bucket->wait_ns += weight * (double)ns;

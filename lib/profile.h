@@ -56,6 +56,14 @@ struct profile_bucket {
 	uintptr_t pcs[];	/* innermost first, inside of the calls */
 };
 
+/* A stack: the calls, innermost first, and where their return addresses lay. */
+struct profile_stack {
+	uintptr_t pcs[PROFILE_DEPTH];
+	uintptr_t slots[PROFILE_DEPTH];
+	uint32_t depth;
+	bool known;		/* @slots is right, and all of it in the thread's stack */
+};
+
 struct profile_piece;
 
 struct profile_table {
@@ -110,6 +118,10 @@ void profile_settle(struct gca_heap *heap);
 bool profile_freed(struct gca_heap *heap, uintptr_t object);
 uintptr_t profile_cut(struct holding *holding, uint32_t elem, uintptr_t slot);
 void profile_unused(struct holding *holding, uint64_t bytes);
+
+/* ------------------------------------------------------ profile_stack.c */
+
+const struct profile_stack *profile_stack(struct gca_mutator *mutator);
 
 /* ----------------------------------------------------- profile_config.c */
 
