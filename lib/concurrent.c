@@ -318,7 +318,7 @@ static bool have_thread(struct gca_heap *heap)
 
 	if (heap->gc_running || heap->gc_refused)
 		return heap->gc_running;
-	error = thread_start(&heap->gc_thread, COLLECTOR_STACK, collector, heap);
+	error = thread_start(&heap->gc_thread, "gca-collect", COLLECTOR_STACK, collector, heap);
 	heap->gc_running = !error;
 	heap->gc_refused = error;
 	return heap->gc_running;

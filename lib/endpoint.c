@@ -334,7 +334,8 @@ static int start(void)
 			error_set(error, "GCARENA_ENDPOINT: a socket in %s: %s", directory,
 				  strerror(-error));
 	}
-	if (!error && thread_start(&endpoint.thread, THREAD_STACK, serve_all, NULL)) {
+	if (!error && thread_start(&endpoint.thread, "gca-endpoint", THREAD_STACK, serve_all,
+				   NULL)) {
 		stop_listening();
 		error = error_set(-ENOMEM, "no thread for the endpoint");
 	}

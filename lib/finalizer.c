@@ -338,7 +338,8 @@ int gca_finalizer_thread(struct gca_heap *heap)
 	pthread_mutex_unlock(&special->lock);
 	if (error)
 		return error_set(error, "the heap has a finalizer thread already");
-	error = -thread_start(&special->thread, FINALIZER_STACK, finalizer_thread, &start);
+	error = -thread_start(&special->thread, "gca-finalize", FINALIZER_STACK,
+			      finalizer_thread, &start);
 	if (!error) {
 		blocked_enter(self);
 		pthread_mutex_lock(&special->lock);

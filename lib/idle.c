@@ -78,7 +78,7 @@ int idle_join(void)
 
 	pthread_mutex_lock(&lock);
 	if (!running && !refused) {
-		refused = thread_start(&thread, KEEPER_STACK, keeper, NULL);
+		refused = thread_start(&thread, "gca-idle", KEEPER_STACK, keeper, NULL);
 		running = !refused;
 		if (running)
 			pthread_detach(thread);

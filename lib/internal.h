@@ -645,7 +645,8 @@ void work_wait_end(struct gca_heap *heap);
 void work_prepare(struct gca_heap *heap);
 /* A mutator, black: scans some @bytes; how many, 0 if there was nothing. */
 uint64_t work_assist(struct gca_mutator *mutator, uint64_t bytes);
-int thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg);
+int thread_start(pthread_t *thread, const char *name, size_t stack, void *(*fn)(void *),
+		 void *arg);
 
 /* World stopped, sweep complete: fills bitmap[(generation + 1) & 1]. */
 void mark_heap(struct gca_heap *heap, struct mark_result *result);

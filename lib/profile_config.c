@@ -102,7 +102,7 @@ static int writer_start(int number)
 	if (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN)
 		return error_set(-EBUSY, NAME ": the program has a handler for signal %d", number);
 	sem_init(&writer_wake, 0, 0);
-	error = thread_start(&thread, WRITER_STACK, writer, NULL);
+	error = thread_start(&thread, "gca-profile", WRITER_STACK, writer, NULL);
 	if (error)
 		return error_set(error, NAME ": no thread to write: %s", strerror(-error));
 	pthread_detach(thread);

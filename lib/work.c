@@ -449,7 +449,7 @@ static bool make_helper(struct gca_heap *heap)
 	self->heap = heap;
 	self->index = work->nr_helpers + 1;
 	self->place = heap->mode == GCA_MODE_CONCURRENT ? idle_join() : -1;
-	if (thread_start(&self->thread, WORKER_STACK, helper, self)) {
+	if (thread_start(&self->thread, "gca-mark", WORKER_STACK, helper, self)) {
 		idle_leave(self->place);
 		return false;
 	}
@@ -475,13 +475,15 @@ static void make_helpers(struct gca_heap *heap)
 /**
  * thread_start - start a thread of the library's own, all signals blocked
  * @thread: out
+ * @name: what ps, perf and gdb call it; 15 bytes
  * @stack: bytes
  * @fn: what it runs
  * @arg: for it
  *
  * Return: 0 or an errno.
  */
-int thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg)
+int thread_start(pthread_t *thread, const char *name, size_t stack, void *(*fn)(void *),
+		 void *arg)
 {
 	sigset_t all, before;
 	pthread_attr_t attr;
@@ -496,6 +498,8 @@ int thread_start(pthread_t *thread, size_t stack, void *(*fn)(void *), void *arg
 		pthread_attr_destroy(&attr);
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!error)
+		pthread_setname_np(*thread, name);
 	return error;
 }
 
