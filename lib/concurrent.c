@@ -59,6 +59,12 @@ static void check_stopped(struct gca_heap *heap)
 	world_start(heap, NULL);
 }
 
+/* What the program has lost to a cycle's two ends: stops, and the CPU time of this thread. */
+static uint64_t taken_ns(const struct gca_heap *heap)
+{
+	return stops_ns(heap) + thread_cpu_ns();
+}
+
 static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 {
 	uint64_t begin;
@@ -199,7 +205,6 @@ static void report_cycle(struct gca_heap *heap, struct cycle *cycle, uint64_t st
 	cycle->trace.idle_cpu_ns = cycle->idle;
 	cycle->trace.assist_ns = __atomic_load_n(&heap->assist_ns, __ATOMIC_RELAXED) -
 				 cycle->assist_ns;
-	cycle->trace.gc_cpu_ns = heap->gc_cpu_ns;
 	cycle->trace.stacks = cycle->result.stack_bytes;
 	cycle->trace.globals = cycle->result.range_bytes;
 	if (heap->debug_gctrace)
@@ -211,7 +216,7 @@ static void report_cycle(struct gca_heap *heap, struct cycle *cycle, uint64_t st
 static int run(struct gca_heap *heap, bool forced, bool full)
 {
 	struct cycle cycle = { .trace = { .forced = forced }, .full = full };
-	uint64_t start_stop, end_stop, marking;
+	uint64_t start_stop, end_stop, marking, stops;
 	int error = heap_usable(heap);
 
 	PROBE2(phase, heap, PHASE_SWEEP_END);
@@ -231,7 +236,10 @@ static int run(struct gca_heap *heap, bool forced, bool full)
 	cycle.idle = __atomic_load_n(&heap->work.idle_ns, __ATOMIC_RELAXED);
 	cycle.assist_ns = __atomic_load_n(&heap->assist_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
+	cycle.trace.stop_cpu_ns = taken_ns(heap);
 	start_marking(heap, &cycle);
+	cycle.trace.stop_cpu_ns = taken_ns(heap) - cycle.trace.stop_cpu_ns;
+	stops = stops_ns(heap);
 	start_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
 	marking = now_ns();
 	PROBE2(phase, heap, PHASE_MARK);
@@ -243,6 +251,8 @@ static int run(struct gca_heap *heap, bool forced, bool full)
 	PROBE2(phase, heap, PHASE_TERMINATE);
 	EVENT(heap, "phase name=terminate");
 
+	/* As the clock's: also what the rounds of marking's end stopped. */
+	cycle.trace.end_cpu_ns = stops + thread_cpu_ns();
 	world_lock(heap, NULL);
 	error = ends_stopped(heap) ? flip_stopped(heap, &cycle) : flip_beside(heap);
 	end_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
@@ -252,6 +262,7 @@ static int run(struct gca_heap *heap, bool forced, bool full)
 	if (!error)
 		error = settle(heap, &cycle);
 	world_unlock(heap);
+	cycle.trace.end_cpu_ns = taken_ns(heap) - cycle.trace.end_cpu_ns;
 	PROBE2(phase, heap, PHASE_SWEEP);
 	EVENT(heap, "phase name=sweep");
 	PROBE4(cycle__end, heap, heap->cycles, cycle.result.bytes, now_ns() - cycle.begin);

@@ -119,6 +119,15 @@ static int flip_stopped(struct gca_heap *heap)
 	return 0;
 }
 
+/* CPUs that the heap's threads could be using: what a moment of a stop takes. */
+static uint64_t cpus_stopped(const struct gca_heap *heap)
+{
+	uint32_t threads = __atomic_load_n(&heap->nr_mutators, __ATOMIC_RELAXED);
+	uint32_t cpus = __atomic_load_n(&heap->work.cpus, __ATOMIC_RELAXED);
+
+	return threads < cpus ? threads : cpus;
+}
+
 /* World held, sweep complete. */
 static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool forced)
 {
@@ -196,7 +205,8 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	trace.mark_ns = marked - stopped;
 	trace.end_ns = end - marked;
 	trace.mark_cpu_ns = cpu;
-	trace.gc_cpu_ns = heap->gc_cpu_ns;
+	trace.stop_cpu_ns = trace.stop_ns * cpus_stopped(heap);
+	trace.end_cpu_ns = trace.end_ns * cpus_stopped(heap);
 	trace.stacks = result.stack_bytes;
 	trace.globals = result.range_bytes;
 	if (heap->debug_gctrace)

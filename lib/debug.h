@@ -114,10 +114,11 @@ struct gctrace {
 	uint64_t stop_ns;	/* from asking for the stop to the last mutator's */
 	uint64_t mark_ns;	/* marking */
 	uint64_t end_ns;	/* from there to the mutators' release */
+	uint64_t stop_cpu_ns;	/* that the beginning kept from the program, all threads, */
 	uint64_t mark_cpu_ns;	/* CPU time of marking, */
 	uint64_t idle_cpu_ns;	/* of marking on idle CPUs, */
-	uint64_t assist_ns;	/* and of the assists beside it */
-	uint64_t gc_cpu_ns;	/* CPU time of every cycle so far, this one too */
+	uint64_t assist_ns;	/* of the assists beside it, */
+	uint64_t end_cpu_ns;	/* and that the end kept from the program */
 	uint64_t heap_start;	/* heap_alloc at the cycle's start, bytes */
 	uint64_t heap_end;	/* at its end, before anything is swept */
 	uint64_t heap_live;	/* marked */

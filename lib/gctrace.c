@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * GCARENA_DEBUG=gctrace=1: a line a cycle in the format of Go's gctrace, so that
- * tools and eyes used to it work here.  A field that this collector has nothing
- * to say about is 0; what only this one has to say comes after Go's.  scavtrace=1:
- * a line where memory was given back, in the format of Go's scavtrace.
- * Documentation/library.rst has the fields.
+ * tools and eyes used to it work here; what only this collector has to say comes
+ * after Go's fields.  scavtrace=1: a line where memory was given back, in the format
+ * of Go's scavtrace.  Documentation/library.rst has the fields.
  *
  * One write to stderr a line, so that lines of several heaps do not mix.  Never
  * allocates and takes no lock: it may run with the world stopped.
@@ -99,27 +98,27 @@ static void add_arena(struct line *line, const struct gca_heap *heap)
  */
 void gctrace_print(struct gca_heap *heap, const struct gctrace *trace)
 {
-	enum { STOP, MARK, END, ASSIST, MARK_CPU, IDLE_CPU, TIMES };
+	enum { STOP, MARK, END, STOP_CPU, ASSIST, MARK_CPU, IDLE_CPU, END_CPU, TIMES };
 	char times[TIMES][24];
 	struct line line = { .length = 0 };
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t elapsed = trace->open_ns + trace->stop_ns + trace->mark_ns + trace->end_ns;
-	uint64_t percent = 0;
+	unsigned int percent = (unsigned int)(stats_cpu_fraction(heap) * 100);
 
 	if (cpus < 1)
 		cpus = 1;
-	if (elapsed)
-		percent = trace->gc_cpu_ns * 100 / (elapsed * (uint64_t)cpus);
 	format_ms(times[STOP], sizeof(times[STOP]), trace->stop_ns);
 	format_ms(times[MARK], sizeof(times[MARK]), trace->mark_ns);
 	format_ms(times[END], sizeof(times[END]), trace->end_ns);
+	format_ms(times[STOP_CPU], sizeof(times[STOP_CPU]), trace->stop_cpu_ns);
 	format_ms(times[ASSIST], sizeof(times[ASSIST]), trace->assist_ns);
 	format_ms(times[MARK_CPU], sizeof(times[MARK_CPU]), trace->mark_cpu_ns);
 	format_ms(times[IDLE_CPU], sizeof(times[IDLE_CPU]), trace->idle_cpu_ns);
-	add(&line, "gc %" PRIu64 " @%" PRIu64 ".%03" PRIu64 "s %" PRIu64 "%%: ", trace->cycle,
+	format_ms(times[END_CPU], sizeof(times[END_CPU]), trace->end_cpu_ns);
+	add(&line, "gc %" PRIu64 " @%" PRIu64 ".%03" PRIu64 "s %u%%: ", trace->cycle,
 	    trace->open_ns / NS_PER_S, trace->open_ns % NS_PER_S / NS_PER_MS, percent);
-	add(&line, "%s+%s+%s ms clock, 0+%s/%s/%s+0 ms cpu, ", times[STOP], times[MARK], times[END],
-	    times[ASSIST], times[MARK_CPU], times[IDLE_CPU]);
+	add(&line, "%s+%s+%s ms clock, %s+%s/%s/%s+%s ms cpu, ", times[STOP], times[MARK],
+	    times[END], times[STOP_CPU], times[ASSIST], times[MARK_CPU], times[IDLE_CPU],
+	    times[END_CPU]);
 	add(&line, "%" PRIu64 "->%" PRIu64 "->%" PRIu64 " MB, ", trace->heap_start >> MIB_SHIFT,
 	    trace->heap_end >> MIB_SHIFT, trace->heap_live >> MIB_SHIFT);
 	add(&line, "%" PRIu64 " MB goal, %" PRIu64 " MB stacks, %" PRIu64 " MB globals, %ld P%s%s",

@@ -420,6 +420,8 @@ void stop_acknowledge(struct gca_heap *heap);
 void futex_wake(uint32_t *word);
 /* A mutator was kept from running for so long. */
 void stop_note(struct gca_heap *heap, enum gca_stop cause, uint64_t ns);
+/* What all stops of mutators have taken so far, in their own time. */
+uint64_t stops_ns(const struct gca_heap *heap);
 
 /* -------------------------------------------------------------- signal.c */
 
@@ -816,6 +818,7 @@ void stats_end(struct gca_heap *heap);
 uint64_t stats_read(const struct gca_heap *heap);
 bool stats_retry(const struct gca_heap *heap, uint64_t sequence);
 /* The arena's counters of one moment, that moment's update and generation. */
+double stats_cpu_fraction(const struct gca_heap *heap);
 void stats_arena(const struct gca_heap *heap, struct gcarena_counters *counters,
 		 uint32_t *update, uint32_t *generation);
 /* A consistent copy of the pauses. */

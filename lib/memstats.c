@@ -282,8 +282,13 @@ static void read_cycles(const struct gca_heap *heap, struct gca_memstats *stats)
 	} while (stats_retry(heap, sequence));
 }
 
-/* Of what all CPUs could have done since the heap was opened. */
-static double cpu_fraction(const struct gca_heap *heap)
+/**
+ * stats_cpu_fraction - the collector's part of what all CPUs could have done
+ * @heap: the heap, since it was opened
+ *
+ * Return: from 0 to 1.
+ */
+double stats_cpu_fraction(const struct gca_heap *heap)
 {
 	uint64_t spent = get(&heap->work.cpu_ns) + get(&heap->assist_ns);
 	uint32_t cpus = __atomic_load_n(&heap->work.cpus, __ATOMIC_RELAXED);
@@ -335,7 +340,7 @@ int gca_memstats(struct gca_heap *heap, struct gca_memstats *stats)
 	stats->sys = stats->heap_sys + stats->mspan_sys + stats->gc_sys;
 	stats->next_gc = get(&heap->next_gc);
 	stats->last_gc = stats->num_gc ? stats->pause_end[(stats->num_gc - 1) % GCA_PAUSES] : 0;
-	stats->gc_cpu_fraction = cpu_fraction(heap);
+	stats->gc_cpu_fraction = stats_cpu_fraction(heap);
 	return 0;
 }
 

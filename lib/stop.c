@@ -284,6 +284,25 @@ void stop_note(struct gca_heap *heap, enum gca_stop cause, uint64_t ns)
 }
 
 /**
+ * stops_ns - what stops have taken from mutators
+ * @heap: the heap
+ *
+ * Those that were blocked, for which somebody answered, lost nothing by that.
+ *
+ * Return: the sum over all of them since the heap was opened.
+ */
+uint64_t stops_ns(const struct gca_heap *heap)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < GCA_STOP_CAUSES; i++)
+		if (i != GCA_STOP_PROXY)
+			sum += __atomic_load_n(&heap->stops[i].total_ns, __ATOMIC_RELAXED);
+	return sum;
+}
+
+/**
  * world_lock - take heap->world, a safepoint while it waits
  * @heap: the heap
  * @mutator: the calling thread's in it, or NULL

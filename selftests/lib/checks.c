@@ -475,7 +475,7 @@ static void traced_cycles(void)
 
 static void test_gctrace(void)
 {
-	unsigned int lines = 0, good = 0, forced = 0;
+	unsigned int lines = 0, good = 0, forced = 0, ends = 0;
 	char output[8192], *line, *rest = output;
 	int status = child(traced_cycles, output, sizeof(output));
 
@@ -490,10 +490,46 @@ static void test_gctrace(void)
 			       &c3, &c4, &c5, &m1, &m2, &m3, &goal, &stacks, &globals,
 			       &procs) == 18 && n == lines && goal >= 4 && m1 >= m3;
 		forced += !!strstr(line, "(forced)");
+		ends += c1 > 0 && c5 > 0;
 	}
 	ok(lines >= 3, "%u lines", lines);
 	eq(good, lines, "each in Go's format, numbered");
 	eq(forced, 1, "a forced one says so");
+	eq(ends, lines, "and each with what its beginning and its end took");
+}
+
+static void traced_stops(void)
+{
+	struct gca_heap *heap = open_debug("gctrace=1", GCA_MODE_STOP_THE_WORLD, 100);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+
+	for (unsigned int i = 0; i < 5; i++) {
+		must(gca_new_bytes(m, MIB));
+		gca_collect(m);
+	}
+}
+
+#define GCTRACE_ENDS	"%15[^+]+%*[^+]+%15s ms clock, %15[^+]+%*[^+]+%15s ms"
+
+/* One thread of the program is stopped, so each moment of a stop takes one CPU. */
+static void test_gctrace_stops(void)
+{
+	unsigned int lines = 0, same = 0, some = 0;
+	char output[8192], *line, *rest = output;
+
+	eq(child(traced_stops, output, sizeof(output)), 0, "gctrace=1: the program runs");
+	while ((line = strsep(&rest, "\n")) && *line) {
+		char start[16], end[16], start_cpu[16], end_cpu[16];
+
+		lines++;
+		same += sscanf(line, "gc %*u @%*fs %*u%%: " GCTRACE_ENDS,
+			       start, end, start_cpu, end_cpu) == 4 &&
+			!strcmp(start, start_cpu) && !strcmp(end, end_cpu);
+		some += strtod(end_cpu, NULL) > 0;
+	}
+	eq(lines, 5, "a line for each cycle");
+	ok(some, "%u of them ended in a time that is printed", some);
+	eq(same, lines, "of one stopped thread the clock's time is what CPUs have lost");
 }
 
 /* The collector has next to no share of the CPUs: whoever allocates is made to assist. */
@@ -528,8 +564,8 @@ static void test_gctrace_assists(void)
 	while ((line = strsep(&rest, "\n")) && *line) {
 		if (sscanf(line, "assisted %lf", &assisted) == 1)
 			continue;
-		line = strstr(line, " ms clock, 0+");
-		if (!line || sscanf(line, " ms clock, 0+%lf/", &one) != 1)
+		line = strstr(line, " ms clock, ");
+		if (!line || sscanf(line, " ms clock, %*f+%lf/", &one) != 1)
 			continue;
 		all += one;
 		/* Two digits of it are printed, cut off. */
@@ -717,6 +753,7 @@ int main(void)
 	test_poison();
 	test_asan();
 	test_gctrace();
+	test_gctrace_stops();
 	test_gctrace_assists();
 	test_gctrace_arena();
 	test_scavtrace();
