@@ -226,6 +226,10 @@ int endpoint_stats(struct gca_heap *heap, const char *args, FILE *out)
 	put(out, "heap_live", __atomic_load_n(&heap->heap_live, __ATOMIC_RELAXED));
 	put(out, "limit", __atomic_load_n(&heap->pacer.limit, __ATOMIC_RELAXED));
 	put(out, "failed_allocs", __atomic_load_n(&heap->failed_allocs, __ATOMIC_RELAXED));
+	put(out, "minor_gc", __atomic_load_n(&heap->generations.minors, __ATOMIC_RELAXED));
+	put(out, "old_bytes", __atomic_load_n(&heap->generations.old_bytes, __ATOMIC_RELAXED));
+	put(out, "cards_scanned",
+	    __atomic_load_n(&heap->generations.cards_ever, __ATOMIC_RELAXED));
 	put(out, "gc_cpu_ns", __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED));
 	put(out, "gc_idle_ns", __atomic_load_n(&heap->work.idle_ns, __ATOMIC_RELAXED));
 	put(out, "assist_ns", __atomic_load_n(&heap->assist_ns, __ATOMIC_RELAXED));

@@ -74,8 +74,17 @@ static const struct family {
 	{ "gcarena_gc_cycles_total", "counter", "Cycles.", "num_gc", 1, false },
 	{ "gcarena_gc_forced_cycles_total", "counter", "Cycles that the program asked for.",
 	  "num_forced_gc", 1, false },
+	{ "gcarena_gc_minor_cycles_total", "counter",
+	  "Of the cycles: minor ones, which marked only what is not old.", "minor_gc", 1, false },
+	{ "gcarena_gc_cards_scanned_total", "counter",
+	  "Dirty cards (512 bytes) that minor cycles looked at.", "cards_scanned", 1, false },
+	{ "gcarena_gc_old_bytes", "gauge",
+	  "Bytes that the last cycle took for alive unseen, if it was a minor one.", "old_bytes",
+	  1, false },
 	{ "gcarena_gc_cpu_seconds_total", "counter", "CPU time of marking.", "gc_cpu_ns", NS,
 	  false },
+	{ "gcarena_gc_idle_cpu_seconds_total", "counter",
+	  "CPU time of marking on CPUs that were idle, beside that.", "gc_idle_ns", NS, false },
 	{ "gcarena_gc_assist_seconds_total", "counter",
 	  "Time that allocating threads spent marking.", "assist_ns", NS, false },
 	{ "gcarena_gc_stall_seconds_total", "counter",
@@ -228,7 +237,7 @@ static void add_histogram(struct text *out, const char *name, const struct sourc
 static void add_histograms(struct text *out, const struct sources *sources)
 {
 	static const char *const causes[] = {
-		"black", "settle", "scan", "flush", "white", "world", "leave", "proxy",
+		"black", "settle", "scan", "flush", "white", "world", "leave", "proxy", "signal",
 	};
 	char line[32], label[32];
 	size_t i, j;

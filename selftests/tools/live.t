@@ -66,6 +66,14 @@ done
 
 # --------------------------------------------------------------- Prometheus
 
+# Each cause of stops that the library knows has its histogram.
+perl -MIO::Socket::UNIX -e '
+	my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "connect: $!";
+	print $s "stats 1\n"; while (<$s>) { print "$1\n" if /^stops_(\w+): / }' "$tmp/e/gcarena/$pid" | sort > "$tmp/causes"
+sed -n 's/^gcarena_stop_seconds_count{.*cause="\([a-z]*\)".*/\1/p' "$tmp/metrics" | sort | diff "$tmp/causes" - > "$tmp/log" &&
+	[ "$(wc -l < "$tmp/causes")" -ge 9 ]
+result $? "export: a histogram for every cause of stops" "$tmp/log"
+
 promtool=$("$top/scripts/promtool" 2> "$tmp/log")
 result $? "there is promtool" "$tmp/log"
 "$promtool" check metrics < "$tmp/metrics" > "$tmp/log" 2>&1 && [ ! -s "$tmp/log" ]
