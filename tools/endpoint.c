@@ -41,6 +41,12 @@ static const char *why(const char *format, ...)
 	return sentence;
 }
 
+/* @error says that nobody is there any more: what came is for take_answer() to judge. */
+static bool is_gone(int error)
+{
+	return error == ECONNRESET || error == EPIPE;
+}
+
 static const char *receive_all(int fd, struct text *raw)
 {
 	char buffer[16384];
@@ -52,10 +58,10 @@ static const char *receive_all(int fd, struct text *raw)
 			continue;
 		if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return why("it does not answer");
+		if (!got || (got < 0 && is_gone(errno)))
+			return NULL;
 		if (got < 0)
 			return why("reading its answer: %s", strerror(errno));
-		if (!got)
-			return NULL;
 		if (raw->length + (size_t)got > BODY_MAX)
 			return why("its answer has no end");
 		text_append(raw, buffer, (size_t)got);
@@ -132,7 +138,8 @@ const char *endpoint_ask_path(const char *path, const char *request, struct text
 	} else {
 		text_add(&line, "%s\n", request);
 		if (send(fd, line.bytes, line.length, MSG_NOSIGNAL) != (ssize_t)line.length)
-			wrong = why("asking it: %s", strerror(errno));
+			wrong = is_gone(errno) ? why("it ended before it was asked") :
+				why("asking it: %s", strerror(errno));
 		else
 			wrong = receive_all(fd, &raw);
 		if (!wrong)
@@ -403,6 +410,26 @@ void sources_read(struct sources *sources)
 	add_debugfs(sources);
 	if (sources->nr)
 		qsort(sources->all, sources->nr, sizeof(*sources->all), by_pid);
+}
+
+/**
+ * sources_complain - say who did not answer, and why
+ * @sources: what was asked
+ *
+ * Return: TOOL_OK: all did.
+ */
+int sources_complain(const struct sources *sources)
+{
+	const char *at = sources->trouble.bytes, *end;
+	int status = TOOL_OK;
+
+	for (; at && *at; at = end + 1) {
+		end = at + strcspn(at, "\n");
+		status = tool_fail("%.*s", (int)(end - at), at);
+		if (!*end)
+			break;
+	}
+	return status;
 }
 
 /**

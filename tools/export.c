@@ -258,8 +258,8 @@ static void add_histograms(struct text *out, const struct sources *sources)
 		}
 }
 
-/* Everything, asked for now. */
-static void add_metrics(struct text *out)
+/* Everything, asked for now.  Who does not answer is counted; @complain: and named. */
+static void add_metrics(struct text *out, bool complain)
 {
 	struct sources sources = { 0 };
 	unsigned int troubles = 0;
@@ -267,6 +267,8 @@ static void add_metrics(struct text *out)
 	size_t i;
 
 	sources_read(&sources);
+	if (complain)
+		sources_complain(&sources);
 	for (i = 0; i < sizeof(families) / sizeof(families[0]); i++)
 		add_family(out, &families[i], &sources);
 	add_ratio(out, &sources, "gcarena_fragmentation_ratio",
@@ -293,7 +295,7 @@ static int write_file(const char *path)
 	int fd, status = TOOL_OK;
 	size_t left;
 
-	add_metrics(&text);
+	add_metrics(&text, true);
 	text_add(&beside, "%s.%d.tmp", path, getpid());
 	fd = open(beside.bytes, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0) {
@@ -357,7 +359,7 @@ static enum MHD_Result on_request(void *unused, struct MHD_Connection *connectio
 		return reply(connection, MHD_HTTP_OK, "text/plain", root, strlen(root));
 	if (strcmp(url, "/metrics"))
 		return reply(connection, MHD_HTTP_NOT_FOUND, "text/plain", none, strlen(none));
-	add_metrics(&text);
+	add_metrics(&text, false);
 	result = reply(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
 		       text.bytes, text.length);
 	text_free(&text);
@@ -453,7 +455,7 @@ int command_export(int argc, char **argv)
 		return write_file(file);
 	if (where)
 		return serve_http(where);
-	add_metrics(&text);
+	add_metrics(&text, true);
 	fwrite(text.bytes, 1, text.length, stdout);
 	text_free(&text);
 	return TOOL_OK;

@@ -100,12 +100,17 @@ static int record(struct recording *recording)
 		if (!wrong && text.length)
 			status = write_sample(recording, &text);
 		text_free(&text);
+		/* A child may not have come to its heap yet, or be past it. */
+		if (wrong && !recording->child) {
+			if (!recording->samples)
+				return tool_fail("process %u: %s", recording->pid, wrong);
+			fprintf(stderr, "gcarena record: process %u: %s; %" PRIu64
+				" samples were recorded until then\n", recording->pid, wrong,
+				recording->samples);
+			return TOOL_OK;
+		}
 		if (ended(recording))
 			break;
-		/* A child may not have come to its heap yet, or be past it. */
-		if (wrong && !recording->child)
-			return recording->samples ? TOOL_OK :
-				tool_fail("process %u: %s", recording->pid, wrong);
 		now = clock_ns(CLOCK_MONOTONIC);
 		if (recording->until && now >= recording->until)
 			break;

@@ -32,6 +32,8 @@ struct sources {
 
 /* Asks all there are.  Stale endpoints of ours are removed. */
 void sources_read(struct sources *sources);
+/* Says who did not answer: TOOL_OK if nobody. */
+int sources_complain(const struct sources *sources);
 void sources_free(struct sources *sources);
 /* The figure of that name; the endpoint's goes before the kernel's. */
 bool source_value(const struct source *source, const char *name, uint64_t *value);

@@ -112,7 +112,7 @@ static void table(const struct sources *sources)
 	       "PRESSURE");
 	for (i = 0; i < sources->nr; i++)
 		row(&sources->all[i]);
-	if (!sources->nr)
+	if (!sources->nr && !sources->trouble.length)
 		printf("no heap that this user may see has an endpoint, and no arena is in %s\n",
 		       debugfs_root);
 }
@@ -238,7 +238,7 @@ static void json(const struct sources *sources)
 static int show(bool as_json, bool clear)
 {
 	struct sources sources = { 0 };
-	int status = TOOL_OK;
+	int status;
 
 	sources_read(&sources);
 	/* Home, and nothing below. */
@@ -248,11 +248,7 @@ static int show(bool as_json, bool clear)
 		json(&sources);
 	else
 		table(&sources);
-	if (sources.trouble.length) {
-		fflush(stdout);
-		fputs(sources.trouble.bytes, stderr);
-		status = TOOL_FAILED;
-	}
+	status = sources_complain(&sources);
 	sources_free(&sources);
 	return status;
 }

@@ -6,14 +6,8 @@
 # gives an answer or an error, soon; and what it gives is well formed all the same: JSON
 # that a parser takes, metrics that promtool takes, a page without scripts.
 # GCARENA_TEST_SCALE makes it more.
-# shellcheck disable=SC1091,SC2154,SC2016	# tap.sh: build, tmp, top; perl's variables
-. "$(dirname "$0")/../tap.sh"
-gcarena=$build/asan/tools/gcarena
-depgraph=$build/samples/depgraph
-need "$gcarena" "$depgraph"
-unset XDG_RUNTIME_DIR
-export GCARENA_ENDPOINT=$tmp/e GCARENA_BACKEND=process
-mkdir -p "$tmp/e" "$tmp/none"
+# shellcheck disable=SC1091,SC2154,SC2016	# live.sh; perl's variables
+. "$(dirname "$0")/live.sh"
 rounds=$((6 * ${GCARENA_TEST_SCALE:-100} / 100))
 promtool=$("$top/scripts/promtool" 2> "$tmp/log")
 result $? "there is promtool" "$tmp/log"
@@ -49,53 +43,20 @@ damage()
 	perl "$tmp/damage.pl" "$1" "$2" "$3"
 }
 
-# An endpoint that says what is in $tmp/say/REQUEST, of the right length.
-cat > "$tmp/liar.pl" << 'END'
-use IO::Socket::UNIX;
-my ($path, $say) = @ARGV;
-my $server = IO::Socket::UNIX->new(Local => "$path.new", Listen => 5) or die;
-rename("$path.new", $path);
-$SIG{PIPE} = "IGNORE";
-while (my $client = $server->accept) {
-	my ($name) = split(" ", scalar(<$client>) // "");
-	local $/;
-	my $text = "";
-	if (open(my $file, "<:raw", "$say/$name")) { $text = <$file> // "" }
-	print $client "gcarena 1 ok ", length($text), "\n", $text;
-	close($client);
-}
-END
-
 # What a real one says.
 "$top/samples/depgraph/mkindex" 1000 > "$tmp/index" || exit 2
-"$depgraph" --index "$tmp/index" --rounds 3000 --hold-seconds 0 > "$tmp/depgraph" 2>&1 &
-pid=$!
-liar=
-trap 'kill -9 $pid $liar 2> /dev/null; rm -rf "$tmp"' EXIT
-for ((i = 0; i < 200; i++)); do
-	[ -S "$tmp/e/gcarena/$pid" ] && grep -q '^step' "$tmp/depgraph" && break
-	sleep 0.05
-done
+start --rounds 3000 --hold-seconds 0 && at_work
 mkdir "$tmp/real" "$tmp/say"
 for request in "stats all" "map 1" "profile 1 heap"; do
-	perl -MIO::Socket::UNIX -e '
-		my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "connect: $!";
-		print $s "$ARGV[1]\n"; my $head = <$s>; local $/; print <$s>;' \
-		"$tmp/e/gcarena/$pid" "$request" > "$tmp/real/${request%% *}"
+	ask "$pid" "$request" > "$tmp/real/${request%% *}"
 done
 timeout 60 "$gcarena" --debugfs "$tmp/none" record --interval 20 --seconds 1 --output "$tmp/run" "pid:$pid" > "$tmp/log" 2>&1
-kill -9 "$pid"
-wait "$pid" 2> /dev/null
+finish "$pid"
 rm -f "$tmp/e/gcarena/"*
 grep -q '^heap_inuse: [1-9]' "$tmp/real/stats" && grep -q '^chunk map' "$tmp/real/map" && [ -s "$tmp/real/profile" ] &&
 	[ -s "$tmp/run" ]
 result $? "a real endpoint's answers" "$tmp/real/stats"
-perl "$tmp/liar.pl" "$tmp/e/gcarena/77" "$tmp/say" &
-liar=$!
-for ((i = 0; i < 100; i++)); do
-	[ ! -S "$tmp/e/gcarena/77" ] || break
-	sleep 0.05
-done
+pretend 77 "$tmp/say"
 
 wrong=
 # try NAME ARGUMENT...: an answer or an error, in $tmp/out, and no sanitizer's
@@ -178,8 +139,7 @@ grep -q 'comm="\\"}\\\\ <script>' "$tmp/out" || wrong="$wrong label"
 timeout 30 "$gcarena" record --interval 1 --seconds 1 --output "$tmp/odd" pid:77 > "$tmp/log" 2>&1
 report "odd name" "$tmp/odd"
 clean "a process whose name is markup"
-kill "$liar"
-wait "$liar" 2> /dev/null
+finish "$liar"
 rm -f "$tmp/e/gcarena/77"
 
 # ----------------------------------------------------------- debugfs, files

@@ -3,14 +3,8 @@
 #
 # live.t: each command of the gcarena tool on a depgraph that runs on the process backend,
 # and on endpoints that lie, stall, or were killed.  The tool is the sanitized one.
-# shellcheck disable=SC1091,SC2154,SC2016	# tap.sh: build, tmp, top; perl's variables
-. "$(dirname "$0")/../tap.sh"
-gcarena=$build/asan/tools/gcarena
-depgraph=$build/samples/depgraph
-need "$gcarena" "$depgraph"
-unset XDG_RUNTIME_DIR
-export GCARENA_ENDPOINT=$tmp/e GCARENA_BACKEND=process
-mkdir -p "$tmp/e" "$tmp/none"
+# shellcheck disable=SC1091,SC2154,SC2016	# live.sh; perl's variables
+. "$(dirname "$0")/live.sh"
 "$top/samples/depgraph/mkindex" 2000 > "$tmp/index"
 
 # says STATUS REGEX NAME ARGUMENT...: as in calls.t
@@ -35,14 +29,7 @@ value()
 
 says 0 'no heap that this user may see' "top: nothing is there" top --once
 
-"$depgraph" --index "$tmp/index" --rounds 3 --hold-seconds 30 > "$tmp/depgraph" 2>&1 &
-pid=$!
-trap 'kill -9 $pid 2> /dev/null; rm -rf "$tmp"' EXIT
-for ((i = 0; i < 100; i++)); do
-	[ ! -S "$tmp/e/gcarena/$pid" ] || break
-	sleep 0.1
-done
-[ -S "$tmp/e/gcarena/$pid" ]
+start --rounds 3 --hold-seconds 30
 result $? "a process with a heap has an endpoint"
 
 says 0 "^ *$pid depgraph +1 +- " "top: a row for it" top --once
@@ -67,9 +54,7 @@ done
 # --------------------------------------------------------------- Prometheus
 
 # Each cause of stops that the library knows has its histogram.
-perl -MIO::Socket::UNIX -e '
-	my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "connect: $!";
-	print $s "stats 1\n"; while (<$s>) { print "$1\n" if /^stops_(\w+): / }' "$tmp/e/gcarena/$pid" | sort > "$tmp/causes"
+ask "$pid" "stats 1" | sed -n 's/^stops_\([a-z]*\): .*/\1/p' | sort > "$tmp/causes"
 sed -n 's/^gcarena_stop_seconds_count{.*cause="\([a-z]*\)".*/\1/p' "$tmp/metrics" | sort | diff "$tmp/causes" - > "$tmp/log" &&
 	[ "$(wc -l < "$tmp/causes")" -ge 9 ]
 result $? "export: a histogram for every cause of stops" "$tmp/log"
@@ -199,21 +184,14 @@ result $? "no stale name is left"
 says 1 'no endpoint' "map: the killed process" map "pid:$pid"
 
 # lies NAME REGEX ANSWER: an endpoint that says so
+mkdir "$tmp/say"
 lies()
 {
-	perl -MIO::Socket::UNIX -e '
-		my $s = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die;
-		my $c = $s->accept; my $request = <$c>;
-		$ARGV[1] =~ s/\\n/\n/g; print $c $ARGV[1]; close $c;' "$tmp/e/gcarena/99999" "$3" &
-	local liar=$!
-
-	for ((i = 0; i < 100; i++)); do
-		[ ! -S "$tmp/e/gcarena/99999" ] || break
-		sleep 0.05
-	done
+	# shellcheck disable=SC2059	# with its line ends
+	printf "$3" > "$tmp/say/raw"
+	pretend 99999 "$tmp/say"
 	says 1 "$2" "$1" map pid:99999/1
-	kill "$liar" 2> /dev/null
-	wait "$liar" 2> /dev/null
+	finish "$liar"
 	rm -f "$tmp/e/gcarena/99999"
 }
 lies "cut off before it answered" 'ended before it answered' ''
@@ -225,4 +203,126 @@ lies "no length" 'damaged' 'gcarena 1 ok x\n'
 lies "an error" 'the moon is full' 'gcarena 1 error the moon is full\n'
 lies "a span without an end" 'not what this version knows' 'gcarena 1 ok 51\nchunk map\npage npages class elem\n0 4294967295 1 16\n'
 lies "a map that is none" 'not what this version knows' 'gcarena 1 ok 16\nchunk map\n0 xyz\n'
+rm -r "$tmp/say"
+
+# ------------------------------------------------------------ killed mid-read
+
+# Each command that reads a process, P, and what it prints when there is nothing to be read.
+cat > "$tmp/commands" << 'END'
+top --once
+top --once --json
+export
+export --textfile metrics
+map pid:P
+map --svg pid:P
+check pid:P
+heap --output profile P
+heap --gc --output profile pid:P/1
+heap --wait P
+record --output recording pid:P
+END
+
+# ends: what a command did when its process was killed: $got, in out and err; it has said so,
+# has no half of an answer, and left no file behind
+ends()
+{
+	local command=$1 regex=$2
+
+	{ echo "status $got"; cat "$tmp/err"; tail -n 3 "$tmp/out"; } > "$tmp/log"
+	grep -qE "^gcarena ${command%% *}: .*($regex)" "$tmp/err" || return
+	case $command in
+	export*) ;;
+	*) [ "$got" = 1 ] || return ;;
+	esac
+	case $command in
+	"top --once --json") [ "$(cat "$tmp/out")" = '{"heaps":[]}' ] ;;
+	top*) [ "$(wc -l < "$tmp/out")" = 1 ] ;;
+	export) [ "$got" = 0 ] && grep -qx 'gcarena_exporter_unanswered 1' "$tmp/out" ;;
+	export*) [ "$got" = 0 ] && grep -qx 'gcarena_exporter_unanswered 1' "$tmp/files/metrics" ;;
+	record*) [ ! -s "$tmp/out" ] && ! grep -q '^sample' "$tmp/files/recording" ;;
+	*) [ ! -s "$tmp/out" ] && [ -z "$(ls "$tmp/files")" ] ;;
+	esac
+}
+
+mkdir "$tmp/files"
+cd "$tmp/files" || exit
+# A real one: stopped, asked, and killed while the tool waits.
+while read -r command; do
+	start --rounds 100000 --hold-seconds 0
+	kill -STOP "$pid"
+	# shellcheck disable=SC2086
+	timeout 20 "$gcarena" --debugfs "$tmp/none" ${command//P/$pid} > "$tmp/out" 2> "$tmp/err" < /dev/null &
+	asking=$!
+	# Whether it has asked by then or not, it gets no answer.
+	sleep 0.1
+	finish "$pid"
+	wait "$asking"
+	got=$?
+	ends "$command" 'it ended before it|it was killed, and left|no endpoint'
+	result $? "killed while it is asked: $command" "$tmp/log"
+	rm -rf "$tmp/e/gcarena/"* "$tmp/files/"*
+done < "$tmp/commands"
+
+# One that dies in the middle of each of the answers that a command wants.
+start --rounds 100000 --hold-seconds 0 && at_work
+mkdir "$tmp/real"
+for request in "stats all" "map 1" "check 1" "profile 1 heap"; do
+	ask "$pid" "$request" > "$tmp/real/${request%% *}"
+done
+echo "cycle: 5
+over: 0" > "$tmp/real/collect"
+finish "$pid"
+rm -f "$tmp/e/gcarena/"*
+while read -r command; do
+	nr=0
+	case $command in
+	map*|check*|heap*) most=1 ;;
+	*) most=0 ;;
+	esac
+	case $command in
+	*--gc*) most=5 ;;
+	esac
+	for ((whole = 0; whole <= most; whole++)); do
+		# A heap that is named is not looked for.
+		case $command in
+		*/1) [ "$whole" != 0 ] || continue ;;
+		esac
+		pretend 99999 "$tmp/real" "$whole"
+		# shellcheck disable=SC2086
+		timeout 20 "$gcarena" --debugfs "$tmp/none" ${command//P/99999} > "$tmp/out" 2> "$tmp/err" < /dev/null
+		got=$?
+		ends "$command" 'cut off|it was killed' || nr=$((nr + 1))
+		finish "$liar"
+		rm -rf "$tmp/e/gcarena/"* "$tmp/files/"*
+	done
+	[ "$nr" = 0 ]
+	result $? "killed in the middle of an answer: $command" "$tmp/log"
+done < "$tmp/commands"
+
+# Of a recording what there is until then is kept.
+sleep 60 &
+pid=$!
+pids="$pids $pid"
+pretend "$pid" "$tmp/real" 3
+says 0 'cut off .* 3 samples were recorded until then' "record: in the middle of the fourth sample" \
+	record --interval 1 --output "$tmp/killed" "pid:$pid"
+finish "$pid"
+says 0 '' "report: of three" report --output "$tmp/x" "$tmp/killed"
+finish "$liar"
+rm -f "$tmp/e/gcarena/"*
+
+# A timeline that comes by a pipe from a process that is killed: lines are whole, as each is one
+# write.
+mkfifo "$tmp/pipe"
+GCARENA_TIMELINE=$tmp/pipe "$depgraph" --index "$tmp/index" --rounds 100000 --hold-seconds 0 > "$tmp/depgraph" 2>&1 &
+pid=$!
+pids="$pids $pid"
+timeout 20 "$gcarena" trace "$tmp/pipe" > "$tmp/out" 2> "$tmp/err" &
+asking=$!
+at_work
+finish "$pid"
+wait "$asking"
+got=$?
+[ "$got" = 0 ] && perl -MJSON::PP -e 'local $/; @{decode_json(<STDIN>)->{traceEvents}} > 10 or die "few\n"' < "$tmp/out" 2>> "$tmp/err"
+result $? "trace: of a process that is killed, what it wrote" "$tmp/err"
 tap_done
