@@ -104,9 +104,8 @@ static int record(struct recording *recording)
 		if (wrong && !recording->child) {
 			if (!recording->samples)
 				return tool_fail("process %u: %s", recording->pid, wrong);
-			fprintf(stderr, "gcarena record: process %u: %s; %" PRIu64
-				" samples were recorded until then\n", recording->pid, wrong,
-				recording->samples);
+			tool_fail("process %u: %s; %" PRIu64 " samples were recorded until then",
+				  recording->pid, wrong, recording->samples);
 			return TOOL_OK;
 		}
 		if (ended(recording))

@@ -154,6 +154,38 @@ EOT
 ! grep -q 'Traceback\|Python Exception' "$tmp/out" && awk '/^== gca-heap/ { on = 1; next } on && NF { some = 1 } END { exit !some }' "$tmp/out"
 result $? "$where: an error, no exception" "$tmp/out"
 
+# Its tables overwritten in each way that gdb/damage.py knows: every question has an answer or
+# an error, soon, and not one in gdb's Python.
+timeout 60 "$gdb" -nx -batch -iex 'set auto-load no' -ex "set \$core = \"$tmp/core\"" \
+	-ex 'source selftests/tools/gdb/damage.py' "$tmp/debuggee" "$tmp/core" > "$tmp/log" 2>&1
+ways=$(sed -n 's/^damaged: //p' "$tmp/log")
+[ "$(wc -w <<< "$ways")" = 11 ]
+result $? "core files are damaged in 11 ways" "$tmp/log"
+for way in $ways; do
+	where="core with damaged $way"
+	debug "$tmp/debuggee" "$tmp/core_$way" < "$tmp/questions"
+	status=$?
+	awk '/^== / { if (on && !some) bad = 1; on = 1; some = 0; n++; next } NF { some = 1 }
+		/Traceback|Python Exception|internal-error/ { bad = 1 } END { exit bad || !some || n < 28 }' "$tmp/out" && [ "$status" = 0 ]
+	result $? "$where: an answer or an error to each of the questions" "$tmp/out"
+	rm "$tmp/core_$way"
+	cp "$tmp/out" "$tmp/out.$way"
+done
+# says_of WAY COMMAND PATTERN...
+says_of()
+{
+	where="core with damaged $1"
+	cp "$tmp/out.$1" "$tmp/out"
+	shift
+	says "$@"
+}
+says_of rows "gca-heap -c" 'warning: the row of page [0-9]+ .* is corrupt'
+says_of kinds "gca-roots ~third" 'is damaged|unknown|nobody registered|root range'
+says_of circles "gca-heap -c" 'the list of heaps has no end: it is damaged'
+says_of specials "gca-roots ~third" 'what else the heap knows of it is damaged' 'not everything that might'
+says_of sizes "gca-heap -c" 'more than there can be|cannot be read'
+says_of heap_all "gca-obj ~third+16" 'damaged'
+
 where="no heap"
 debug --args "$tmp/debuggee" early <<'EOT'
 break stop_here

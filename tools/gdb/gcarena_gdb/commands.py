@@ -9,8 +9,8 @@
 import gdb
 
 from .heap import (BACKENDS, CLASS_MANUAL, MODES, MUTATOR_STATES, PAGE_SHIFT, Corrupt,
-                   address_of, all_heaps, heap_of, human, mutators, object_of, read_words,
-                   thread_name)
+                   Unreadable, address_of, all_heaps, entries_nr, heap_of, human, mutators,
+                   object_of, read_words, thread_name)
 from .roots import Search, addrmap_items, symbol_at
 
 # Pointers of one object that gca-obj shows without -a.
@@ -135,8 +135,15 @@ class Command(gdb.Command):
         try:
             with Selected():
                 self.answer(argument)
+        except (Unreadable, gdb.MemoryError) as error:
+            raise gdb.GdbError("the library's data are damaged, or not in this core file: %s" %
+                               error) from None
         except (Corrupt, gdb.error) as error:
             raise gdb.GdbError(str(error)) from None
+        except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError,
+                ValueError) as error:
+            raise gdb.GdbError("the library's data are damaged, and make no sense here (%s: %s)" %
+                               (type(error).__name__, error)) from None
 
     def answer(self, argument):
         """The command's own."""
@@ -198,20 +205,28 @@ Usage: gca-span ADDRESS"""
 
 def kept_by(heap, base):
     """Lines on weak references to an object, its finalizer and its like."""
-    special = heap.value["special"]
     lines = []
-    nr = int(special["weaks"]["nr"])
+    try:
+        kept_by_lines(heap, base, lines)
+    except (Corrupt, gdb.MemoryError) as error:
+        lines.append("what else the heap knows of it is damaged: %s" % error)
+    return lines
+
+
+def kept_by_lines(heap, base, lines):
+    """They, as far as they can be read."""
+    special = heap.value["special"]
+    nr = entries_nr(special["weaks"]["nr"], "weak references")
     for box in read_words(int(special["weaks"]["entries"]), nr) if nr else ():
         if heap.has(box) and heap.words(box, 1)[0] == base:
             lines.append("weak reference %#x refers to it" % box)
     entries = special["finalizers"]["entries"]
-    for i in range(int(special["finalizers"]["nr"])):
+    for i in range(entries_nr(special["finalizers"]["nr"], "finalizers")):
         if int(entries[i]["object"]) == base:
             lines.append("it has a finalizer, %s" % symbol_at(int(entries[i]["fn"])))
     for key, unused in addrmap_items(special["pins"]):
         if key == base:
             lines.append("it is pinned")
-    return lines
 
 
 class ObjectCommand(Command):
@@ -279,7 +294,7 @@ Stacks and registers are as they are now.  What root callbacks show is not known
         if found:
             self.show(heap, search.path(obj.base))
         else:
-            self.nothing(heap, obj)
+            self.nothing(heap, obj, complaints)
         complaints.show()
 
     @staticmethod
@@ -296,14 +311,16 @@ Stacks and registers are as they are now.  What root callbacks show is not known
             print("  %s %s" % (link, heap.describe(heap.object_at(base))))
 
     @staticmethod
-    def nothing(heap, obj):
+    def nothing(heap, obj, complaints):
         """Why there may be an object that nothing reaches."""
         print("nothing that can be seen here reaches %s" % heap.describe(obj))
         lines = kept_by(heap, obj.base)
         for line in lines:
             print("  " + line)
         callbacks = int(heap.value["roots"]["nr_callbacks"])
-        if callbacks:
+        if complaints.seen or any("damaged" in line for line in lines):
+            print("  but not everything that might could be read")
+        elif callbacks:
             print("  but %d root callback%s may" % (callbacks, "" if callbacks == 1 else "s"))
         elif int(heap.value["marking"]):
             print("  a cycle is marking, and may keep it until the next one")

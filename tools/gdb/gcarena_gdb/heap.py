@@ -35,12 +35,20 @@ MUTATOR_STATES = ("running", "blocked", "blocked (claimed)", "waiting for the co
 BACKENDS = ("auto", "device", "process")
 MODES = ("concurrent", "stop-the-world")
 
+# What no table, list or stack is larger than: else it is damage, and not worth the wait.
+BYTES_MAX = 1 << 32
+ENTRIES_MAX = 1 << 24
+
 # Pages of objects kept while paths are searched: 128 MiB.
 CACHED_PAGES = 16384
 
 
 class Corrupt(Exception):
     """Something in the heap's tables cannot be."""
+
+
+class Unreadable(Corrupt):
+    """Memory that a table says is there is not."""
 
 
 def human(nr):
@@ -55,10 +63,12 @@ def human(nr):
 def read_words(address, count):
     """count words of the program's memory at address."""
     words = array("Q")
+    if not 0 <= count * 8 <= BYTES_MAX:
+        raise Corrupt("%d words at %#x are more than there can be" % (count, address))
     try:
         words.frombytes(bytes(gdb.selected_inferior().read_memory(address, count * 8)))
-    except gdb.MemoryError:
-        raise Corrupt("%d bytes at %#x cannot be read" % (count * 8, address)) from None
+    except (gdb.MemoryError, OverflowError):
+        raise Unreadable("%d bytes at %#x cannot be read" % (count * 8, address)) from None
     return words
 
 
@@ -66,8 +76,39 @@ def read_u16(address):
     """A 16-bit number of the program's memory."""
     try:
         return int.from_bytes(bytes(gdb.selected_inferior().read_memory(address, 2)), "little")
-    except gdb.MemoryError:
-        raise Corrupt("2 bytes at %#x cannot be read" % address) from None
+    except (gdb.MemoryError, OverflowError):
+        raise Unreadable("2 bytes at %#x cannot be read" % address) from None
+
+
+def entries_nr(value, what):
+    """How many entries a table of the library's says it has."""
+    nr = int(value)
+    if not 0 <= nr <= ENTRIES_MAX:
+        raise Corrupt("%d %s are more than there can be" % (nr, what))
+    return nr
+
+
+def linked(pointer, following, what):
+    """What a list links, dereferenced; Corrupt if it has no end."""
+    seen = set()
+    while int(pointer):
+        if int(pointer) in seen or len(seen) >= 1 << 16:
+            raise Corrupt("the list of %s has no end: it is damaged at %#x" % (what, int(pointer)))
+        seen.add(int(pointer))
+        try:
+            value = pointer.dereference()
+            after = value[following]
+            after.fetch_lazy()
+        except gdb.MemoryError:
+            raise Corrupt("the list of %s is damaged, or not in this core file: %#x cannot be read" %
+                          (what, int(pointer))) from None
+        yield value
+        pointer = after
+
+
+def text_of(pointer):
+    """A name that the program gave, in which there may be anything by now."""
+    return pointer.string(errors="replace", length=-1) if int(pointer) else "(unnamed)"
 
 
 def library_type(tag):
@@ -182,7 +223,7 @@ class Kind:
     def __init__(self, value):
         abi = value["abi"]
         self.id = int(abi["id"])
-        self.name = value["name"].string() if int(value["name"]) else "(unnamed)"
+        self.name = text_of(value["name"])
         self.mask = int(abi["pointer_mask"])
         self.size = int(abi["size"])
         self.flavour = int(abi["flavour"])
@@ -197,6 +238,14 @@ class Kind:
         while len(self.runs) < 1 << 16 and int(run["count"]):
             self.runs.append((int(run["offset"]), int(run["count"])))
             run += 1
+        self.check(int(value.address))
+
+    def check(self, address):
+        """Corrupt if it cannot describe an object."""
+        room = self.elem or self.size
+        if self.elem % 8 or self.flavour >= len(FLAVOURS) or \
+                [run for run in self.runs if room and run[0] + 8 * run[1] > room]:
+            raise Corrupt("kind %d at %#x is damaged" % (self.id, address))
 
     def span_class(self):
         """The span class of an object of just this kind, or None."""
@@ -219,7 +268,15 @@ class Library:
         """The kind with this id, or None."""
         if number not in self.kinds:
             pointer = self.kind_table[number]
-            self.kinds[number] = Kind(pointer.dereference()) if int(pointer) else None
+            try:
+                kind = Kind(pointer.dereference()) if int(pointer) else None
+            except gdb.MemoryError:
+                raise Corrupt("kind %d at %#x cannot be read" %
+                              (number, int(pointer))) from None
+            if kind and kind.id != number:
+                raise Corrupt("kind %d at %#x is damaged: it says that it is %d" %
+                              (number, int(pointer), kind.id))
+            self.kinds[number] = kind
         return self.kinds[number]
 
     def all_kinds(self):
@@ -244,6 +301,9 @@ class Heap:
         self.kind_ids = int(value["kind_ids"])
         self.generation = int(value["generation"])
         self.used = min(int(value["pages_high"]), self.npages)
+        if not self.base or self.base % PAGE_SIZE or self.base + self.size > 1 << 64:
+            raise Corrupt("the heap at %#x is damaged: %#x bytes of addresses at %#x" %
+                          (int(value.address), self.size, self.base))
         self.alloc_bits = int(value["bitmap"][self.generation & 1])
         self.mark_bits = int(value["bitmap"][(self.generation + 1) & 1])
         self.row_words = None
@@ -293,6 +353,9 @@ class Heap:
             raise Corrupt("%sspan class %d of %d" % (where, number, len(self.library.classes)))
         cls = self.library.classes[number]
         large = bool(word0 & ROW_LARGE)
+        if cls.npages and not 8 <= cls.elem * cls.objects <= cls.npages << PAGE_SHIFT:
+            raise Corrupt("span class %d is damaged: %d objects of %d bytes in %d pages" %
+                          (number, cls.objects, cls.elem, cls.npages))
         if large != (not cls.npages):
             raise Corrupt("%sa %s span of class %s" % (where, "large" if large else "small", cls))
         first = word1 & 0xffffffff if offset == ROW_OFFSET_ESCAPE else page - offset
@@ -407,11 +470,11 @@ class Heap:
         """What an object is called."""
         try:
             kind = self.kind_of(obj)
+            if kind:
+                return ("array of %s" if kind.elem else "%s") % kind.name
+            likely = self.likely_kinds(obj)
         except Corrupt:
             return "unknown kind"
-        if kind:
-            return ("array of %s" if kind.elem else "%s") % kind.name
-        likely = self.likely_kinds(obj)
         if likely and len(likely) < 4:
             return " or ".join(kind.name for kind in likely)
         return FLAVOURS[obj.span.cls.flavour]
@@ -477,12 +540,7 @@ class Heap:
 
 def mutators(heap):
     """The heap's mutators, as values."""
-    found = []
-    pointer = heap.value["mutators"]
-    while int(pointer) and len(found) < 1 << 16:
-        found.append(pointer.dereference())
-        pointer = pointer["next"]
-    return found
+    return list(linked(heap.value["mutators"], "next", "threads"))
 
 
 def thread_of(mutator):
@@ -506,12 +564,9 @@ def all_heaps():
     library_type("gca_heap")
     if not gdb.selected_inferior().threads():
         raise gdb.GdbError("the program is not being run, and there is no core file")
-    pointer = library_symbol("heaps", "gca_heap")
     library = Library()
-    found = []
-    while int(pointer) and len(found) < 1 << 16:
-        found.append(Heap(library, pointer.dereference()))
-        pointer = pointer["next_heap"]
+    found = [Heap(library, value)
+             for value in linked(library_symbol("heaps", "gca_heap"), "next_heap", "heaps")]
     if not found:
         raise gdb.GdbError("the program has no heap open")
     return found

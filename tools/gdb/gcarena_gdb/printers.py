@@ -7,7 +7,8 @@
 import gdb
 import gdb.printing
 
-from .heap import FLAVOURS, ROW_IN_USE, ROW_LARGE, ROW_OFFSET_ESCAPE, STATES, library_type
+from .heap import (FLAVOURS, ROW_IN_USE, ROW_LARGE, ROW_OFFSET_ESCAPE, STATES, library_type,
+                   text_of)
 
 
 class RefPrinter:
@@ -78,7 +79,7 @@ class KindPrinter:
         value = self.value
         if value.type.strip_typedefs().tag == "gca_kind":
             value = value.address.cast(library_type("kind").pointer()).dereference()
-        name = value["name"].string() if int(value["name"]) else "(unnamed)"
+        name = text_of(value["name"])
         return "kind %d \"%s\", %d bytes, %s" % (
             int(value["abi"]["id"]), name, int(value["abi"]["size"]),
             FLAVOURS[int(value["abi"]["flavour"]) % 4])

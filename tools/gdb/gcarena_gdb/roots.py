@@ -10,7 +10,7 @@ from collections import deque
 
 import gdb
 
-from .heap import Corrupt, library_type, mutators, read_words, thread_name, thread_of
+from .heap import Corrupt, entries_nr, linked, mutators, read_words, thread_name, thread_of
 
 RED_ZONE = 128                  # bytes below the stack pointer that a leaf may use
 
@@ -18,8 +18,10 @@ RED_ZONE = 128                  # bytes below the stack pointer that a leaf may 
 def addrmap_items(value):
     """(key, value) of one of the library's maps."""
     size = int(value["size"])
-    if not int(value["nr"]) or size > 1 << 28:
+    if not int(value["nr"]):
         return []
+    if size & (size - 1) or int(value["nr"]) > size:
+        raise Corrupt("a map of %d entries in %d slots is damaged" % (int(value["nr"]), size))
     words = read_words(int(value["slots"]), size * 2)
     return [(words[i], words[i + 1]) for i in range(0, size * 2, 2) if words[i]]
 
@@ -70,15 +72,11 @@ def stack_roots(heap, mutator):
     who = thread_name(mutator)
     thread = thread_of(mutator)
     frames = Frames(thread)
-    frame = mutator["frames"]
-    nr = 0
-    while int(frame) and nr < 1 << 20:
-        for i, word in enumerate(read_words(int(frame) + frame.dereference().type.sizeof,
-                                            int(frame["count"]))):
-            yield "GCA_FRAME slot %d at %#x of %s%s" % (i, int(frame), who,
-                                                       frames(int(frame))), word, True
-        frame = frame["next"]
-        nr += 1
+    for frame in linked(mutator["frames"], "next", "frames"):
+        at = int(frame.address)
+        for i, word in enumerate(read_words(at + frame.type.sizeof,
+                                            entries_nr(frame["count"], "slots of a frame"))):
+            yield "GCA_FRAME slot %d at %#x of %s%s" % (i, at, who, frames(at)), word, True
     if not int(mutator["stack_copy"]):
         return
     if int(mutator["state"]):
@@ -119,7 +117,7 @@ def range_roots(heap):
     pins = {}
     for key, value in addrmap_items(special["pins"]):
         pins[int(value)] = key
-    for i in range(int(roots["nr_ranges"])):
+    for i in range(entries_nr(roots["nr_ranges"], "root ranges")):
         start, size = int(roots["ranges"][i]["start"]), int(roots["ranges"][i]["bytes"])
         for at, word in enumerate(read_words(start, size // 8)):
             if not heap.has(word):
@@ -138,20 +136,18 @@ def special_roots(heap):
     special = heap.value["special"]
     for name, first in (("queue", int(special["queue_head"])), ("ready", 0)):
         entries = special[name]["entries"]
-        for i in range(first, int(special[name]["nr"])):
+        for i in range(first, entries_nr(special[name]["nr"], "finalizers")):
             entry = entries[i]
             yield ("a finalizer that waits to be called, %s" % symbol_at(int(entry["fn"])),
                    int(entry["object"]), True)
-    pool = special["pools"]
-    while int(pool):
+    for pool in linked(special["pools"], "next", "pools"):
         shards = pool["shards"]
         for i in range(shards.type.range()[0], shards.type.range()[1] + 1):
             for half in ("primary", "victim"):
                 held = shards[i][half]
-                nr = int(held["nr"])
+                nr = entries_nr(held["nr"], "objects of a pool")
                 for word in read_words(int(held["objects"]), nr) if nr else ():
-                    yield "pool %#x (%s)" % (int(pool), half), word, True
-        pool = pool["next"]
+                    yield "pool %#x (%s)" % (int(pool.address), half), word, True
 
 
 def all_roots(heap, complain):
@@ -159,13 +155,16 @@ def all_roots(heap, complain):
     for roots in (range_roots, special_roots):
         try:
             yield from roots(heap)
-        except Corrupt as error:
-            complain(str(error))
-    for mutator in mutators(heap):
-        try:
-            yield from stack_roots(heap, mutator)
-        except Corrupt as error:
-            complain(str(error))
+        except (Corrupt, gdb.MemoryError) as error:
+            complain("some roots are not known: %s" % error)
+    try:
+        for mutator in mutators(heap):
+            try:
+                yield from stack_roots(heap, mutator)
+            except (Corrupt, gdb.MemoryError) as error:
+                complain("some roots are not known: %s" % error)
+    except Corrupt as error:
+        complain("some roots are not known: %s" % error)
 
 
 class Search:
@@ -178,11 +177,14 @@ class Search:
         self.todo = deque()
         special = heap.value["special"]["ephemerons"]
         self.ephemerons = []
-        nr = int(special["nr"])
-        for box in read_words(int(special["entries"]), nr) if nr else ():
-            if heap.has(box):
-                key, value = heap.words(box, 2)
-                self.ephemerons.append((box, key, value))
+        try:
+            nr = entries_nr(special["nr"], "ephemerons")
+            for box in read_words(int(special["entries"]), nr) if nr else ():
+                if heap.has(box):
+                    key, value = heap.words(box, 2)
+                    self.ephemerons.append((box, key, value))
+        except Corrupt as error:
+            complain("some ephemerons are not known: %s" % error)
 
     def reach(self, obj, parent, offset):
         """An object was found by way of parent."""
