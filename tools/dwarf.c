@@ -1,33 +1,21 @@
 // SPDX-License-Identifier: MIT
 /*
- * From a binary's debug info to a structure's layout, by elfutils' libdw.
+ * From a type in debug info to a structure's layout, by elfutils' libdw; types.c finds it.
  *
  * Debug info comes from outside and may be damaged: depth and counts are bounded, what
- * cannot be read is an error with the type's name.  Only the file itself is looked at;
- * nothing is fetched.
+ * cannot be read is an error with the type's name.
  */
-#include "dwarf.h"
+#include "die.h"
 #include "tool.h"
 
 #include <dwarf.h>
-#include <elfutils/libdw.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define DEPTH_MAX	32u		/* structures in structures, typedefs of typedefs */
 #define RUNS_MAX	(1u << 20)	/* as the library has it */
 #define MEMBERS_MAX	(1u << 20)	/* of one type; damaged ones may contain themselves */
 #define WORD		sizeof(void *)
-
-struct binary {
-	Dwarf *dwarf;
-	int fd;
-	const char *path;
-};
 
 /* Members that the type being read may still have. */
 static uint32_t members_left;
@@ -35,52 +23,6 @@ static uint32_t members_left;
 static char *copy(const char *text)
 {
 	return strcpy(tool_alloc(strlen(text) + 1), text);
-}
-
-static char *joined(const char *before, const char *after)
-{
-	char *text = tool_alloc(strlen(before) + strlen(after) + 1);
-
-	strcpy(text, before);
-	return strcat(text, after);
-}
-
-/**
- * binary_open - look at a file's debug info
- * @path: a program, a library or an object
- *
- * Return: it, or NULL; then it has been said why.
- */
-struct binary *binary_open(const char *path)
-{
-	struct binary *binary;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	Dwarf *dwarf;
-
-	if (fd < 0) {
-		tool_fail("%s: %s", path, strerror(errno));
-		return NULL;
-	}
-	dwarf = dwarf_begin(fd, DWARF_C_READ);
-	if (!dwarf) {
-		tool_fail("%s: no debug info: %s (compile with -g)", path, dwarf_errmsg(-1));
-		close(fd);
-		return NULL;
-	}
-	binary = tool_alloc(sizeof(*binary));
-	*binary = (struct binary){ dwarf, fd, path };
-	return binary;
-}
-
-/**
- * binary_close - the counterpart
- * @binary: the file
- */
-void binary_close(struct binary *binary)
-{
-	dwarf_end(binary->dwarf);
-	close(binary->fd);
-	free(binary);
 }
 
 static void member_free(struct member *member)
@@ -124,9 +66,16 @@ static bool type_of(Dwarf_Die *die, Dwarf_Die *type)
 	return dwarf_attr_integrate(die, DW_AT_type, &attr) && dwarf_formref_die(&attr, type);
 }
 
-/* Without typedefs and qualifiers: 0, or the tag. */
-static int peeled(Dwarf_Die *die, Dwarf_Die *bare)
+/**
+ * die_peeled - a type without typedefs and qualifiers
+ * @die: the type
+ * @bare: what it is
+ *
+ * Return: the tag of @bare, or 0.
+ */
+int die_peeled(Dwarf_Die *die, Dwarf_Die *bare)
 {
+	Dwarf_Attribute attr;
 	unsigned int depth;
 	Dwarf_Die next;
 
@@ -143,33 +92,82 @@ static int peeled(Dwarf_Die *die, Dwarf_Die *bare)
 			*bare = next;
 			break;
 		default:
-			return dwarf_tag(bare);
+			/* Of C++ a declaration only: the type has a unit of its own. */
+			if (!dwarf_attr(bare, DW_AT_signature, &attr))
+				return dwarf_tag(bare);
+			if (!dwarf_formref_die(&attr, &next))
+				return 0;
+			*bare = next;
 		}
 	}
 	return 0;
 }
 
-static bool is_struct(int tag)
+/**
+ * die_is_struct - is it a structure, or C++'s class?
+ * @tag: of a type
+ */
+bool die_is_struct(int tag)
 {
 	return tag == DW_TAG_structure_type || tag == DW_TAG_class_type;
+}
+
+/**
+ * die_add_scope - namespaces and classes around a type, as C++ writes them
+ * @text: to this "app::graph::" is added
+ * @die: the type
+ */
+void die_add_scope(struct text *text, Dwarf_Die *die)
+{
+	Dwarf_Die *scopes = NULL;
+	/* From the inside out, the type itself first. */
+	int nr = dwarf_getscopes_die(die, &scopes);
+	const char *name;
+
+	while (nr-- > 1) {
+		if (!die_is_struct(dwarf_tag(&scopes[nr])) &&
+		    dwarf_tag(&scopes[nr]) != DW_TAG_union_type &&
+		    dwarf_tag(&scopes[nr]) != DW_TAG_namespace)
+			continue;
+		name = dwarf_diename(&scopes[nr]);
+		if (name)
+			text_add(text, "%s::", name);
+	}
+	free(scopes);
+}
+
+/* "struct app::node"; what has no name is {}. */
+static char *scoped(const char *word, Dwarf_Die *die)
+{
+	const char *name = dwarf_diename(die);
+	struct text text = { 0 };
+
+	text_add(&text, "%s", word);
+	if (name)
+		die_add_scope(&text, die);
+	text_add(&text, "%s", name ? name : "{}");
+	return text.bytes;
 }
 
 /* The names of types as C has them, arrays' brackets apart. */
 static char *type_name(Dwarf_Die *die, unsigned int depth)
 {
 	const char *name = dwarf_diename(die);
+	struct text whole = { 0 };
 	Dwarf_Die inner;
-	char *text, *whole;
+	char *text;
 
 	switch (dwarf_tag(die)) {
 	case DW_TAG_structure_type:
-		return joined("struct ", name ? name : "{}");
+		return scoped("struct ", die);
 	case DW_TAG_class_type:
-		return joined("class ", name ? name : "{}");
+		return scoped("class ", die);
 	case DW_TAG_union_type:
-		return joined("union ", name ? name : "{}");
+		return scoped("union ", die);
 	case DW_TAG_enumeration_type:
-		return joined("enum ", name ? name : "{}");
+		return scoped("enum ", die);
+	case DW_TAG_typedef:
+		return scoped("", die);
 	case DW_TAG_const_type:
 	case DW_TAG_volatile_type:
 	case DW_TAG_restrict_type:
@@ -182,9 +180,9 @@ static char *type_name(Dwarf_Die *die, unsigned int depth)
 		if (!type_of(die, &inner) || depth > DEPTH_MAX)
 			return copy("void *");
 		text = type_name(&inner, depth + 1);
-		whole = joined(text, text[strlen(text) - 1] == '*' ? "*" : " *");
+		text_add(&whole, "%s%s", text, text[strlen(text) - 1] == '*' ? "*" : " *");
 		free(text);
-		return whole;
+		return whole.bytes;
 	case DW_TAG_subroutine_type:
 		return copy("function");
 	default:
@@ -194,19 +192,23 @@ static char *type_name(Dwarf_Die *die, unsigned int depth)
 
 static bool read_members(Dwarf_Die *die, struct member *of, unsigned int depth);
 
-/* { type *gca_raw; }: the pointer's type into @pointer. */
-static bool is_ref(Dwarf_Die *bare, Dwarf_Die *pointer)
+/**
+ * die_is_ref - is it the one-member structure of GCA_REF?
+ * @bare: a type
+ * @pointer: the member's type
+ */
+bool die_is_ref(Dwarf_Die *bare, Dwarf_Die *pointer)
 {
 	Dwarf_Die child, next, type;
 	const char *name;
 
-	if (!is_struct(dwarf_tag(bare)) || dwarf_child(bare, &child))
+	if (!die_is_struct(dwarf_tag(bare)) || dwarf_child(bare, &child))
 		return false;
 	name = dwarf_diename(&child);
 	if (dwarf_tag(&child) != DW_TAG_member || !name || strcmp(name, "gca_raw") ||
 	    !dwarf_siblingof(&child, &next) || !type_of(&child, &type))
 		return false;
-	return peeled(&type, pointer) == DW_TAG_pointer_type;
+	return die_peeled(&type, pointer) == DW_TAG_pointer_type;
 }
 
 /* Elements of an array of any dimension; false: without an end. */
@@ -238,7 +240,7 @@ static bool read_type(Dwarf_Die *type, struct member *member, unsigned int depth
 {
 	Dwarf_Die bare, pointer, target;
 	uint64_t element = 0, count;
-	int tag = peeled(type, &bare);
+	int tag = die_peeled(type, &bare);
 	Dwarf_Word size;
 
 	if (!tag || depth > DEPTH_MAX)
@@ -263,17 +265,17 @@ static bool read_type(Dwarf_Die *type, struct member *member, unsigned int depth
 	member->align = 1;
 	while (member->align < 16 && element && element % (member->align * 2) == 0)
 		member->align *= 2;
-	if (is_ref(&bare, &pointer)) {
+	if (die_is_ref(&bare, &pointer)) {
 		member->sort = MEMBER_REF;
 		member->align = WORD;
 		member->type = type_name(&pointer, 0);
-	} else if (is_struct(tag) || tag == DW_TAG_union_type) {
+	} else if (die_is_struct(tag) || tag == DW_TAG_union_type) {
 		member->sort = tag == DW_TAG_union_type ? MEMBER_UNION : MEMBER_STRUCT;
 		member->type = type_name(type, 0);
 		return read_members(&bare, member, depth + 1);
 	} else if (tag == DW_TAG_pointer_type) {
 		member->sort = type_of(&bare, &target) &&
-			       peeled(&target, &target) == DW_TAG_subroutine_type ?
+			       die_peeled(&target, &target) == DW_TAG_subroutine_type ?
 			       MEMBER_CODE : MEMBER_POINTER;
 		member->type = type_name(type, 0);
 	} else {
@@ -498,164 +500,38 @@ static void map_pointers(struct layout *layout, bool plain)
 	layout->exact = ends_exactly(&layout->self) && layout->tail == GCA_NO_TAIL;
 }
 
-/* ------------------------------------------------------------ finding a type */
-
-struct wanted {
-	const char *name;	/* without struct or union */
-	bool structs;		/* only those */
-	bool unions;
-	bool plain;
-	struct layout *found;
-	unsigned int nr;	/* definitions seen */
-	bool different;
-	char *other;		/* unit of the different one */
-	bool declared;		/* seen without a definition */
-	bool broken;
-	bool no_struct;		/* a type of that name is none */
-};
-
-static bool same_members(const struct member *a, const struct member *b)
-{
-	size_t i;
-
-	if (a->offset != b->offset || a->size != b->size || a->sort != b->sort ||
-	    a->nr_members != b->nr_members || a->count != b->count)
-		return false;
-	for (i = 0; i < a->nr_members; i++)
-		if (!same_members(&a->members[i], &b->members[i]))
-			return false;
-	return true;
-}
-
-static void take_definition(struct wanted *wanted, Dwarf_Die *die, Dwarf_Die *bare, Dwarf_Die *unit)
-{
-	const char *source = dwarf_diename(unit);
-	struct layout layout = { .unit = copy(source ? source : "a type unit") };
-
-	members_left = MEMBERS_MAX;
-	layout.typedef_only = dwarf_tag(die) == DW_TAG_typedef && !dwarf_diename(bare);
-	layout.self.name = copy(layout.typedef_only || !dwarf_diename(bare) ? wanted->name :
-				dwarf_diename(bare));
-	if (!read_type(bare, &layout.self, 0)) {
-		wanted->broken = true;
-		layout_free(&layout);
-		return;
-	}
-	if (layout.typedef_only) {
-		free(layout.self.type);
-		layout.self.type = copy(wanted->name);
-	}
-	if (!wanted->nr++) {
-		*wanted->found = layout;
-		map_pointers(wanted->found, wanted->plain);
-		return;
-	}
-	if (!wanted->different && !same_members(&layout.self, &wanted->found->self)) {
-		wanted->different = true;
-		wanted->other = copy(layout.unit);
-	}
-	layout_free(&layout);
-}
-
-static void look_at(struct wanted *wanted, Dwarf_Die *die, Dwarf_Die *unit)
-{
-	const char *name = dwarf_diename(die);
-	int tag = dwarf_tag(die);
-	Dwarf_Die bare, pointer;
-
-	if (!name || strcmp(name, wanted->name))
-		return;
-	if (tag == DW_TAG_typedef) {
-		if (wanted->structs || wanted->unions)
-			return;
-		tag = peeled(die, &bare);
-	} else {
-		bare = *die;
-	}
-	if (!is_struct(tag) && tag != DW_TAG_union_type) {
-		wanted->no_struct |= tag == DW_TAG_base_type || tag == DW_TAG_enumeration_type ||
-				     tag == DW_TAG_pointer_type || tag == DW_TAG_array_type;
-		return;
-	}
-	if ((wanted->structs && !is_struct(tag)) || (wanted->unions && is_struct(tag)))
-		return;
-	if (dwarf_hasattr(&bare, DW_AT_declaration)) {
-		wanted->declared = true;
-		return;
-	}
-	/* A GCA_REF of its own is a pointer. */
-	if (is_ref(&bare, &pointer)) {
-		wanted->no_struct = true;
-		return;
-	}
-	take_definition(wanted, die, &bare, unit);
-}
-
-static void look_through(struct wanted *wanted, Dwarf_Die *of, Dwarf_Die *unit, unsigned int depth)
-{
-	Dwarf_Die child;
-
-	if (depth > DEPTH_MAX || dwarf_child(of, &child))
-		return;
-	do {
-		look_at(wanted, &child, unit);
-		if (dwarf_tag(&child) == DW_TAG_namespace)
-			look_through(wanted, &child, unit, depth + 1);
-	} while (!dwarf_siblingof(&child, &child));
-}
-
 /**
- * layout_read - a structure's layout
- * @binary: where to look
- * @name: its tag, with or without "struct" or "union", or a typedef's name
+ * layout_of - what a type looks like
+ * @bare: a structure or union, without typedefs
+ * @name: what it is called
+ * @typedef_only: by a typedef, as it has no tag
+ * @unit: the source that it is found in
  * @plain: plain pointers to data are references too
  * @layout: to fill
  *
- * Return: false if there is none, or two that differ; then it has been said.
+ * Return: false: its debug info is damaged.
  */
-bool layout_read(struct binary *binary, const char *name, bool plain, struct layout *layout)
+bool layout_of(Dwarf_Die *bare, const char *name, bool typedef_only, const char *unit, bool plain,
+	       struct layout *layout)
 {
-	struct wanted wanted = { .name = name, .plain = plain, .found = layout };
-	Dwarf_CU *cu = NULL;
-	Dwarf_Die unit, split;
-	uint8_t sort;
-	int error;
+	struct text type = { 0 };
 
-	if (!strncmp(name, "struct ", 7)) {
-		wanted.structs = true;
-		wanted.name += 7;
-	} else if (!strncmp(name, "union ", 6)) {
-		wanted.unions = true;
-		wanted.name += 6;
-	}
-	for (;;) {
-		error = dwarf_get_units(binary->dwarf, cu, &cu, NULL, &sort, &unit, &split);
-		if (error)
-			break;
-		if (sort == DW_UT_skeleton && dwarf_tag(&split))
-			unit = split;
-		look_through(&wanted, &unit, &unit, 0);
-	}
-	if (error < 0)
-		tool_fail("%s: the debug info is damaged: %s", binary->path, dwarf_errmsg(-1));
-	else if (wanted.broken)
-		tool_fail("%s: the debug info of %s is damaged", binary->path, name);
-	else if (wanted.different)
-		tool_fail("%s: %s is one thing in %s and another in %s", binary->path, name,
-			  layout->unit, wanted.other);
-	else if (!wanted.nr && wanted.declared)
-		tool_fail("%s: %s is only declared there, not defined", binary->path, name);
-	else if (!wanted.nr && wanted.no_struct)
-		tool_fail("%s: %s is no structure", binary->path, name);
-	else if (!wanted.nr)
-		tool_fail("%s: there is no type %s", binary->path, name);
-	free(wanted.other);
-	if (!error || error > 0)
-		if (wanted.nr && !wanted.different && !wanted.broken)
-			return true;
-	if (wanted.nr)
+	*layout = (struct layout){ .unit = copy(unit ? unit : "a type unit") };
+	members_left = MEMBERS_MAX;
+	layout->typedef_only = typedef_only;
+	layout->self.name = copy(name);
+	if (!read_type(bare, &layout->self, 0)) {
 		layout_free(layout);
-	return false;
+		return false;
+	}
+	if (!typedef_only)
+		text_add(&type, "%s ", dwarf_tag(bare) == DW_TAG_union_type ? "union" :
+			 dwarf_tag(bare) == DW_TAG_class_type ? "class" : "struct");
+	text_add(&type, "%s", name);
+	free(layout->self.type);
+	layout->self.type = type.bytes;
+	map_pointers(layout, plain);
+	return true;
 }
 
 /**

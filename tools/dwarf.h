@@ -2,7 +2,7 @@
 /*
  * A structure as a program's debug info has it: members, and where its pointers are.
  *
- * Read by dwarf.c, shown by layout.c, turned into kind declarations by kinds.c.  A
+ * Found by types.c, read by dwarf.c, shown by layout.c, turned into kind declarations by kinds.c.  A
  * structure is a tree of members; offsets are from the structure's beginning, of the
  * first element where a member is in an array.
  */
@@ -59,8 +59,9 @@ struct binary;
 /* NULL: tool_fail() has said why. */
 struct binary *binary_open(const char *path);
 void binary_close(struct binary *binary);
-/* TYPE, "struct TYPE", "union TYPE" or a typedef; @plain: plain pointers to data are
- * references too.  False: tool_fail() has said why.
+/* TYPE, "struct TYPE", "class TYPE", "union TYPE" or a typedef; in C++ a whole name, or the
+ * end of one; @plain: plain pointers to data are references too.  False: tool_fail() has
+ * said why.
  */
 bool layout_read(struct binary *binary, const char *name, bool plain, struct layout *layout);
 void layout_free(struct layout *layout);

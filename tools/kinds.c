@@ -32,7 +32,7 @@ static void add_assertions(struct text *text, const struct member *of, const cha
 		text_add(&path, "%s%s%s%s", before, *before && *member->name ? "." : "",
 			 member->name, member->array && member->nr_members ? "[0]" : "");
 		if (member->sort == MEMBER_REF || (plain && member->sort == MEMBER_POINTER))
-			text_add(text, "_Static_assert(offsetof(%s, %s) == %llu,\n"
+			text_add(text, "GCA_STATIC_ASSERT_(offsetof(%s, %s) == %llu,\n"
 				 "\t       \"%s.%s has moved: run gcarena kinds again\");\n",
 				 name, path.bytes, (unsigned long long)member->offset, name,
 				 path.bytes);
@@ -42,15 +42,26 @@ static void add_assertions(struct text *text, const struct member *of, const cha
 	}
 }
 
+/* app__graph__edge of C++'s app::graph::edge. */
+static char *identifier(const char *name)
+{
+	char *text = tool_alloc(strlen(name) + 1), *c;
+
+	strcpy(text, name);
+	for (c = text; *c; c++)
+		if (!isalnum((unsigned char)*c))
+			*c = '_';
+	return text;
+}
+
 static void add_kind(struct text *text, const struct layout *layout, bool plain)
 {
-	char *name = layout_c_name(layout);
-	const char *tag = layout->self.name;
+	char *name = layout_c_name(layout), *tag = identifier(layout->self.name);
 	const struct gca_run *run;
 
 	text_add(text, "\n/* %s: %llu bytes; from %s */\n", name,
 		 (unsigned long long)layout->self.size, layout->unit);
-	text_add(text, "_Static_assert(sizeof(%s) == %llu,\n"
+	text_add(text, "GCA_STATIC_ASSERT_(sizeof(%s) == %llu,\n"
 		 "\t       \"%s has changed: run gcarena kinds again\");\n",
 		 name, (unsigned long long)layout->self.size, name);
 	add_assertions(text, &layout->self, name, "", plain);
@@ -59,7 +70,7 @@ static void add_kind(struct text *text, const struct layout *layout, bool plain)
 	for (run = layout->runs; run->count; run++)
 		text_add(text, "\t\t{ %u, %u },\n", run->offset, run->count);
 	text_add(text, "\t\t{ 0, 0 }\n\t};\n\tstatic struct gca_layout layout = {\n"
-		 "\t\t\"%s\", sizeof(%s), ", tag, name);
+		 "\t\t\"%s\", sizeof(%s), ", layout->self.name, name);
 	if (layout->tail == GCA_NO_TAIL)
 		text_add(text, "GCA_NO_TAIL");
 	else
@@ -67,6 +78,7 @@ static void add_kind(struct text *text, const struct layout *layout, bool plain)
 	text_add(text, ",\n\t\truns, NULL, NULL, %s\n\t};\n\n\treturn &layout;\n}\n",
 		 layout->exact ? "GCA_LAYOUT_EXACT" : "0");
 	free(name);
+	free(tag);
 }
 
 static bool add_type(struct text *text, struct binary *binary, const char *type, bool plain)
@@ -77,7 +89,10 @@ static bool add_type(struct text *text, struct binary *binary, const char *type,
 	if (!layout_read(binary, type, plain, &layout))
 		return false;
 	good = !layout.refused;
-	if (good)
+	if (strstr(layout.self.name, "()"))
+		good = tool_fail("%s is a function's own: nothing outside can name it", type) ==
+		       TOOL_OK;
+	else if (good)
 		add_kind(text, &layout, plain);
 	else
 		tool_fail("%s has no pointer map: %s", type, layout.refused);

@@ -84,6 +84,8 @@ for shape in -gdwarf-5 -gdwarf-4 '-gdwarf-4 -fdebug-types-section' '-gdwarf-2 -g
 done
 # shellcheck disable=SC2086
 $cc $flags -g -o "$tmp/types" "$tmp/types.c" "$tmp/other.c"
+# shellcheck disable=SC2086
+$cc $flags -g -c -o "$tmp/types.o" "$tmp/types.c"
 
 says 0 ' 0 1 char first 1 7 -- hole -- 8 8 struct leaf \* by_typedef reference ' "layout: offsets, holes, a typedef of a reference" layout "$tmp/types" all
 says 0 ' 16 32 struct inner nested\[2\] 16 4 int a 20 4 -- hole -- 24 8 struct leaf \* x reference' "nested structures" layout "$tmp/types" all
@@ -209,6 +211,84 @@ says 1 'No such file' "no file" layout "$tmp/nothing" leaf
 says 1 'Permission denied|No such file|Is a directory' "a header that cannot be written" kinds -o "$tmp/no/where.h" "$tmp/types" leaf
 says 2 'are to be named' "layout: no type" layout "$tmp/types"
 says 2 'are to be named' "kinds: nothing" kinds
+
+says 0 'struct leaf: 16 bytes' "an object file, whose debug info is not relocated yet" layout "$tmp/types.o" leaf
+
+# C++: names with namespaces, classes and functions around them, or their ends.
+cat > "$tmp/names.cc" <<'EOT'
+#include "names.h"
+namespace { struct hidden { char a; long b; }; }
+struct global { long only; };
+namespace deep { struct global { long other[2]; }; }
+struct app::graph::outside { char c[3]; };
+static long function()
+{
+	struct local { char a; long b; };
+	static local l;
+	return l.b + l.a;
+}
+app::node a; app::inner::node b; app::graph g; app::graph::outside o; app::list<int> i; app::alias l;
+app::colour col; hidden h; global one; deep::global two;
+int main() { return (int)(function() + h.b + one.only + two.other[0] + i.first + b.c + l.c + o.c[0] + g.n + a.key + col); }
+EOT
+cat > "$tmp/names.h" <<'EOT'
+#include <gcarena.h>
+namespace app {
+struct node { GCA_REF(node) next; char c; long key; };
+namespace inner { struct node { char a; GCA_REF(app::node) p; char c; }; }
+struct graph {
+	struct edge { char kind; GCA_REF(edge) to; char w; };
+	struct outside;
+	edge e;
+	int n;
+};
+template <typename T> struct list { char c; T first; };
+typedef list<long> alias;
+enum colour { red };
+}
+EOT
+if cxx=$(command -v "${CXX:-g++}"); then
+	for shape in -gdwarf-5 '-gdwarf-4 -fdebug-types-section' '-gdwarf-5 -gsplit-dwarf'; do
+		# shellcheck disable=SC2086
+		"$cxx" $shape -Ilib/include -Iuapi "-I$tmp" -o "$tmp/names" "$tmp/names.cc" > "$tmp/log" 2>&1 &&
+			"$gcarena" layout "$tmp/names" app::node app::graph graph::outside local > "$tmp/full" 2>> "$tmp/log" &&
+			sed 's/^\(.*alignment [0-9]*\) (.*)$/\1/; s/[a-z]*:://g' "$tmp/full" > "$tmp/now" &&
+			{ [ -e "$tmp/in_c++" ] || cp "$tmp/now" "$tmp/in_c++"; } && diff "$tmp/in_c++" "$tmp/now" >> "$tmp/log" 2>&1
+		result $? "C++, $shape: the same layouts" "$tmp/log"
+	done
+	# shellcheck disable=SC2086
+	"$cxx" -g -Ilib/include -Iuapi "-I$tmp" -o "$tmp/names" "$tmp/names.cc"
+	says 0 '^struct app::node: 24 bytes.* 0 8 struct app::node \* next reference.*pointer map: \+0 slot' \
+		"C++: a namespace" layout "$tmp/names" app::node
+	says 0 '^struct app::inner::node: 24 bytes.*pointer map: \+8 slot' "the end of a name" layout "$tmp/names" inner::node
+	says 0 '^struct app::graph::edge: 24 bytes.*saves 8 bytes' "a class in a class, by its own name alone" layout "$tmp/names" edge
+	says 0 '^struct app::graph::outside: 3 bytes' "one that is defined outside of it" layout "$tmp/names" app::graph::outside
+	says 0 '^struct app::list<int>: 8 bytes' "a template's" layout "$tmp/names" 'list<int>'
+	says 0 '^struct app::list<long int>: 16 bytes|^struct app::alias: 16 bytes' "by a typedef" layout "$tmp/names" app::alias
+	says 0 '^struct hidden: 16 bytes' "in an unnamed namespace" layout "$tmp/names" hidden
+	says 0 '^struct function\(\)::local: 16 bytes' "in a function" layout "$tmp/names" local
+	says 0 '^struct global: 8 bytes' "a whole name goes before ends of others" layout "$tmp/names" global
+	says 1 'node is ambiguous: say which of app::node \(.*names.cc\), app::inner::node' "an end that several have" layout "$tmp/names" node
+	says 1 'no type ::node' "a whole name that none has" layout "$tmp/names" ::node
+	says 1 'no type app::list<short>, but app::list<int>' "another argument of a template" layout "$tmp/names" 'app::list<short>'
+	says 1 'app::colour is no structure' "what is no class" layout "$tmp/names" app::colour
+	says 1 "local is a function's own" "kinds: one in a function" kinds "$tmp/names" local
+	"$gcarena" kinds -o "$tmp/names-kinds.h" "$tmp/names" app::node app::graph::edge 'app::list<int>' > "$tmp/log" 2>&1 &&
+		cat > "$tmp/uses.cc" <<'EOT' &&
+#include "names.h"
+#include "names-kinds.h"
+int main()
+{
+	gca_layout *node = gca_layout_app__node(), *edge = gca_layout_app__graph__edge();
+	return node->size != sizeof(app::node) || node->runs[0].offset || edge->runs[0].offset != 8 ||
+		gca_layout_app__list_int_()->runs[0].count;
+}
+EOT
+		"$cxx" -Wall -Wextra -Werror -Ilib/include -Iuapi "-I$tmp" -o "$tmp/uses" "$tmp/uses.cc" > "$tmp/log" 2>&1 && "$tmp/uses"
+	result $? "kinds: a header that C++ takes" "$tmp/log"
+else
+	skip "types of C++" "no g++ (packages.list, group test)"
+fi
 
 # Damaged: an error or an answer, never a crash, and not for ever.
 size=$(stat -c %s "$tmp/types")
