@@ -174,7 +174,7 @@ $(B)/tsan/libgcarena.a: $(TSAN_OBJ)
 	$(AR) rcs $@ $^
 
 $(B)/$(SONAME): $(LIB_OBJ)
-	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
+	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs,-z,nodelete $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
 
 $(B)/libgcarena.so: $(B)/$(SONAME)
 	ln -sfn $(SONAME) $@
