@@ -71,7 +71,7 @@ static int put_in(struct special *special, const struct finalizer *finalizer)
  * One an object; setting another replaces it.
  *
  * Return: 0; -EINVAL: @object is no object, or unknown flags; -ENOENT: there is none
- * to take back; -ENOMEM.
+ * to take back; -ENOMEM; -EIO.
  */
 int gca_finalizer_set(struct gca_mutator *mutator, void *object, gca_finalizer_fn fn, void *arg,
 		      unsigned int flags)
@@ -79,9 +79,11 @@ int gca_finalizer_set(struct gca_mutator *mutator, void *object, gca_finalizer_f
 	RUNTIME();
 	struct finalizer finalizer = { (uintptr_t)object, fn, arg, flags };
 	struct special *special = &mutator->heap->special;
+	int error = heap_usable(mutator->heap);
 	uint64_t at;
-	int error = 0;
 
+	if (error)
+		return error;
 	if (flags & ~GCA_FINALIZE_UNORDERED)
 		return error_set(-EINVAL, "finalizer: unknown flags %#x", flags);
 	if (!object || gca_object_of(mutator->heap, object, NULL) != object)
@@ -243,6 +245,8 @@ size_t gca_finalizers_run(struct gca_mutator *mutator, size_t max)
 	unsigned int depth;
 	size_t nr = 0;
 
+	if (heap_usable(mutator->heap))
+		return 0;
 	while ((!max || nr < max) && take(mutator, &finalizer, &f.object)) {
 		/* The program's code, which may compute for long. */
 		depth = runtime_depth;
@@ -267,6 +271,8 @@ size_t gca_finalizers_ready(struct gca_heap *heap)
 	struct special *special = &heap->special;
 	size_t nr;
 
+	if (heap_usable(heap))
+		return 0;
 	pthread_mutex_lock(&special->lock);
 	nr = special->queue.nr - special->queue_head;
 	pthread_mutex_unlock(&special->lock);

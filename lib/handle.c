@@ -115,7 +115,8 @@ fail:
  * @mutator: the calling thread's
  * @object: an object's base, or NULL
  *
- * A safepoint.  Return: the handle, or NULL: no memory.  Any thread may use it.
+ * A safepoint.  Return: the handle, or NULL: no memory, or the heap is gone.  Any
+ * thread may use it.
  */
 struct gca_handle *gca_handle_new(struct gca_mutator *mutator, void *object)
 {
@@ -124,6 +125,8 @@ struct gca_handle *gca_handle_new(struct gca_mutator *mutator, void *object)
 	struct special *special = &mutator->heap->special;
 	struct gca_handle *handle;
 
+	if (heap_usable(mutator->heap))
+		return NULL;
 	f.object = object;
 	for (;;) {
 		pthread_mutex_lock(&special->lock);
@@ -156,7 +159,8 @@ void *gca_handle_get(const struct gca_handle *handle)
 void gca_handle_set(struct gca_mutator *mutator, struct gca_handle *handle, void *object)
 {
 	RUNTIME();
-	gca_store(mutator, &handle->slot, object);
+	if (!heap_usable(mutator->heap))
+		gca_store(mutator, &handle->slot, object);
 }
 
 /**
@@ -164,16 +168,17 @@ void gca_handle_set(struct gca_mutator *mutator, struct gca_handle *handle, void
  * @mutator: the calling thread's
  * @handle: the handle, or NULL
  *
- * Return: 0 or -EINVAL: not a handle of this heap.
+ * Return: 0, -EINVAL: not a handle of this heap, or -EIO.
  */
 int gca_handle_free(struct gca_mutator *mutator, struct gca_handle *handle)
 {
 	RUNTIME();
 	struct special *special = &mutator->heap->special;
+	int error = handle ? heap_usable(mutator->heap) : 0;
 	bool done;
 
-	if (!handle)
-		return 0;
+	if (!handle || error)
+		return error;
 	pthread_mutex_lock(&special->lock);
 	done = give_back(special, handle);
 	if (done)
@@ -213,7 +218,7 @@ static int add_pin(struct special *special, const void *object, struct gca_handl
  *
  * Objects never move: a pin is about life, not about place.  A safepoint.
  *
- * Return: 0; -EINVAL: no object is there; -ENOMEM.
+ * Return: 0; -EINVAL: no object is there; -ENOMEM; -EIO.
  */
 int gca_pin(struct gca_mutator *mutator, const void *address)
 {
@@ -221,9 +226,11 @@ int gca_pin(struct gca_mutator *mutator, const void *address)
 	GCA_FRAME(mutator, f, void *object);
 	struct special *special = &mutator->heap->special;
 	struct gca_handle *handle, *first;
-	int error = 0;
+	int error = heap_usable(mutator->heap);
 	size_t *pins;
 
+	if (error)
+		return error;
 	f.object = gca_object_of(mutator->heap, address, NULL);
 	if (!f.object)
 		return error_set(-EINVAL, "pin: %p is not in an object of this heap", address);
@@ -255,7 +262,7 @@ int gca_pin(struct gca_mutator *mutator, const void *address)
  * @mutator: the calling thread's
  * @address: points into the object
  *
- * Return: 0 or -EINVAL: it is not pinned.
+ * Return: 0, -EINVAL: it is not pinned, or -EIO.
  */
 int gca_unpin(struct gca_mutator *mutator, const void *address)
 {
@@ -263,8 +270,11 @@ int gca_unpin(struct gca_mutator *mutator, const void *address)
 	void *object = gca_object_of(mutator->heap, address, NULL);
 	struct special *special = &mutator->heap->special;
 	struct gca_handle *handle = NULL;
+	int error = heap_usable(mutator->heap);
 	size_t *pins, left = 0;
 
+	if (error)
+		return error;
 	pthread_mutex_lock(&special->lock);
 	pins = object ? pins_of(special, object, &handle) : NULL;
 	if (pins) {

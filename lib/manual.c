@@ -131,7 +131,7 @@ void *gca_manual_alloc(struct gca_mutator *mutator, size_t bytes)
  * @mutator: the calling thread's
  * @memory: from gca_manual_alloc(), by any thread; NULL does nothing
  *
- * Return: 0 or -EINVAL: not such memory.
+ * Return: 0, -EINVAL: not such memory, or -EIO.
  */
 int gca_manual_free(struct gca_mutator *mutator, void *memory)
 {
@@ -139,11 +139,12 @@ int gca_manual_free(struct gca_mutator *mutator, void *memory)
 	struct gca_heap *heap = mutator->heap;
 	struct manual_cache *cache = &heap->special.manual;
 	struct gcarena_span span = { .span_class = CLASS_MANUAL };
+	int error = memory ? heap_usable(heap) : 0;
 	bool kept = false, found;
 	uint64_t value;
 
-	if (!memory)
-		return 0;
+	if (!memory || error)
+		return error;
 	pthread_mutex_lock(&heap->special.lock);
 	found = addrmap_get(&cache->in_use, (uintptr_t)memory, &value);
 	if (found) {

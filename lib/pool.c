@@ -101,6 +101,9 @@ void gca_pool_free(struct gca_mutator *mutator, struct gca_pool *pool)
 	RUNTIME();
 	struct special *special = &pool->heap->special;
 
+	/* In a child of fork() it goes with the heap. */
+	if (heap_usable(pool->heap))
+		return;
 	pthread_mutex_lock(&special->lock);
 	*pool->link = pool->next;
 	if (pool->next)
@@ -124,7 +127,7 @@ void gca_pool_put(struct gca_mutator *mutator, struct gca_pool *pool, void *obje
 	struct pool_shard *shard = shard_of(pool, mutator, 0);
 	struct pool_half *half = &shard->primary;
 
-	if (!object)
+	if (!object || heap_usable(pool->heap))
 		return;
 	pthread_mutex_lock(&shard->lock);
 	if (array_room((void **)&half->objects, half->nr, &half->max,
@@ -163,6 +166,8 @@ void *gca_pool_get(struct gca_mutator *mutator, struct gca_pool *pool)
 	uintptr_t object = 0;
 	unsigned int i;
 
+	if (heap_usable(pool->heap))
+		return NULL;
 	for (i = 0; i < SHARDS && !object; i++)
 		object = take(mutator, shard_of(pool, mutator, i));
 	return (void *)object;

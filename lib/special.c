@@ -50,7 +50,9 @@ void special_close(struct gca_heap *heap)
 	array_free(special->ready.entries, special->ready.max,
 		   sizeof(*special->ready.entries));
 	addrmap_free(&special->by_object);
-	pthread_cond_destroy(&special->queued);
+	/* In a child the finalizers' thread waits on it for ever, as far as it knows. */
+	if (!heap->forked)
+		pthread_cond_destroy(&special->queued);
 	pthread_mutex_destroy(&special->lock);
 }
 

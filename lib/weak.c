@@ -130,6 +130,8 @@ static void *weak_load(struct gca_mutator *mutator, void *box, const uintptr_t *
 
 static bool is_object(struct gca_heap *heap, const void *object, const char *what)
 {
+	if (heap_usable(heap))
+		return false;
 	if (object && gca_object_of(heap, object, NULL) == object)
 		return true;
 	error_set(-EINVAL, "%s: %p is not an object of this heap", what, object);
@@ -198,7 +200,8 @@ struct gca_weak *gca_weak_new(struct gca_mutator *mutator, void *target)
 void *gca_weak_get(struct gca_mutator *mutator, struct gca_weak *weak)
 {
 	RUNTIME();
-	return weak_load(mutator, weak, &weak->target);
+	/* In a child of fork() there is no box either. */
+	return heap_usable(mutator->heap) ? NULL : weak_load(mutator, weak, &weak->target);
 }
 
 /**
@@ -209,6 +212,14 @@ void gca_weak_clear(struct gca_weak *weak)
 {
 	RUNTIME();
 	__atomic_store_n(&weak->target, 0, __ATOMIC_RELEASE);
+}
+
+static void set_value(struct gca_mutator *mutator, struct gca_ephemeron *ephemeron, void *value)
+{
+	/* The ephemeron may have been looked at already in this cycle. */
+	if (mutator->mark_bits && value)
+		mark_shade(mutator, (uintptr_t)value);
+	__atomic_store_n(&ephemeron->value, (uintptr_t)value, __ATOMIC_RELEASE);
 }
 
 /**
@@ -235,7 +246,7 @@ struct gca_ephemeron *gca_ephemeron_new(struct gca_mutator *mutator, void *key, 
 	if (!ephemeron ||
 	    !list_box(mutator->heap, &mutator->heap->special.ephemerons, ephemeron))
 		return NULL;
-	gca_ephemeron_set_value(mutator, ephemeron, value);
+	set_value(mutator, ephemeron, value);
 	__atomic_store_n(&ephemeron->key, (uintptr_t)key, __ATOMIC_RELEASE);
 	return ephemeron;
 }
@@ -250,7 +261,8 @@ struct gca_ephemeron *gca_ephemeron_new(struct gca_mutator *mutator, void *key, 
 void *gca_ephemeron_key(struct gca_mutator *mutator, struct gca_ephemeron *ephemeron)
 {
 	RUNTIME();
-	return weak_load(mutator, ephemeron, &ephemeron->key);
+	return heap_usable(mutator->heap) ? NULL :
+					    weak_load(mutator, ephemeron, &ephemeron->key);
 }
 
 /**
@@ -265,7 +277,7 @@ void *gca_ephemeron_value(struct gca_mutator *mutator, struct gca_ephemeron *eph
 {
 	RUNTIME();
 	/* What was set after the key was gone is nobody's to keep. */
-	if (!get(&ephemeron->key))
+	if (heap_usable(mutator->heap) || !get(&ephemeron->key))
 		return NULL;
 	return weak_load(mutator, ephemeron, &ephemeron->value);
 }
@@ -274,16 +286,16 @@ void *gca_ephemeron_value(struct gca_mutator *mutator, struct gca_ephemeron *eph
  * gca_ephemeron_set_value - give an ephemeron another value
  * @mutator: the calling thread's
  * @ephemeron: the ephemeron; when its key is gone the value is not kept alive
- * @value: an object, or NULL
+ * @value: an object, or NULL; what is neither is refused, and gca_error() says so
  */
 void gca_ephemeron_set_value(struct gca_mutator *mutator, struct gca_ephemeron *ephemeron,
 			     void *value)
 {
 	RUNTIME();
-	/* The ephemeron may have been looked at already in this cycle. */
-	if (mutator->mark_bits && value)
-		mark_shade(mutator, (uintptr_t)value);
-	__atomic_store_n(&ephemeron->value, (uintptr_t)value, __ATOMIC_RELEASE);
+	if (heap_usable(mutator->heap) ||
+	    (value && !is_object(mutator->heap, value, "ephemeron's value")))
+		return;
+	set_value(mutator, ephemeron, value);
 }
 
 /* ---------------------------------------------------------------- the cycle */

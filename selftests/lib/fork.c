@@ -74,6 +74,44 @@ static int child(void (*fn)(void))
 }
 
 static gca_ref slot;
+static struct gca_handle *handle;
+static struct gca_pool *pool;
+static struct link *object;	/* held by the handle; not there in a child */
+static struct gca_weak *weak;
+static struct gca_ephemeron *ephemeron;
+static void *manual;
+
+static void call(struct gca_mutator *m, void *finalized, void *arg)
+{
+	/* Nobody calls it. */
+}
+
+/* What is kept beside objects is the parent's as well. */
+static void special_of_the_parents(void)
+{
+	struct gca_handle *own = NULL;
+
+	CHECK(21, !gca_handle_new(mutator, NULL));
+	gca_handle_set(mutator, handle, NULL);
+	CHECK(22, gca_handle_free(mutator, handle) == -EIO);
+	CHECK(23, gca_pin(mutator, object) == -EIO && gca_unpin(mutator, object) == -EIO);
+	CHECK(24, !gca_pool_get(mutator, pool));
+	gca_pool_put(mutator, pool, object);
+	gca_pool_free(mutator, pool);
+	CHECK(25, !gca_weak_new(mutator, object) && !gca_weak_get(mutator, weak));
+	CHECK(26, !gca_ephemeron_new(mutator, object, NULL));
+	CHECK(27, !gca_ephemeron_key(mutator, ephemeron));
+	CHECK(27, !gca_ephemeron_value(mutator, ephemeron));
+	gca_ephemeron_set_value(mutator, ephemeron, NULL);
+	CHECK(28, gca_finalizer_set(mutator, object, call, NULL, 0) == -EIO);
+	CHECK(29, !gca_finalizers_ready(heap) && !gca_finalizers_run(mutator, 0));
+	CHECK(30, gca_finalizer_thread(heap) == -EIO);
+	CHECK(31, !gca_manual_alloc(mutator, 100) && gca_manual_free(mutator, manual) == -EIO);
+	CHECK(32, !gca_pool_new(heap));
+	CHECK(33, gca_heap_walk(mutator, NULL, NULL, NULL) == -EIO);
+	CHECK(34, strstr(gca_error(), "parent"));
+	CHECK(35, !gca_handle_free(mutator, own));
+}
 
 static void use_of_the_parents(void)
 {
@@ -91,6 +129,7 @@ static void use_of_the_parents(void)
 	gca_blocking_begin(mutator);
 	gca_blocking_end(mutator);
 	gca_stats(heap, &stats);
+	special_of_the_parents();
 	CHECK(8, gca_detach(mutator) == 0);
 	CHECK(9, gca_close(heap) == 0);
 }
@@ -183,8 +222,14 @@ int main(void)
 	mutator = attach(heap, GCA_STACK_PRECISE);
 	eq(build(mutator, 1000), 1000, "the parent has a heap");
 	/* What is not objects, either: a child closes what it has of them. */
-	must(gca_handle_new(mutator, NULL));
-	must(gca_pool_new(heap));
+	handle = must(gca_handle_new(mutator, must(gca_new(mutator, link))));
+	object = gca_handle_get(handle);
+	pool = must(gca_pool_new(heap));
+	weak = must(gca_weak_new(mutator, object));
+	ephemeron = must(gca_ephemeron_new(mutator, object, NULL));
+	manual = must(gca_manual_alloc(mutator, 100000));
+	/* It waits for work in the parent; who closes in the child must not wait for it. */
+	eq(gca_finalizer_thread(heap), 0, "a thread for finalizers");
 	for (size_t i = 0; i < 100; i++)
 		if (gca_pin(mutator, must(gca_new(mutator, link))))
 			bail("pin: %s", gca_error());
