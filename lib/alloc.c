@@ -562,13 +562,20 @@ static bool ask_program(struct gca_mutator *mutator, size_t size)
 {
 	struct gca_heap *heap = mutator->heap;
 	gca_failure_fn handler;
+	bool again;
 	void *arg;
 
+	/* It must not allocate, and if it does it must not be asked by itself. */
+	if (mutator->asking)
+		return false;
 	world_lock(heap, mutator);
 	handler = heap->failure;
 	arg = heap->failure_arg;
 	world_unlock(heap);
-	return handler && handler(mutator, size, arg);
+	mutator->asking = true;
+	again = handler && handler(mutator, size, arg);
+	mutator->asking = false;
+	return again;
 }
 
 /*
@@ -777,10 +784,8 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 	int error;
 
 	/* The byte of padding included. */
-	if (size >= heap->size) {
-		fail(heap, -ENOMEM, size);
-		return NULL;
-	}
+	if (size >= heap->size)
+		return alloc_fail(mutator, size, "more than the heap's address space");
 	npages = (uint32_t)(size / GCARENA_PAGE_SIZE + 1);
 	bytes = (size_t)npages << GCARENA_PAGE_SHIFT;
 	pace_poll(mutator, bytes);

@@ -160,6 +160,9 @@ static int check_config(const struct gca_config *config)
 				 GCARENA_HEAP_SIZE_MAX);
 	if (config->share > 100)
 		return error_set(-EINVAL, "config: share %u, at most 100 per cent", config->share);
+	if (config->workers > WORKERS_MAX)
+		return error_set(-EINVAL, "config: %u workers, at most %u", config->workers,
+				 WORKERS_MAX);
 	if (config->generations > GCA_GENERATIONS_ON)
 		return error_set(-EINVAL, "config: unknown generations %d",
 				 (int)config->generations);

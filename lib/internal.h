@@ -332,6 +332,7 @@ struct gca_mutator {
 	struct gca_mutator *next;
 	struct gca_mutator **link;
 	bool stressing;		/* own thread: at a safepoint of stress=1 */
+	bool asking;		/* own thread: in the failure handler */
 	bool late;		/* it answered the last time when a signal came */
 	uint64_t signalled_at;	/* ns after it was asked */
 

@@ -88,12 +88,13 @@ static uint64_t percent_of(uint64_t bytes, unsigned int percent)
 
 static uint64_t goal_by_percent(const struct pacer *pacer)
 {
-	uint64_t goal, least, live;
+	uint64_t goal, least, live, eager;
 	unsigned int percent;
 
 	if (pacer->percent == PACER_OFF)
 		return UINT64_MAX;
-	percent = (unsigned int)percent_of((uint64_t)pacer->percent, pacer->eager);
+	eager = percent_of((uint64_t)pacer->percent, pacer->eager);
+	percent = eager > UINT32_MAX ? UINT32_MAX : (unsigned int)eager;
 	if (!percent)
 		percent = 1;
 	live = subtract(pacer->live, pacer->promoted);

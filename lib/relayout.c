@@ -101,6 +101,8 @@ int gca_relayout(struct gca_mutator *mutator, void *pointer, const struct gca_ki
 
 	if (heap_usable(heap))
 		return -EIO;
+	if (!to)
+		return error_set(-EINVAL, "relayout to no kind");
 	if (to->wrong || !to->changes)
 		return error_set(-EINVAL, "relayout: objects of kind %s do not change", to->name);
 	/* Not by the mutator's own bitmap: the flip may have come already. */

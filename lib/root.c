@@ -66,7 +66,7 @@ int gca_root_add(struct gca_heap *heap, void *start, size_t bytes)
 	uintptr_t address = (uintptr_t)start;
 	int error;
 
-	if (!bytes || (address | bytes) % sizeof(void *) || address + bytes < address)
+	if (!start || !bytes || (address | bytes) % sizeof(void *) || address + bytes < address)
 		return error_set(-EINVAL, "root range %p+%zu: empty or not aligned", start, bytes);
 	if (address < heap->base + heap->size && heap->base < address + bytes)
 		return error_set(-EINVAL, "root range %p+%zu: inside the heap", start, bytes);

@@ -67,7 +67,9 @@ static __attribute__((noinline)) GCA_NO_ASAN void publish_from(struct gca_mutato
 	/* On another stack (a coroutine's, a signal's) the scan would read what is
 	 * not there and miss what is: such threads attach with GCA_STACK_PRECISE.
 	 */
-	gca_assert(low >= mutator->stack_limit && low < mutator->stack_base);
+	if (unlikely(low < mutator->stack_limit || low >= mutator->stack_base))
+		assertion_failed("a mutator is used on the stack of the thread that attached it",
+				 __FILE__, __LINE__);
 	bytes = mutator->stack_base - low;
 	if (bytes > STACK_COPY_MAX)
 		bytes = STACK_COPY_MAX;

@@ -90,7 +90,7 @@ enum gca_generations {
  * @device: path of the device, NULL for /dev/gcarena
  * @share: per cent of the CPUs that marking beside the program may use, up to 100;
  *	0 means 25.  A thread that waits for a cycle adds the CPU it does not use
- * @workers: threads that mark, at most; 0 means one for each CPU
+ * @workers: threads that mark, at most, up to 64; 0 means one for each CPU
  * @heap_max: bytes of objects at most, live and not yet collected, 0 for any; beyond
  *	it an allocation does what it does at the limit
  * @generations: whether cycles may be minor ones

@@ -9,7 +9,8 @@
 #include <sys/wait.h>
 
 static const char * const variables[] = {
-	"GCARENA_BACKEND", "GCARENA_PERCENT", "GCARENA_LIMIT", "GCARENA_DEBUG",
+	"GCARENA_BACKEND", "GCARENA_PERCENT", "GCARENA_LIMIT", "GCARENA_DEBUG", "GCARENA_SHARE",
+	"GCARENA_WORKERS", "GCARENA_GENERATIONS", "GCARENA_SIGNAL",
 };
 
 static const char *backend_name;	/* what the tests were started with */
@@ -75,6 +76,8 @@ static void test_fields(void)
 	BAD(heap_size = SIZE_MAX, "a heap of everything");
 	BAD(heap_size = 1ul << 45, "a heap of 32 TiB");
 	BAD(generations = 4, "generations");
+	BAD(share = 101, "a share of more than all");
+	BAD(workers = 65, "more than 64 workers");
 	BAD(reserved = 1, "a reserved field");
 
 	gca_config_init(&config);
@@ -119,6 +122,20 @@ static void test_environment(void)
 		{ "GCARENA_LIMIT", "-1", -EINVAL },
 		{ "GCARENA_LIMIT", "MiB", -EINVAL },
 		{ "GCARENA_LIMIT", "99999999999GiB", -EINVAL },
+		{ "GCARENA_LIMIT", "101%", -EINVAL },
+		{ "GCARENA_LIMIT", "1.5GiB", -EINVAL },
+		{ "GCARENA_LIMIT", "", -EINVAL },
+		{ "GCARENA_SHARE", "50", 0 },
+		{ "GCARENA_SHARE", "0", -EINVAL },
+		{ "GCARENA_SHARE", "25%", -EINVAL },
+		{ "GCARENA_WORKERS", "64", 0 },
+		{ "GCARENA_WORKERS", "65", -EINVAL },
+		{ "GCARENA_WORKERS", " 2", -EINVAL },
+		{ "GCARENA_GENERATIONS", "on", 0 },
+		{ "GCARENA_GENERATIONS", "maybe", -EINVAL },
+		{ "GCARENA_SIGNAL", "off", 0 },
+		{ "GCARENA_SIGNAL", "9", -EINVAL },
+		{ "GCARENA_SIGNAL", "", -EINVAL },
 		{ "GCARENA_DEBUG", "verify=1", 0 },
 		{ "GCARENA_DEBUG", "verify=1,shadow=0,gctrace=0,poison=1", 0 },
 		{ "GCARENA_DEBUG", "gctrace=0,scavtrace=0", 0 },

@@ -475,8 +475,12 @@ static void test_adaptive(void)
 {
 	struct pacer pacer = { .percent = 100, .cpus = 2, .eager = 100,
 			       .live = 100000000 };
+	struct pacer large = { .percent = (1 << 30) + 1, .cpus = 1, .eager = 400,
+			       .live = 100000000 };
 	unsigned int changes = 0, before;
 
+	pacer_set(&large);
+	ok(large.goal / large.live > 1 << 20, "a percent beyond all bounds is one, times four too");
 	pacer_adapt(&pacer, 0.9, 2);
 	eq(pacer.eager, 100, "not adaptive: nothing moves");
 	pacer.adaptive = true;

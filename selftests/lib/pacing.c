@@ -293,9 +293,59 @@ static void test_cgroup(void)
 	gca_close(heap);
 }
 
+/* Allocates and drops until so many cycles have been: the room that they were left, in per cent. */
+static unsigned int room_after(struct gca_mutator *m, unsigned int cycles)
+{
+	struct gca_heap *heap = gca_heap_of(m);
+	uint64_t until = stats_of(heap).num_gc + cycles;
+	struct gca_stats stats;
+
+	do {
+		for (unsigned int i = 0; i < 1000; i++)
+			must(gca_new(m, node));
+		stats = stats_of(heap);
+	} while (stats.num_gc < until);
+	return (unsigned int)((stats.next_gc - stats.heap_live) * 100 / stats.heap_live);
+}
+
+/* A tenth of what lives between two cycles: nearly all CPU time is the collector's. */
+static void test_adaptive(void)
+{
+	struct gca_config config;
+	struct gca_heap *heap;
+	struct gca_mutator *m;
+	unsigned int fixed, adaptive, again;
+
+	gca_config_init(&config);
+	config.percent = 10;
+	config.generations = GCA_GENERATIONS_OFF;
+	heap = open_with(&config);
+	m = attach(heap, GCA_STACK_PRECISE);
+	{
+		GCA_FRAME(m, f, struct node *list; struct node *node);
+		for (size_t i = 0; i < 8 * MIB / sizeof(*f.node); i++) {
+			f.node = must(gca_new(m, node));
+			gca_init(m, &f.node->left, f.list);
+			f.list = f.node;
+		}
+		gca_collect(m);
+		fixed = room_after(m, 3);
+		ok(fixed > 5 && fixed < 15, "ten per cent are some ten: %u", fixed);
+		ok(!gca_set_adaptive(heap, true), "at first the percent does not adapt");
+		adaptive = room_after(m, 12);
+		ok(adaptive > 20, "a collector that has all the CPU gets room: %u", adaptive);
+		ok(gca_set_adaptive(heap, false), "until it is told not to");
+		again = room_after(m, 1);
+		ok(again > 5 && again < 15, "and it is ten again: %u", again);
+	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
 int main(void)
 {
 	test_heap_max();
+	test_adaptive();
 	test_cgroup();
 	test_bound(true);
 	test_bound(false);
