@@ -226,12 +226,15 @@ uninstall: man
 DEPGRAPH_SRC	:= $(wildcard samples/depgraph/*.c)
 DEPGRAPH_OBJ	:= $(DEPGRAPH_SRC:%.c=$(B)/obj/%.o)
 DEPGRAPH_ORACLE	:= $(DEPGRAPH_SRC:%.c=$(B)/malloc/obj/%.o)
-SAMPLES		:= $(if $(DEPGRAPH_SRC),$(B)/samples/depgraph $(B)/samples/depgraph-malloc)
+# Each .c file in samples/ itself is one program.
+SMALL_SAMPLES	:= $(patsubst %.c,$(B)/%,$(wildcard samples/*.c))
+SAMPLES		:= $(if $(DEPGRAPH_SRC),$(B)/samples/depgraph $(B)/samples/depgraph-malloc) $(SMALL_SAMPLES)
 # The same linked with the variants, for tests: seeded faults, sanitizers.
 SAMPLE_TESTS	:= $(if $(DEPGRAPH_SRC),$(B)/test/samples/depgraph $(B)/asan/samples/depgraph)
 
 # A program of a user's: the installed headers and nothing else.
 $(DEPGRAPH_OBJ) $(DEPGRAPH_ORACLE): LIB_CPPFLAGS := -D_GNU_SOURCE -Ilib/include -Iuapi
+$(SMALL_SAMPLES): LIB_CPPFLAGS := -Ilib/include -Iuapi
 
 .PHONY: samples
 samples: $(SAMPLES)
@@ -255,6 +258,10 @@ $(B)/asan/samples/depgraph: $(DEPGRAPH_SRC:%.c=$(B)/asan/obj/%.o) $(B)/asan/libg
 $(B)/samples/depgraph-malloc: $(DEPGRAPH_ORACLE)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIB_LDLIBS)
+
+$(SMALL_SAMPLES): $(B)/%: %.c $(B)/libgcarena.a
+	@mkdir -p $(@D)
+	$(CC) $(LIB_CPPFLAGS) $(CPPFLAGS) $(LIB_CFLAGS) -MF $@.d $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libgcarena.a $(LIB_LDLIBS)
 
 # ------------------------------------------------------------------ tools
 
