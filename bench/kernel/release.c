@@ -5,6 +5,8 @@
  * and of a memfd: whole chunks, and chunks of which a fraction is free, scattered
  * or in one run, that are still huge or broken already.  And what breaking a chunk
  * costs its survivors: the faults that map them again.
+ *
+ *	release [PATTERN]...	all, or those of these names
  */
 #include "bench.h"
 
@@ -192,7 +194,15 @@ static double row(const char *part, const char *what, const struct pattern *p, c
 	return bench_row(&b, (void *)p);
 }
 
-int main(void)
+static bool wanted(const char *name, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], name))
+			return true;
+	return argc < 2;
+}
+
+int main(int argc, char **argv)
 {
 	int fd = memfd_create("bench", MFD_CLOEXEC);
 	unsigned int i;
@@ -207,6 +217,8 @@ int main(void)
 		double a, m, as, ms;
 		char claim[96];
 
+		if (!wanted(p->name, argc, argv))
+			continue;
 		lay(p);
 		a = row("arena", "one call", p, "8 KiB", nr_free, arena_before, scavenge,
 			give_rest);

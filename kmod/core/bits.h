@@ -61,6 +61,16 @@ static inline u32 gca_map_count(const u64 *map, u32 from, u32 n)
 	return count;
 }
 
+static inline bool gca_map_any(const u64 *map, u32 words)
+{
+	u64 bits = 0;
+	u32 i;
+
+	for (i = 0; i < words; i++)
+		bits |= map[i];
+	return bits;
+}
+
 /* First bit at or after @from that is set in @map, or in @map or @other. */
 static inline u32 gca_map_next_of(const u64 *map, const u64 *other, u32 size, u32 from)
 {

@@ -19,7 +19,7 @@
 
 /*
  * The free pages @going of a chunk in transit have no backing any more, nor have the
- * halves @holes of others.
+ * halves @holes of others, if any.
  */
 static void note_released(struct gca_core *core, struct gca_chunk *chunk, const u64 *going,
 			  const u64 *holes)
@@ -28,15 +28,18 @@ static void note_released(struct gca_core *core, struct gca_chunk *chunk, const 
 	u32 npages = 0;
 	u32 i;
 
-	gca_map_double(halves, going, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
-	gca_holes_clear(core, chunk, halves);
-	gca_holes_set(core, chunk, holes);
+	if (chunk->nr_holes) {
+		gca_map_double(halves, going, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
+		gca_holes_clear(core, chunk, halves);
+	}
+	if (holes)
+		gca_holes_set(core, chunk, holes);
 	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++) {
 		npages += hweight64(going[i]);
 		chunk->released[i] |= going[i];
 		chunk->dirty[i] &= ~going[i];
 	}
-	if (!npages && !gca_map_count(holes, 0, GCA_CHUNK_HALVES))
+	if (!npages && (!holes || !gca_map_any(holes, GCA_HALF_WORDS)))
 		return;
 	if (chunk->reserved) {
 		core->counters.reserve_released++;
@@ -67,23 +70,25 @@ static void note_kept(struct gca_core *core, struct gca_chunk *chunk, bool kept)
 
 /**
  * struct release - what goes of a chunk
- * @free: halves of free pages that are not released
+ * @pages: free ones that are not released
+ * @free: their halves
  * @inside: halves of pages in use
  * @kept: of both, what the host had to keep
  * @bytes: what came free, by the host
  */
 struct release {
+	u64 pages[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
 	u64 free[GCA_HALF_WORDS];
 	u64 inside[GCA_HALF_WORDS];
 	u64 kept[GCA_HALF_WORDS];
 	u64 bytes;
 };
 
-/* The host has done it.  Pages put back meanwhile stay as they are. */
-static void note_release(struct gca_core *core, struct gca_chunk *chunk, struct release *what)
+/* Of halves inside spans, or of those of which some were kept: what became of each. */
+static bool sort_halves(struct gca_core *core, const struct gca_chunk *chunk,
+			struct release *what, u64 *holes)
 {
-	u64 going[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
-	u64 whole[GCA_HALF_WORDS], holes[GCA_HALF_WORDS];
+	u64 whole[GCA_HALF_WORDS];
 	u32 held = 0, inside = 0;
 	bool kept = false;
 	u32 i;
@@ -95,15 +100,28 @@ static void note_release(struct gca_core *core, struct gca_chunk *chunk, struct 
 		what->inside[i] &= ~what->kept[i];
 		inside += hweight64(what->inside[i]);
 	}
-	gca_map_both(going, what->free, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
-	gca_map_double(whole, going, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
+	gca_map_both(what->pages, what->free, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
+	gca_map_double(whole, what->pages, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
 	/* Where the host kept one half of a free page the other is a hole. */
 	for (i = 0; i < GCA_HALF_WORDS; i++)
 		holes[i] = ((what->free[i] & ~whole[i]) | what->inside[i]) & ~chunk->holes[i];
-	note_released(core, chunk, going, holes);
-	core->counters.scavenged_bytes += what->bytes;
 	core->counters.scavenge_inside += min(what->bytes, gca_half_bytes(inside));
 	core->counters.scavenge_kept += gca_half_bytes(held);
+	return kept;
+}
+
+/* The host has done it.  Pages put back meanwhile stay as they are. */
+static void note_release(struct gca_core *core, struct gca_chunk *chunk, struct release *what)
+{
+	bool plain = !gca_map_any(what->kept, GCA_HALF_WORDS) &&
+		     !gca_map_any(what->inside, GCA_HALF_WORDS);
+	u64 holes[GCA_HALF_WORDS];
+	bool kept = false;
+
+	if (!plain)
+		kept = sort_halves(core, chunk, what, holes);
+	note_released(core, chunk, what->pages, plain ? NULL : holes);
+	core->counters.scavenged_bytes += what->bytes;
 	note_kept(core, chunk, kept);
 }
 
@@ -114,19 +132,17 @@ static void note_release(struct gca_core *core, struct gca_chunk *chunk, struct 
 static u64 release_chunk(struct gca_core *core, struct gca_chunk *chunk, bool inside)
 	__must_hold(&core->lock)
 {
-	u64 going[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
 	u64 spans[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)] = {};
 	u64 halves[GCA_HALF_WORDS];
 	struct release what = {};
 	u32 generation = core->generation;
+	/* The host gets all of it, and forgets the chunk. */
+	bool whole = chunk->nr_free == GCARENA_CHUNK_PAGES;
 	u32 i;
 
 	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++)
-		going[i] = chunk->free[i] & ~chunk->released[i];
-	gca_map_double(what.free, going, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
-	/* Whole: the host gets all of it, and forgets the chunk. */
-	gca_map_double(halves, chunk->nr_free == GCARENA_CHUNK_PAGES ? chunk->free : going,
-		       GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
+		what.pages[i] = chunk->free[i] & ~chunk->released[i];
+	gca_map_double(what.free, what.pages, GCA_MAP_WORDS(GCARENA_CHUNK_PAGES));
 	gca_chunk_begin_transit(core, chunk);
 	if (inside)
 		inside = gca_holes_begin(core, chunk, spans);
@@ -135,15 +151,15 @@ static u64 release_chunk(struct gca_core *core, struct gca_chunk *chunk, bool in
 	if (inside)
 		gca_holes_find(core, chunk, spans, generation, what.inside);
 	for (i = 0; i < GCA_HALF_WORDS; i++)
-		halves[i] |= what.inside[i];
+		halves[i] = whole ? ~0ULL : what.free[i] | what.inside[i];
 	/* And of one that is not, something has to stay. */
-	i = gca_map_last(what.inside, GCA_CHUNK_HALVES);
+	i = inside ? gca_map_last(what.inside, GCA_CHUNK_HALVES) : GCA_CHUNK_HALVES;
 	if (i < GCA_CHUNK_HALVES &&
 	    gca_map_count(halves, 0, GCA_CHUNK_HALVES) == GCA_CHUNK_HALVES) {
 		gca_map_clear(what.inside, i, 1);
 		gca_map_clear(halves, i, 1);
 	}
-	if (gca_map_count(halves, 0, GCA_CHUNK_HALVES))
+	if (gca_map_any(halves, GCA_HALF_WORDS))
 		what.bytes = core->ops->release(core->host, chunk->index, halves, what.kept);
 
 	gca_lock(&core->lock);
@@ -390,7 +406,6 @@ bool gca_core_shrink_begin(struct gca_core *core, u32 index)
  */
 void gca_core_shrink_end(struct gca_core *core, u32 index, const u64 *kept, u64 bytes)
 {
-	static const u64 none[GCA_HALF_WORDS];
 	u64 going[GCA_MAP_WORDS(GCARENA_CHUNK_PAGES)];
 	struct gca_chunk *chunk;
 	u32 i;
@@ -400,7 +415,7 @@ void gca_core_shrink_end(struct gca_core *core, u32 index, const u64 *kept, u64 
 	GCA_ASSERT(chunk->transit && chunk->nr_free == GCARENA_CHUNK_PAGES);
 	for (i = 0; i < GCA_MAP_WORDS(GCARENA_CHUNK_PAGES); i++)
 		going[i] = ~(chunk->released[i] | kept[i]);
-	note_released(core, chunk, going, none);
+	note_released(core, chunk, going, NULL);
 	core->counters.shrink_calls++;
 	core->counters.shrink_bytes += bytes;
 	note_kept(core, chunk, gca_map_count(kept, 0, GCARENA_CHUNK_PAGES));
