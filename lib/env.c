@@ -94,16 +94,33 @@ static int read_percent(struct gca_config *config)
 	return 0;
 }
 
-static int read_limit(struct gca_config *config, struct gca_heap *heap)
+/* Bytes above 0, with a unit or without. */
+static bool size(const char *text, size_t *out)
 {
-	static const char name[] = "GCARENA_LIMIT";
 	static const struct {
 		const char *name;
 		unsigned int shift;
 	} units[] = { { "", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 } };
-	const char *value = variable(name), *end;
+	const char *end;
 	uint64_t bytes;
 	size_t i;
+
+	if (!number(text, &end, &bytes) || !bytes)
+		return false;
+	for (i = 0; i < ARRAY_SIZE(units); i++) {
+		if (strcmp(end, units[i].name) || bytes > UINT64_MAX >> units[i].shift)
+			continue;
+		*out = bytes << units[i].shift;
+		return true;
+	}
+	return false;
+}
+
+static int read_limit(struct gca_config *config, struct gca_heap *heap)
+{
+	static const char name[] = "GCARENA_LIMIT";
+	const char *value = variable(name), *end;
+	uint64_t bytes;
 
 	if (!value)
 		return 0;
@@ -119,15 +136,22 @@ static int read_limit(struct gca_config *config, struct gca_heap *heap)
 		heap->follow_cgroup = (uint32_t)bytes;
 		return 0;
 	}
-	if (number(value, &end, &bytes) && bytes) {
-		for (i = 0; i < ARRAY_SIZE(units); i++) {
-			if (strcmp(end, units[i].name) || bytes > UINT64_MAX >> units[i].shift)
-				continue;
-			config->limit = bytes << units[i].shift;
-			return 0;
-		}
-	}
+	if (size(value, &config->limit))
+		return 0;
 	return bad(name, value, "must be bytes, KiB, MiB, GiB, cgroup, per cent of it, or off");
+}
+
+static int read_heap_max(struct gca_config *config)
+{
+	static const char name[] = "GCARENA_HEAP_MAX";
+	const char *value = variable(name);
+
+	if (!value || size(value, &config->heap_max))
+		return 0;
+	if (strcmp(value, "off"))
+		return bad(name, value, "must be bytes, KiB, MiB, GiB, or off");
+	config->heap_max = 0;
+	return 0;
 }
 
 static int read_count(const char *name, unsigned int max, unsigned int *out)
@@ -227,6 +251,8 @@ int env_read(struct gca_config *config, struct gca_heap *heap)
 		error = read_percent(config);
 	if (!error)
 		error = read_limit(config, heap);
+	if (!error)
+		error = read_heap_max(config);
 	if (!error)
 		error = read_generations(config);
 	if (!error)

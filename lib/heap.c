@@ -469,6 +469,30 @@ size_t gca_set_limit(struct gca_heap *heap, size_t bytes)
 }
 
 /**
+ * gca_set_heap_max - change the hard heap size
+ * @heap: the heap
+ * @bytes: of objects at most, live and not yet collected; 0: any
+ *
+ * What there is beyond it already stays until it is garbage.
+ *
+ * Return: the previous one.
+ */
+size_t gca_set_heap_max(struct gca_heap *heap, size_t bytes)
+{
+	RUNTIME();
+	size_t previous;
+
+	if (heap_usable(heap))
+		return heap->pacer.heap_max;
+	world_lock(heap, mutator_self(heap));
+	previous = heap->pacer.heap_max;
+	__atomic_store_n(&heap->pacer.heap_max, bytes, __ATOMIC_RELAXED);
+	pace_set(heap);
+	world_unlock(heap);
+	return previous;
+}
+
+/**
  * gca_set_assist - whether allocating threads help to mark
  * @heap: the heap
  * @on: true, as when the heap was opened; false: they wait at the goal instead

@@ -297,8 +297,7 @@ static bool goal_reached(const struct gca_heap *heap, uint64_t target, size_t by
  */
 bool pace_may_grow(const struct gca_heap *heap, uint64_t bytes)
 {
-	/* Fixed since gca_open(). */
-	uint64_t most = heap->pacer.heap_max;
+	uint64_t most = get(&heap->pacer.heap_max);
 
 	return !most || get(&heap->heap_live) + heap_allocated(heap) + bytes <= most;
 }

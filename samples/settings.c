@@ -2,7 +2,7 @@
 /*
  * settings: what can be changed while a heap is in use, and what it changes.  An operator
  * overrides what a program asks for when it opens one: GCARENA_PERCENT=50 ./settings, and
- * GCARENA_LIMIT, _SHARE, _WORKERS, _GENERATIONS, _BACKEND.
+ * GCARENA_LIMIT, _HEAP_MAX, _SHARE, _WORKERS, _GENERATIONS, _BACKEND.
  */
 #include <gcarena.h>
 #include <stdio.h>
@@ -107,6 +107,8 @@ static void hard_size(void)
 	show(work(m, 32 * MIB) != UINT64_MAX, "garbage passes through a heap of 8 MiB");
 	show(!gca_new_bytes(m, 9 * MIB), "what is larger does not fit");
 	show(gca_new_bytes(m, 4 * MIB), "what is smaller does");
+	gca_set_heap_max(heap, 32 * MIB);
+	show(gca_new_bytes(m, 9 * MIB), "and the larger one too, now that there is room");
 	gca_detach(m);
 	gca_close(heap);
 }

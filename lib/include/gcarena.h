@@ -98,7 +98,8 @@ enum gca_generations {
  *
  * The environment overrides: GCARENA_BACKEND (device, process, auto),
  * GCARENA_PERCENT (a number or off), GCARENA_LIMIT (bytes, or with KiB, MiB, GiB;
- * cgroup, or as 80% a part of the control group's; or off), GCARENA_SHARE (per cent),
+ * cgroup, or as 80% a part of the control group's; or off), GCARENA_HEAP_MAX (bytes as
+ * there, or off), GCARENA_SHARE (per cent),
  * GCARENA_WORKERS (threads), GCARENA_GENERATIONS (off, auto or on),
  * GCARENA_SIGNAL (a real-time signal, or off),
  * GCARENA_PROFILE (see Documentation/profiling.rst), GCARENA_DEBUG
@@ -137,9 +138,10 @@ GCA_API const char *gca_error(void);
 /* GCA_BACKEND_DEVICE or GCA_BACKEND_PROCESS. */
 GCA_API enum gca_backend gca_backend(const struct gca_heap *heap);
 
-/* At run time; both return the previous value and act at once. */
+/* At run time; each returns the previous value and acts at once. */
 GCA_API int gca_set_percent(struct gca_heap *heap, int percent);
 GCA_API size_t gca_set_limit(struct gca_heap *heap, size_t bytes);
+GCA_API size_t gca_set_heap_max(struct gca_heap *heap, size_t bytes);
 /* Whether threads that allocate while marking is on help to mark, as they do at first;
  * else they wait when the heap is at its goal.
  */

@@ -10,7 +10,7 @@
 
 static const char * const variables[] = {
 	"GCARENA_BACKEND", "GCARENA_PERCENT", "GCARENA_LIMIT", "GCARENA_DEBUG", "GCARENA_SHARE",
-	"GCARENA_WORKERS", "GCARENA_GENERATIONS", "GCARENA_SIGNAL",
+	"GCARENA_WORKERS", "GCARENA_GENERATIONS", "GCARENA_SIGNAL", "GCARENA_HEAP_MAX",
 };
 
 static const char *backend_name;	/* what the tests were started with */
@@ -125,6 +125,10 @@ static void test_environment(void)
 		{ "GCARENA_LIMIT", "101%", -EINVAL },
 		{ "GCARENA_LIMIT", "1.5GiB", -EINVAL },
 		{ "GCARENA_LIMIT", "", -EINVAL },
+		{ "GCARENA_HEAP_MAX", "64MiB", 0 },
+		{ "GCARENA_HEAP_MAX", "off", 0 },
+		{ "GCARENA_HEAP_MAX", "80%", -EINVAL },
+		{ "GCARENA_HEAP_MAX", "0", -EINVAL },
 		{ "GCARENA_SHARE", "50", 0 },
 		{ "GCARENA_SHARE", "0", -EINVAL },
 		{ "GCARENA_SHARE", "25%", -EINVAL },

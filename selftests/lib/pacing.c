@@ -233,8 +233,19 @@ static void test_heap_max(void)
 		ok(!gca_new_bytes(m, 20 * MIB), "nor does a large object fit");
 		f.list = NULL;
 		ok(gca_new_bytes(m, 12 * MIB), "room that comes free is used");
+		eq(gca_set_heap_max(heap, 8 * MIB), 16 * MIB, "the size is changed");
+		ok(!gca_new_bytes(m, 10 * MIB), "to less");
+		ok(gca_new_bytes(m, 6 * MIB), "which can be used");
+		eq(gca_set_heap_max(heap, 0), 8 * MIB, "or to none");
+		ok(gca_new_bytes(m, 20 * MIB), "and what did not fit does");
 	}
 	gca_detach(m);
+	gca_close(heap);
+	/* What an operator says has the last word. */
+	setenv("GCARENA_HEAP_MAX", "4MiB", 1);
+	heap = open_with(&config);
+	unsetenv("GCARENA_HEAP_MAX");
+	eq(gca_set_heap_max(heap, 0), 4 * MIB, "GCARENA_HEAP_MAX overrides the field");
 	gca_close(heap);
 }
 
