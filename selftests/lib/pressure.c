@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
  * Pressure: the program's handler is called when live data nears the limit, once for
- * each watermark, and when there is room again.
+ * each watermark, and when there is room again.  On the device also when the kernel
+ * reclaims the program's memory, which starts a cycle.
  */
 #include "lib.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define GROUP		"/sys/fs/cgroup/lib-pressure"
 #define LIMIT		(64 * MIB)
 #define OBJECT		(64 * KIB)
 #define MOST		16
@@ -82,6 +87,68 @@ static void test_limit_lowered(void)
 	eq(gca_close(heap), 0, "closed");
 }
 
+static int group_put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t put = fd < 0 ? -1 : write(fd, text, strlen(text));
+
+	if (fd >= 0)
+		close(fd);
+	return put < 0 ? -1 : 0;
+}
+
+/* Sleeps and allocates until so many were told, for ten seconds at most. */
+static bool told_times(struct gca_mutator *m, unsigned int times, struct link **head)
+{
+	for (unsigned int i = 0; i < 100 && nr_told < times; i++) {
+		gca_blocking_begin(m);
+		sleep_ms(100);
+		gca_blocking_end(m);
+		push(m, head);
+	}
+	return nr_told == times;
+}
+
+static void test_reclaim(void)
+{
+	struct gca_mutator *m, *caller = NULL;
+	struct gca_stats before, after;
+
+	if (!test_on_device()) {
+		skip(6, "nobody tells a process of reclaim");
+		return;
+	}
+	if ((mkdir(GROUP, 0755) && errno != EEXIST) || group_put(GROUP "/cgroup.procs", "0") ||
+	    access(GROUP "/memory.reclaim", W_OK)) {
+		skip(6, "no control group with memory.reclaim");
+		return;
+	}
+	heap = open_with(NULL);
+	gca_set_pressure_handler(heap, on_pressure, &caller);
+	m = attach(heap, GCA_STACK_PRECISE);
+	nr_told = 0;
+	{
+		GCA_FRAME(m, f, struct link *head);
+		for (size_t i = 0; i < 8; i++)
+			push(m, &f.head);
+		before = stats_of(heap);
+		eq(nr_told, 0, "nobody reclaims");
+		/* Less than was asked for is an error. */
+		group_put(GROUP "/memory.reclaim", "8M");
+		push(m, &f.head);
+		eq(nr_told, 1, "the kernel reclaims, and who allocates is told");
+		eq(told[0], GCA_PRESSURE_SOME, "of some pressure");
+		ok(told_times(m, 2, &f.head) && told[1] == GCA_PRESSURE_NONE, "and of its end");
+		after = stats_of(heap);
+		ok(after.num_gc > before.num_gc, "a cycle was run for it");
+		eq(after.num_forced_gc, before.num_forced_gc, "that nobody else asked for");
+	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "closed");
+	group_put("/sys/fs/cgroup/cgroup.procs", "0");
+	rmdir(GROUP);
+}
+
 int main(void)
 {
 	struct gca_mutator *m, *caller = NULL;
@@ -124,5 +191,6 @@ int main(void)
 	gca_detach(m);
 	eq(gca_close(heap), 0, "closed");
 	test_limit_lowered();
+	test_reclaim();
 	return tap_done();
 }
