@@ -60,6 +60,17 @@
 
 #define gca_complain(format, ...)	pr_err("gcarena: " format "\n", ##__VA_ARGS__)
 
+/* Bits set in a line. */
+static inline u32 gca_line_weight(const u64 *line)
+{
+	u32 count = 0;
+	u32 k;
+
+	for (k = 0; k < GCARENA_LINE_WORDS; k++)
+		count += hweight64(READ_ONCE(line[k]));
+	return count;
+}
+
 /* Of the Linux side; see core.h for their contract. */
 struct gcarena_row *gca_host_row(void *host, u32 page);
 u64 *gca_host_line(void *host, unsigned int which, u32 page);

@@ -44,11 +44,19 @@ static u32 pop(struct gca_core *core, u16 span_class, unsigned int parity, u32 *
 	u32 page;
 
 	gca_lock_assert_held(&core->lock);
-	link = *head != GCA_NONE ? takeable(core, head, whole) : NULL;
-	if (!link)
+	page = *head;
+	if (page == GCA_NONE)
 		return GCA_NONE;
-	page = *link;
+	link = head;
 	record = gca_record_at(core, page);
+	if (whole || unlikely(record->busy)) {
+		link = takeable(core, head, whole);
+		if (!link)
+			return GCA_NONE;
+		page = *link;
+		record = gca_record_at(core, page);
+	}
+	GCA_ASSERT(record->state == GCARENA_STATE_SWEPT);
 	*link = record->next;
 	record->next = GCA_NONE;
 	core->nr_listed--;
@@ -133,9 +141,13 @@ u32 gca_central_pop_unswept(struct gca_core *core, u16 span_class)
 {
 	struct gca_class *cls = &core->classes[span_class];
 	unsigned int parity = !swept(core);
-	u32 page = pop(core, span_class, parity, &cls->partial[parity], false);
+	u32 page = GCA_NONE;
 
-	return page != GCA_NONE ? page : pop(core, span_class, parity, &cls->full[parity], false);
+	if (cls->partial[parity] != GCA_NONE)
+		page = pop(core, span_class, parity, &cls->partial[parity], false);
+	if (page == GCA_NONE && cls->full[parity] != GCA_NONE)
+		page = pop(core, span_class, parity, &cls->full[parity], false);
+	return page;
 }
 
 /**

@@ -265,6 +265,7 @@ void gca_publish(struct gca_core *core)
 	struct gcarena_status *status = gca_host_status(core->host);
 	const u64 *from = (const u64 *)&core->counters;
 	u64 *to = (u64 *)&status->counters;
+	const unsigned int nr = sizeof(core->counters) / sizeof(*from);
 	bool pressed;
 	unsigned int i;
 
@@ -283,7 +284,11 @@ void gca_publish(struct gca_core *core)
 	WRITE_ONCE(status->pressure_causes, core->pressure.causes);
 	WRITE_ONCE(status->pressure_sequence, core->pressure.sequence);
 	WRITE_ONCE(status->reserve_chunks, core->reserve.nr);
-	for (i = 0; i < sizeof(core->counters) / sizeof(*from); i++)
+	for (i = 0; i + 1 < nr; i += 2) {
+		WRITE_ONCE(to[i], from[i]);
+		WRITE_ONCE(to[i + 1], from[i + 1]);
+	}
+	if (i < nr)
 		WRITE_ONCE(to[i], from[i]);
 	/* Even after all of it; pairs with the reader's first load of update. */
 	smp_store_release(&status->update, ++core->status_update);
@@ -357,7 +362,7 @@ static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u3
 		enum gca_level *level) __must_hold(&core->lock)
 {
 	bool manual = gca_class_manual(&core->classes[args->span_class]);
-	u32 budget = GCA_REFILL_SWEEP;
+	u32 budget = GCA_REFILL_SWEEP_OWN;
 	u32 want = args->nr_ready;
 	bool paced = false;
 	bool whole = false;
@@ -367,6 +372,7 @@ static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u3
 				0;
 	while (args->nr_ready < want) {
 		struct gcarena_span *span = &ready[args->nr_ready];
+		enum gca_took took;
 		u32 swept, more;
 
 		if (!manual) {
@@ -391,12 +397,22 @@ static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u3
 				args->nr_ready++;
 				continue;
 			}
-			if (budget && gca_sweep_one(core, args->span_class, true)) {
+			took = budget ? gca_span_sweep_hold(core, args->span_class, span) :
+					GCA_TOOK_NONE;
+			if (took != GCA_TOOK_NONE) {
 				deepen(level, GCA_LEVEL_SWEEP);
 				core->counters.refill_swept++;
 				budget--;
-				continue;
 			}
+			if (took == GCA_TOOK_SPAN) {
+				note_node(core, span->page, node);
+				core->counters.refill_central++;
+				core->counters.refill_spans++;
+				args->nr_ready++;
+				budget = GCA_REFILL_SWEEP_OWN;
+			}
+			if (took != GCA_TOOK_NONE)
+				continue;
 		}
 		/*
 		 * Other classes' garbage before growth, also when the worker
@@ -419,7 +435,7 @@ static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u3
 			core->counters.refill_fresh += 1 + more;
 			core->counters.refill_spans += 1 + more;
 			args->nr_ready += 1 + more;
-			budget = GCA_REFILL_SWEEP;
+			budget = GCA_REFILL_SWEEP_OWN;
 			paced = false;
 			continue;
 		}
@@ -431,6 +447,7 @@ static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u3
 			break;
 		deepen(level, GCA_LEVEL_SWEEP);
 	}
+	core->classes[args->span_class].taken += args->nr_ready;
 	if (args->nr_ready)
 		return 0;
 	if (err == -ENOMEM)
@@ -655,21 +672,24 @@ u32 gca_core_transit_sequence(struct gca_core *core)
  *
  * Stocks a slot after a flip, sweeps some spans and backs a chunk ahead, if one is
  * lacking: each has somebody waiting, and none is to wait for another's end.  With
- * nothing of that to do it releases one chunk: of what is above the retain goal, or
- * of the reserve.
+ * nothing of that to do it sweeps some of what it had left to refills, or releases
+ * one chunk: of what is above the retain goal, or of the reserve.
  *
  * Return: what the caller should do next.
  */
 enum gca_work gca_core_work(struct gca_core *core)
 {
 	enum gca_work work = GCA_WORK_IDLE;
+	/* They are stocked from what is swept, so nothing is left to refills. */
+	bool slots = core->nr_slots;
 	bool backed;
 
 	gca_lock(&core->lock);
 	backed = gca_reserve_step(core);
-	if (gca_slots_stock_ahead(core) || gca_sweep_some(core, GCA_WORK_SPANS) || backed)
+	if (gca_slots_stock_ahead(core) || gca_sweep_idle(core, GCA_WORK_SPANS, slots) || backed)
 		work = GCA_WORK_MORE;
-	else if (gca_scavenge_retain(core) || gca_scavenge_reserve(core))
+	else if (gca_sweep_some(core, GCA_WORK_SPANS) || gca_scavenge_retain(core) ||
+		 gca_scavenge_reserve(core))
 		work = GCA_WORK_PACED;
 	else
 		core->worker_awake = false;

@@ -199,7 +199,9 @@ enum gca_work {
 				 * of gca_core_work_in() is over
 				 */
 	GCA_WORK_MORE,		/* swept or backed: call again at once */
-	GCA_WORK_PACED		/* scavenged: call again within the CPU share */
+	GCA_WORK_PACED		/* scavenged, or swept what refills were left: call again
+				 * within the CPU share
+				 */
 };
 
 /* One bounded piece of the worker's work: sweep some spans and back a chunk of

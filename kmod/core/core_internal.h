@@ -31,9 +31,11 @@
 /*
  * Spans that a refill sweeps for each span it wants before it takes fresh pages
  * instead: so many of its class, then so many of any.  Bounds a refill's latency
- * (each is about the work of preparing one fresh span of a few pages) and what
+ * (each is about the work of preparing one fresh span of a few pages, and less where
+ * nothing is free) and what
  * a heap grows by beside unswept garbage: one fresh span for so many swept.
  */
+#define GCA_REFILL_SWEEP_OWN	64
 #define GCA_REFILL_SWEEP	16
 
 /* Spans in one piece of the worker's work: some 10 us without the lock. */
@@ -58,6 +60,14 @@
  * after which the next ones are expected: fewer are not worth a lock saved.
  */
 #define GCA_STOCK_AFTER	4U
+
+/*
+ * Spans of one class that refills took between two flips, from which on the next
+ * cycle's are left to them where there are no slots: the worker comes back to those in
+ * its share of the CPU.  Handing a span out that the refill has swept costs half of
+ * freeing it and making another.
+ */
+#define GCA_SWEEP_LEAVE	64U
 
 /* Ready spans of one class in a slot at most: the largest usual batch. */
 #define GCA_STOCK_MAX	64U
@@ -228,6 +238,8 @@ struct gca_pressure {
  * @flags: GCARENA_CLASS_*
  * @partial: heads of stacks of spans with room, [generation & 1] swept
  * @full: the same for spans without
+ * @taken: spans that refills took since the flip
+ * @taken_before: between the last two flips
  */
 struct gca_class {
 	u32 elem_size;
@@ -236,6 +248,8 @@ struct gca_class {
 	u16 flags;
 	u32 partial[2];
 	u32 full[2];
+	u32 taken;
+	u32 taken_before;
 };
 
 /**
@@ -475,6 +489,27 @@ static inline struct gca_record *gca_record_at(struct gca_core *core, u32 page)
 	return chunk ? &chunk->records[gca_page_in_chunk(page)] : NULL;
 }
 
+/* The second word of a row: what its owner may know of a span's state. */
+static inline u64 gca_row_word1(const struct gca_record *record)
+{
+	return (u64)record->state << GCARENA_ROW_STATE_SHIFT |
+	       (u64)record->npages << GCARENA_ROW_NPAGES_SHIFT |
+	       (u64)record->generation << GCARENA_ROW_GENERATION_SHIFT;
+}
+
+/**
+ * gca_row_update - publish a span's state and generation
+ * @core: the arena
+ * @page: its first page; the caller holds the lock
+ *
+ * Not done for TRANSIT and SWEEPING, which nobody else may act on.
+ */
+static inline void gca_row_update(struct gca_core *core, u32 page)
+{
+	WRITE_ONCE(gca_host_row(core->host, page)->word1,
+		   gca_row_word1(gca_record_at(core, page)));
+}
+
 /* chunk.c: descriptors, and which index they stand in */
 int gca_chunk_create(struct gca_core *core, u32 index) __must_hold(&core->lock);
 void gca_chunk_place(struct gca_core *core, struct gca_chunk *chunk);
@@ -509,6 +544,13 @@ u32 gca_pages_take_backed(struct gca_core *core, u32 npages, int node);
 void gca_transit_changed(struct gca_core *core);
 int gca_transit_wait(struct gca_core *core) __must_hold(&core->lock);
 
+/* What gca_span_sweep_hold() did. */
+enum gca_took {
+	GCA_TOOK_NONE,		/* nothing is left to sweep */
+	GCA_TOOK_SWEPT,		/* swept one, which may be in the central list */
+	GCA_TOOK_SPAN		/* swept one and handed it out */
+};
+
 /* span.c: making, settling and freeing spans */
 int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages, int node,
 		   struct gcarena_span *span) __must_hold(&core->lock);
@@ -522,7 +564,6 @@ bool gca_span_settle(struct gca_core *core, u32 page, bool wanted) __must_hold(&
 void gca_span_now_current(struct gca_core *core, struct gca_record *record);
 
 /* rows.c: rows of the span table, lines of the bitmaps */
-void gca_row_update(struct gca_core *core, u32 page);
 void gca_rows_write(struct gca_core *core, u32 page, u32 npages, u16 span_class);
 void gca_rows_clear(struct gca_core *core, u32 page, u32 npages);
 void gca_lines_clear(struct gca_core *core, unsigned int which, u32 page, u32 npages);
@@ -538,7 +579,10 @@ u32 gca_central_unswept_class(struct gca_core *core, u32 from);
 
 /* sweep.c */
 bool gca_sweep_one(struct gca_core *core, u16 span_class, bool wanted) __must_hold(&core->lock);
+u32 gca_sweep_idle(struct gca_core *core, u32 nr, bool wanted) __must_hold(&core->lock);
 u32 gca_sweep_some(struct gca_core *core, u32 nr) __must_hold(&core->lock);
+enum gca_took gca_span_sweep_hold(struct gca_core *core, u16 span_class,
+				  struct gcarena_span *span) __must_hold(&core->lock);
 void gca_sweep_check_done(struct gca_core *core);
 
 /* holes.c: base pages inside spans that were given back */

@@ -12,26 +12,6 @@
  */
 #include "core_internal.h"
 
-static u64 row_word1(const struct gca_record *record)
-{
-	return (u64)record->state << GCARENA_ROW_STATE_SHIFT |
-	       (u64)record->npages << GCARENA_ROW_NPAGES_SHIFT |
-	       (u64)record->generation << GCARENA_ROW_GENERATION_SHIFT;
-}
-
-/**
- * gca_row_update - publish a span's state and generation
- * @core: the arena
- * @page: its first page; the caller holds the lock
- *
- * Not done for TRANSIT and SWEEPING, which nobody else may act on.
- */
-void gca_row_update(struct gca_core *core, u32 page)
-{
-	WRITE_ONCE(gca_host_row(core->host, page)->word1,
-		   row_word1(gca_record_at(core, page)));
-}
-
 /**
  * gca_rows_write - publish a span, but its state
  * @core: the arena
@@ -54,7 +34,7 @@ void gca_rows_write(struct gca_core *core, u32 page, u32 npages, u16 span_class)
 		if (i)
 			WRITE_ONCE(row->word1, large ? page : 0);
 		else
-			WRITE_ONCE(row->word1, row_word1(gca_record_at(core, page)));
+			WRITE_ONCE(row->word1, gca_row_word1(gca_record_at(core, page)));
 		/* Pairs with the acquire of whoever reads a row; see above. */
 		smp_store_release(&row->word0, word0 | offset << GCARENA_ROW_OFFSET_SHIFT);
 	}
@@ -126,14 +106,6 @@ static bool line_empty(const u64 *line)
 		 READ_ONCE(line[6]) | READ_ONCE(line[7]));
 }
 
-static u32 line_count(const u64 *line)
-{
-	return hweight64(READ_ONCE(line[0])) + hweight64(READ_ONCE(line[1])) +
-	       hweight64(READ_ONCE(line[2])) + hweight64(READ_ONCE(line[3])) +
-	       hweight64(READ_ONCE(line[4])) + hweight64(READ_ONCE(line[5])) +
-	       hweight64(READ_ONCE(line[6])) + hweight64(READ_ONCE(line[7]));
-}
-
 /**
  * gca_lines_count - how many objects a span's lines name
  * @core: the arena
@@ -160,7 +132,7 @@ u32 gca_lines_count(struct gca_core *core, unsigned int which, u32 page, u32 npa
 		const u64 *line = gca_host_line(core->host, which, page + i);
 
 		if (!line_empty(line))
-			count += line_count(line);
+			count += gca_line_weight(line);
 	}
 	return count;
 }

@@ -270,6 +270,47 @@ bool gca_span_settle(struct gca_core *core, u32 page, bool wanted) __must_hold(&
 	return goes;
 }
 
+/**
+ * gca_span_sweep_hold - sweep a span of a class that a refill wants, and hand it out
+ * @core: the arena, lock held; dropped meanwhile
+ * @span_class: of which class
+ * @span: the entry to fill
+ *
+ * Long ones, large ones and those with holes are only swept.
+ *
+ * Return: enum gca_took.
+ */
+enum gca_took gca_span_sweep_hold(struct gca_core *core, u16 span_class,
+				  struct gcarena_span *span)
+{
+	const struct gca_class *cls = &core->classes[span_class];
+	u32 page = gca_central_pop_unswept(core, span_class);
+	struct gca_record *record;
+	u32 objects;
+
+	if (page == GCA_NONE)
+		return GCA_TOOK_NONE;
+	record = gca_record_at(core, page);
+	if (cls->flags || record->npages > LINES_LOCKED ||
+	    (core->counters.heap_holes && gca_span_holed(core, page))) {
+		record->state = GCARENA_STATE_SWEEPING;
+		core->nr_sweeping++;
+		gca_span_settle(core, page, !gca_class_large(cls));
+		return GCA_TOOK_SWEPT;
+	}
+	objects = settle_lines(core, page, core->generation, core->sticky, true);
+	gca_span_now_current(core, record);
+	core->counters.swept_spans++;
+	if (objects >= cls->capacity) {
+		gca_central_push(core, page, true);
+		gca_row_update(core, page);
+	} else {
+		gca_span_hold(core, page, GCARENA_SPAN_NEEDS_ZERO, span);
+	}
+	gca_sweep_check_done(core);
+	return objects >= cls->capacity ? GCA_TOOK_SWEPT : GCA_TOOK_SPAN;
+}
+
 /*
  * What gca_span_settle() does of a short span given back in its own generation with
  * objects in it, which most are; or nothing, and false.

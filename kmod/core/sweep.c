@@ -48,13 +48,14 @@ bool gca_sweep_one(struct gca_core *core, u16 span_class, bool wanted)
 }
 
 /**
- * gca_sweep_some - sweep spans of any class
+ * gca_sweep_idle - sweep spans of any class that refills do not want lately
  * @core: the arena, lock held; dropped meanwhile
  * @nr: how many at most
+ * @wanted: also of the others
  *
  * Return: how many were swept; less than @nr means none is left to take.
  */
-u32 gca_sweep_some(struct gca_core *core, u32 nr)
+u32 gca_sweep_idle(struct gca_core *core, u32 nr, bool wanted)
 {
 	u32 span_class;
 	u32 done = 0;
@@ -62,7 +63,8 @@ u32 gca_sweep_some(struct gca_core *core, u32 nr)
 	for (span_class = gca_central_unswept_class(core, 0);
 	     done < nr && span_class != GCA_NONE;) {
 		gca_pages_put_begin(core);
-		if (!gca_sweep_one(core, span_class, false)) {
+		if ((!wanted && core->classes[span_class].taken_before >= GCA_SWEEP_LEAVE) ||
+		    !gca_sweep_one(core, span_class, false)) {
 			/* None is left, or a part of each is being released. */
 			span_class = gca_central_unswept_class(core, span_class + 1);
 			continue;
@@ -80,6 +82,18 @@ u32 gca_sweep_some(struct gca_core *core, u32 nr)
 }
 
 /**
+ * gca_sweep_some - sweep spans of any class
+ * @core: the arena, lock held; dropped meanwhile
+ * @nr: how many at most
+ *
+ * Return: how many were swept; less than @nr means none is left to take.
+ */
+u32 gca_sweep_some(struct gca_core *core, u32 nr)
+{
+	return gca_sweep_idle(core, nr, true);
+}
+
+/**
  * gca_core_start_sweep - flip the generation
  * @core: the arena
  * @args: in: the generation expected; out: the new one, and what is left
@@ -90,6 +104,7 @@ u32 gca_sweep_some(struct gca_core *core, u32 nr)
 int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args)
 {
 	int err = 0;
+	u32 i;
 
 	if (args->flags & ~GCARENA_SWEEP_STICKY)
 		return -EINVAL;
@@ -108,6 +123,10 @@ int gca_core_start_sweep(struct gca_core *core, struct gcarena_sweep *args)
 	gca_withheld_check(core, GCA_WITHHELD_SOME);
 	core->stock_next = 0;
 	core->generation++;
+	for (i = 0; i < core->nr_classes; i++) {
+		core->classes[i].taken_before = core->classes[i].taken;
+		core->classes[i].taken = 0;
+	}
 	core->sticky = args->flags & GCARENA_SWEEP_STICKY;
 	core->counters.cycles++;
 	core->sweep_left = core->nr_listed + core->counters.spans_held + core->nr_returning;

@@ -76,6 +76,28 @@ static inline unsigned int hweight64(u64 x)
 #else
 #define hweight64(x)		((unsigned int)__builtin_popcountll(x))
 #endif
+
+/* Bits set in a line. */
+static inline u32 gca_line_weight(const u64 *line)
+{
+	u32 count = 0;
+	u32 k;
+
+#if defined(__x86_64__) && !defined(__POPCNT__)
+	if (likely(gca_have_popcnt)) {
+		for (k = 0; k < GCARENA_LINE_WORDS; k++) {
+			u64 bits = READ_ONCE(line[k]);
+
+			__asm__("popcnt %0, %0" : "+r"(bits) : : "cc");
+			count += (u32)bits;
+		}
+		return count;
+	}
+#endif
+	for (k = 0; k < GCARENA_LINE_WORDS; k++)
+		count += hweight64(READ_ONCE(line[k]));
+	return count;
+}
 #define __ffs64(x)		((unsigned int)__builtin_ctzll(x))
 #define fls64(x)		((x) ? 64 - __builtin_clzll(x) : 0)
 

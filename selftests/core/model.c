@@ -877,14 +877,14 @@ static u32 count_ready(u16 span_class)
 	return count;
 }
 
-static bool unswept_left(void)
+static u32 unswept_left(void)
 {
+	u32 count = 0;
 	u32 page;
 
 	for (page = 0; page < PAGES; page++)
-		if (spans[page].state == LISTED && spans[page].generation != generation)
-			return true;
-	return false;
+		count += spans[page].state == LISTED && spans[page].generation != generation;
+	return count;
 }
 
 /* A chunk of @node with room for @npages, told by the page heap's own rules. */
@@ -1176,13 +1176,17 @@ static void do_work(void)
 {
 	u32 releases = host.calls[SITE_RELEASE];
 	u64 before = backed_bytes();
+	u32 unswept = unswept_left();
 	enum gca_work work = gca_core_work(core);
 	u32 chunk;
 
 	sync_spans(!depth);
 	if (depth || disturbed)
 		return;
-	if (work == GCA_WORK_PACED) {
+	if (work == GCA_WORK_PACED && unswept_left() < unswept) {
+		if (host.calls[SITE_RELEASE] != releases)
+			wrong("work: swept what was left to refills, and released");
+	} else if (work == GCA_WORK_PACED) {
 		if (host.calls[SITE_RELEASE] != releases + 1 || backed_bytes() < retain)
 			wrong("work: released %u times, %llu backed of %llu, goal %llu",
 			      host.calls[SITE_RELEASE] - releases, backed_bytes(), before, retain);
