@@ -40,6 +40,8 @@
 #define BLOCKED_HELD_MAX (4 * MIB)
 /* Bytes of a run that are zeroed at once: a part of the nearest cache. */
 #define ZERO_PIECE	(2 * KIB)
+/* Objects of a run that are black at once, and paid for, if that is more. */
+#define PIECE_OBJECTS	(size_t)8
 /* Times that the failure handler may ask for one more try: a handler that always
  * says yes must not hang the program.
  */
@@ -382,6 +384,10 @@ static void next_piece(struct gca_mutator *mutator, unsigned int class)
 		size_t piece = info->elem < ZERO_PIECE ? ZERO_PIECE / info->elem * info->elem :
 							 info->elem;
 
+		/* Where nothing is cleared: not the slow path for each. */
+		if (!soiled && piece < PIECE_OBJECTS * info->elem)
+			piece = PIECE_OBJECTS * info->elem;
+
 		if (end - slot > piece)
 			end = slot + piece;
 	}
@@ -402,22 +408,15 @@ static void next_piece(struct gca_mutator *mutator, unsigned int class)
 		color_slots(mutator, slot, end, info->elem, true);
 }
 
-/* Opens the next run of the span in use: true, or false at the span's end. */
-static bool next_run(struct gca_mutator *mutator, unsigned int class)
+/* Opens the first run of the span in use at or after @slot: true, or false at its end. */
+static bool open_run(struct gca_mutator *mutator, unsigned int class, uintptr_t slot)
 {
 	struct holding *holding = &mutator->holdings[class];
 	struct gca_cache *cache = &mutator->caches[class];
 	struct gca_heap *heap = mutator->heap;
 	const uint64_t *bits = mutator->abi.alloc_bits;
-	uintptr_t slot = cache->end;
 	uint64_t end;
 
-	count_run(mutator, class);
-	pace_assist(mutator);
-	if (slot != holding->run_end) {
-		next_piece(mutator, class);
-		return true;
-	}
 	while (slot < holding->limit && bit_test(bits, granule_of(heap, slot)))
 		slot += cache->elem;
 	if (slot == holding->limit) {
@@ -434,6 +433,20 @@ static bool next_run(struct gca_mutator *mutator, unsigned int class)
 	gca_assert((holding->run_end - slot) % cache->elem == 0);
 	next_piece(mutator, class);
 	return true;
+}
+
+/* Opens the next run of the span in use: true, or false at the span's end. */
+static bool next_run(struct gca_mutator *mutator, unsigned int class)
+{
+	uintptr_t slot = mutator->caches[class].end;
+
+	count_run(mutator, class);
+	pace_assist(mutator);
+	if (slot != mutator->holdings[class].run_end) {
+		next_piece(mutator, class);
+		return true;
+	}
+	return open_run(mutator, class, slot);
 }
 
 /* Takes the stock's next span into use: its first run is open, or false. */
@@ -457,12 +470,8 @@ static bool next_span(struct gca_mutator *mutator, unsigned int class)
 		base = mutator->heap->base + ((uintptr_t)holding->span.page << GCARENA_PAGE_SHIFT);
 		cache->elem = info->elem;
 		cache->needs_zero = by_object && holding->span.flags & GCARENA_SPAN_NEEDS_ZERO;
-		cache->cur = base;
-		cache->end = base;
-		holding->run = base;
-		holding->run_end = base;
 		holding->limit = base + (uintptr_t)info->elem * info->objects;
-		if (next_run(mutator, class))
+		if (open_run(mutator, class, base))
 			return true;
 	}
 }
