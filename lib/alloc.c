@@ -256,11 +256,8 @@ static void flush_class(struct gca_mutator *mutator, unsigned int class)
 		holding->batch /= 2;
 }
 
-/**
- * alloc_flush - give every span of a mutator back
- * @mutator: the calling thread's, or one claimed
- */
-void alloc_flush(struct gca_mutator *mutator)
+/* Every span becomes spent. */
+static void spend_all(struct gca_mutator *mutator)
 {
 	unsigned int class;
 
@@ -269,6 +266,15 @@ void alloc_flush(struct gca_mutator *mutator)
 	count_out(mutator);
 	mutator->tiny = 0;
 	mutator->tiny_end = 0;
+}
+
+/**
+ * alloc_flush - give every span of a mutator back
+ * @mutator: the calling thread's, or one claimed
+ */
+void alloc_flush(struct gca_mutator *mutator)
+{
+	spend_all(mutator);
 	alloc_return_spent(mutator);
 }
 
@@ -314,16 +320,20 @@ void alloc_turn_black(struct gca_mutator *mutator)
 }
 
 /**
- * alloc_turn_white - the generation was flipped: give the old spans back
+ * alloc_turn_white - the generation was flipped: no more of the old spans
  * @mutator: the calling thread's, or one claimed
  * @generation: the new one
+ *
+ * The caller gives them back, by alloc_return_spent(), before the mutator goes on: the next
+ * cycle waits for that.  In a handshake not before the answer, since whoever has the
+ * arena's lock may not have a CPU.
  */
 void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation)
 {
 	class_marked_out(mutator);
 	if (mutator->generation == generation && !mutator->mark_bits)
 		return;
-	alloc_flush(mutator);
+	spend_all(mutator);
 	mutator->mark_bits = NULL;
 	mutator->generation = generation;
 	mutator->abi.alloc_bits = mutator->heap->bitmap[generation & 1];
@@ -499,6 +509,8 @@ static void refill_flipped(struct gca_mutator *mutator, struct gcarena_span *rea
 
 	stopwatch_start(&watch);
 	alloc_turn_white(mutator, generation);
+	stop_note(mutator->heap, GCA_STOP_WHITE,
+		  stopwatch_stop(&watch, &mutator->heap->stop_unscheduled_ns));
 	for (i = 0; i < *nr; i++) {
 		if (ready[i].generation == generation)
 			ready[kept++] = ready[i];
@@ -507,8 +519,6 @@ static void refill_flipped(struct gca_mutator *mutator, struct gcarena_span *rea
 	}
 	*nr = kept;
 	alloc_return_spent(mutator);
-	stop_note(mutator->heap, GCA_STOP_WHITE,
-		  stopwatch_stop(&watch, &mutator->heap->stop_unscheduled_ns));
 }
 
 /* One refill: 0 when at least one span came into @ready. */

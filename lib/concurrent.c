@@ -130,6 +130,7 @@ static int flip_stopped(struct gca_heap *heap, struct cycle *cycle)
 			/* As in a handshake: the last round found nothing unmarked. */
 			mark_shades_drop(mutator);
 			alloc_turn_white(mutator, heap->generation);
+			alloc_return_spent(mutator);
 		}
 		__atomic_store_n(&heap->heap_live_objects, cycle->result.objects,
 				 __ATOMIC_RELAXED);

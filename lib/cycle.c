@@ -114,8 +114,10 @@ static int flip_stopped(struct gca_heap *heap)
 
 	if (error)
 		return error;
-	for (mutator = heap->mutators; mutator; mutator = mutator->next)
+	for (mutator = heap->mutators; mutator; mutator = mutator->next) {
 		alloc_turn_white(mutator, heap->generation);
+		alloc_return_spent(mutator);
+	}
 	return 0;
 }
 

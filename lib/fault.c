@@ -57,7 +57,7 @@ bool gca_fault_hit(enum gca_fault fault)
 		if (left > 1)
 			return false;
 		if (fault == GCA_FAULT_NO_MEMORY || fault == GCA_FAULT_CARDS_LATE ||
-		    fault == GCA_FAULT_NARROW)
+		    fault == GCA_FAULT_WORK_LOCKED || fault == GCA_FAULT_NARROW)
 			__atomic_store_n(&state->left, 1, __ATOMIC_RELAXED);
 		__atomic_add_fetch(&state->fired, 1, __ATOMIC_RELEASE);
 		return true;

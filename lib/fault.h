@@ -5,8 +5,8 @@
  * Compiled only with -DGCA_TEST_FAULTS=1, which the build gives to the test and
  * ASan archives and never to what is installed; elsewhere every hook is a
  * constant.  A fault is armed by a test, fires once at its nth opportunity and
- * disarms itself; stale rows, missing memory and instructions, and late cards last
- * until disarmed.
+ * disarms itself; stale rows, missing memory and instructions, late cards, and the lock of
+ * another last until disarmed.
  */
 #ifndef GCARENA_FAULT_H
 #define GCARENA_FAULT_H
@@ -37,6 +37,7 @@ enum gca_fault {
 	GCA_FAULT_NO_CARD_SCAN,	/* a minor cycle does not look at dirty cards */
 	GCA_FAULT_FREE_OLD,	/* an object freed by hand keeps its mark bit */
 	GCA_FAULT_STALE_OLD,	/* a full cycle begins with the mark bits of the old */
+	GCA_FAULT_WORK_LOCKED,	/* somebody else has the lock that a mutator tries */
 	GCA_FAULT_NARROW,	/* no instructions but those that every CPU has */
 	GCA_FAULTS,
 };

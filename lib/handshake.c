@@ -170,6 +170,7 @@ void handshake_answer(struct gca_mutator *mutator)
 	answer(mutator, what);
 	stop_note(heap, cause_of(what), stopwatch_stop(&watch, &heap->stop_unscheduled_ns));
 	stop_acknowledge(heap);
+	alloc_return_spent(mutator);
 	profile_wait_end(mutator, before);
 }
 
@@ -208,6 +209,7 @@ static bool answered(struct gca_mutator *mutator, enum handshake what, struct st
 		if (what == HANDSHAKE_BLACK)
 			mutator->quiet_since = mutator->wakes;
 		answer(mutator, what);
+		alloc_return_spent(mutator);
 	}
 	mutator_unclaim(mutator);
 	if (__atomic_load_n(&mutator->parked, __ATOMIC_RELAXED))

@@ -305,6 +305,24 @@ void stopwatch_start(struct stopwatch *watch);
 uint64_t stopwatch_stop(const struct stopwatch *watch, uint64_t *unscheduled);
 uint64_t unscheduled_ns(void);
 
+struct mark_result {
+	uint64_t bytes;		/* of marked objects, by slot */
+	uint64_t objects;
+	uint64_t scanned;	/* bytes of those that may hold pointers */
+	uint64_t stack_bytes;	/* scanned */
+	uint64_t range_bytes;
+};
+
+/* What a mutator has marked while somebody had work->lock: for whoever has it next. */
+struct deposit {
+	struct deposit *next;
+	uint32_t pending;	/* atomic: it is on the list */
+	uint32_t nr;
+	uint32_t busy;		/* 1: and it is no longer busy */
+	struct mark_result result;
+	uint64_t entries[SHADES_MAX];
+};
+
 struct gca_mutator {
 	struct gca_mutator_abi abi; /* first: what the inlines touch */
 
@@ -355,6 +373,7 @@ struct gca_mutator {
 				 */
 	/* To be marked: words, not yet looked at, [shades, abi.shades). */
 	uintptr_t shades[SHADES_MAX];
+	struct deposit deposit;
 	uint64_t held_bytes;	/* of spans that it has, spent ones not */
 	uintptr_t tiny;		/* where the next tiny object may go */
 	uintptr_t tiny_end;
@@ -564,15 +583,7 @@ void roots_visit_callbacks(struct gca_heap *heap, struct gca_visitor *visitor);
 /* World held: at most @slots slots of the ranges from @at on; 0: no more. */
 size_t roots_next_piece(struct gca_heap *heap, uintptr_t *at, size_t slots, void *const **start);
 
-/* ------------------------------------------------------- mark.c and work.c */
-
-struct mark_result {
-	uint64_t bytes;		/* of marked objects, by slot */
-	uint64_t objects;
-	uint64_t scanned;	/* bytes of those that may hold pointers */
-	uint64_t stack_bytes;	/* scanned */
-	uint64_t range_bytes;
-};
+/* ----------------------------------------------- mark.c, work.c and grey.c */
 
 struct mark_stack {
 	uint64_t *entries;
@@ -622,6 +633,8 @@ struct work {
 	uintptr_t next_range;
 
 	/* atomic */
+	struct deposit *deposits; /* taken under lock */
+	bool ending;		/* the cycle's thread waits for those who are busy */
 	bool stopped;		/* the phase is one in a stop: all CPUs */
 	bool idle_on;		/* idle CPUs are used beyond the share */
 	uint32_t share;		/* per cent of the CPUs */
@@ -642,6 +655,7 @@ void idle_forked(void);
 void work_open(struct gca_heap *heap, unsigned int workers, unsigned int share);
 void work_close(struct gca_heap *heap);
 void work_trim(struct gca_heap *heap);
+void grey_settle(struct gca_mutator *mutator);
 uint64_t work_bytes(struct gca_heap *heap);
 void work_wait_begin(struct gca_heap *heap);
 void work_wait_end(struct gca_heap *heap);

@@ -92,7 +92,7 @@ static __attribute__((noinline)) bool make_room(struct marker *marker)
 {
 	if (!marker->stack->fixed)
 		return stack_grow(marker->stack);
-	work_put(marker->heap, marker->stack);
+	grey_put(marker->heap, marker->stack);
 	return true;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of marking share: mark.c, which marks and scans objects; work.c,
- * which deals grey ones out to workers and to mutators that assist.
+ * What the files of marking share: mark.c, which marks and scans objects; work.c, the
+ * threads that do so; grey.c, the pool from which they and assisting mutators take.
  *
  * A marker is one thread's: nobody else looks at it, its stack or its result.
- * What it shares, mark bits apart, it shares through work_give() and work_put().
+ * What it shares, mark bits apart, it shares through the pool.
  */
 #ifndef GCARENA_MARK_H
 #define GCARENA_MARK_H
@@ -19,10 +19,10 @@
 #define WORD_SLOTS	(2u * 64u + 63u)
 /* Pointers noted at most, before they are looked at. */
 #define FOUND_MAX	256u
-/* Bytes of a large object that are scanned as one: some 20 us of marking, so that
- * neither an assist nor another worker waits for a long array.
+/* Bytes of a large object that are scanned as one, so that neither an assist nor another
+ * worker waits for a long array: 512 pointers to objects that are nowhere near take 25 us.
  */
-#define MARK_PIECE	(16 * KIB)
+#define MARK_PIECE	(4 * KIB)
 
 /* The average is over about so many calls; and what it begins with. */
 #define NEAR_YIELD_ONE	8u
@@ -130,11 +130,18 @@ void cards_scan(struct marker *marker);
 
 mark_near_fn mark_near_best(void);
 
-/* ---------------------------------------------------------------- work.c */
+/* ---------------------------------------------------------------- grey.c */
 
 /* Everything on a stack that cannot grow goes to the pool; if that cannot grow
  * either the entries are dropped and the overflow is remembered.
  */
-void work_put(struct gca_heap *heap, struct mark_stack *from);
+void grey_put(struct gca_heap *heap, struct mark_stack *from);
+
+void grey_lock(struct work *work);
+void grey_unlock(struct work *work);
+void grey_wait(struct work *work);
+bool grey_add(struct work *work, const uint64_t *entries, size_t nr);
+void grey_lose(struct work *work, const uint64_t *entries, size_t nr);
+void grey_take(struct work *work, struct mark_stack *stack, size_t max);
 
 #endif /* GCARENA_MARK_H */

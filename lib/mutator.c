@@ -81,6 +81,7 @@ static void detach(struct gca_mutator *mutator)
 	 * was shaded is nobody else's to hand over.
 	 */
 	mark_shade_flush(mutator);
+	grey_settle(mutator);
 	if (heap->marking)
 		heap->drifted = 1;
 	*mutator->link = mutator->next;

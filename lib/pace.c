@@ -16,26 +16,35 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* In-use may be a tenth above the goal: free slots in spans in use. */
+/* In-use may be more than the objects, by free slots in spans in use: a cycle begins with a
+ * tenth above the trigger, and nobody goes on with a twelfth above the goal.  So it stays within
+ * a tenth of the goal, also of the next one, which may be a little lower.
+ */
 #define HOLES_PARTS	10
+#define HOLES_LAST	12
 /* What stays backed above the goal, so that reaching it costs no backing. */
 #define RETAIN_PARTS	10
 /* The heap may be so much above the goal; who is there does nothing but assist or
  * wait until the cycle is over.
  */
 #define OVERDUE_PARTS	20
-/* Bytes scanned in one assist: some 20 us, and at least so much as pays for looking; and in
- * all those of one allocation.
+/* Bytes scanned in one assist: so many pay for looking, and so many at a time once the heap
+ * is past its goal.  A KiB of objects that are in no cache costs 3 us, one that is all in the
+ * cache a tenth of it: so what one allocation pays ends by the clock.
  */
 #define ASSIST_MOST	(16 * KIB)
 #define ASSIST_LEAST	(4 * KIB)
-#define ASSISTS_MOST	(64 * KIB)
+#define ASSISTS_NS	(8 * 1000u)
+/* Bytes allocated between two of them: where holes are short, there is a new run for every
+ * other object.
+ */
+#define ASSISTS_APART	(2 * KIB)
 /* Debt that nothing could be scanned for is not remembered without end. */
 #define DEBT_MOST	(256 * KIB)
 /* How long one wait is: what is to be scanned may have come up meanwhile. */
 #define STALL_NS	(500 * 1000ull)
 /* Spans swept by one refill at most: some 10 us. */
-#define SWEEP_SPANS	16u
+#define SWEEP_SPANS	8u
 /* Levels of pressure, as the uapi has them and the API repeats them. */
 #define LEVELS		3
 _Static_assert((int)GCA_PRESSURE_SOME == (int)GCARENA_PRESSURE_SOME &&
@@ -275,7 +284,8 @@ int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pac
  * their share, by what is in use, but not before half of the goal's room was
  * allocated, since the next cycle would find the same holes.
  */
-static bool goal_reached(const struct gca_heap *heap, uint64_t target, size_t bytes)
+static bool goal_reached(const struct gca_heap *heap, uint64_t target, uint64_t inuse_most,
+			 size_t bytes)
 {
 	uint64_t live = get(&heap->heap_live);
 	uint64_t allocated = heap_allocated(heap) + bytes;
@@ -287,7 +297,22 @@ static bool goal_reached(const struct gca_heap *heap, uint64_t target, size_t by
 	if (goal < live || allocated < (goal - live) / 2)
 		return false;
 	inuse = get(&heap->status->counters.heap_inuse) + bytes;
-	return inuse >= saturating_add(goal, goal / HOLES_PARTS);
+	return inuse >= inuse_most;
+}
+
+static bool trigger_reached(const struct gca_heap *heap, size_t bytes)
+{
+	uint64_t trigger = get(&heap->trigger);
+
+	return goal_reached(heap, trigger, saturating_add(trigger, trigger / HOLES_PARTS), bytes);
+}
+
+static bool overdue(const struct gca_heap *heap, size_t bytes)
+{
+	uint64_t goal = get(&heap->next_gc);
+
+	return goal_reached(heap, saturating_add(goal, goal / OVERDUE_PARTS),
+			    saturating_add(goal, goal / HOLES_LAST), bytes);
 }
 
 /**
@@ -304,8 +329,8 @@ bool pace_may_grow(const struct gca_heap *heap, uint64_t bytes)
 
 /* ----------------------------------------------------------------- assist */
 
-/* Scans up to @bytes: what came of it, 0 if there was nothing to scan. */
-static uint64_t assist_with(struct gca_mutator *mutator, uint64_t bytes)
+/* Scans up to @bytes: what came of it, 0 if there was nothing to scan; @spent grows. */
+static uint64_t assist_with(struct gca_mutator *mutator, uint64_t bytes, uint64_t *spent)
 {
 	struct gca_heap *heap = mutator->heap;
 	enum account_state before;
@@ -318,6 +343,7 @@ static uint64_t assist_with(struct gca_mutator *mutator, uint64_t bytes)
 	scanned = work_assist(mutator, bytes);
 	profile_wait_end(mutator, before);
 	ns = mutator->account.since - begin;
+	*spent += ns;
 	PROBE3(assist, heap, scanned, ns);
 	EVENT(heap, "assist bytes=%llu ns=%llu", (unsigned long long)scanned,
 	      (unsigned long long)ns);
@@ -354,9 +380,11 @@ void pace_assist_slow(struct gca_mutator *mutator)
 	uint64_t total = mutator->total_alloc + mutator->uncounted;
 	uint64_t allocated = total - mutator->charged;
 	uint64_t heap_now;
-	uint64_t paid = 0, scanned;
+	uint64_t spent = 0, scanned;
 	double ratio;
 
+	if (allocated < ASSISTS_APART)
+		return;
 	mutator->charged = total;
 	if (!__atomic_load_n(&heap->assist_on, __ATOMIC_RELAXED))
 		return;
@@ -370,12 +398,9 @@ void pace_assist_slow(struct gca_mutator *mutator)
 	if (mutator->debt < (int64_t)ASSIST_LEAST)
 		return;
 	do {
-		uint64_t due = (uint64_t)mutator->debt;
-
-		scanned = assist_with(mutator, due < ASSIST_MOST ? due : ASSIST_MOST);
+		scanned = assist_with(mutator, ASSIST_LEAST, &spent);
 		mutator->debt -= (int64_t)scanned;
-		paid += scanned;
-	} while (scanned && mutator->debt >= (int64_t)ASSIST_LEAST && paid < ASSISTS_MOST);
+	} while (scanned && mutator->debt >= (int64_t)ASSIST_LEAST && spent < ASSISTS_NS);
 	if (mutator->debt > (int64_t)DEBT_MOST)
 		mutator->debt = DEBT_MOST;
 }
@@ -404,14 +429,13 @@ static void at_goal(struct gca_mutator *mutator, size_t bytes)
 {
 	bool helps = __atomic_load_n(&mutator->heap->assist_on, __ATOMIC_RELAXED);
 	struct gca_heap *heap = mutator->heap;
-	uint64_t goal = get(&heap->next_gc), cycle;
+	uint64_t spent = 0, cycle;
 
-	goal = saturating_add(goal, goal / OVERDUE_PARTS);
-	if (likely(!goal_reached(heap, goal, bytes)))
+	if (likely(!overdue(heap, bytes)))
 		return;
 	cycle = concurrent_request(heap);
 	for (;;) {
-		if (helps && assist_with(mutator, ASSIST_MOST)) {
+		if (helps && assist_with(mutator, ASSIST_MOST, &spent)) {
 			gca_safepoint(mutator);
 			if (concurrent_over(heap, cycle))
 				return;
@@ -419,7 +443,7 @@ static void at_goal(struct gca_mutator *mutator, size_t bytes)
 			return;
 		}
 		/* The flip lets go of a heap's garbage before the cycle is over. */
-		if (!goal_reached(heap, goal, bytes))
+		if (!overdue(heap, bytes))
 			return;
 	}
 }
@@ -529,7 +553,7 @@ void pace_poll(struct gca_mutator *mutator, size_t bytes)
 		at_goal(mutator, bytes);
 		return;
 	}
-	if (likely(!goal_reached(heap, get(&heap->trigger), bytes))) {
+	if (likely(!trigger_reached(heap, bytes))) {
 		pressed = pressure_new(heap);
 		if (likely(!pressed) && likely(!period_over(heap)))
 			return;

@@ -17,8 +17,7 @@
  * all of them.  A mutator that waits for the cycle gives its CPU.  Workers without a
  * share mark on CPUs that nobody wants (idle.c), a short time for each asking.
  *
- * The lock is a leaf, taken under world too; it is held for a copy of some hundred
- * entries at most.
+ * The pool itself, and what mutators do of all this, is in grey.c.
  */
 #include "mark.h"
 
@@ -46,9 +45,6 @@
 #define KEEP_BESIDE	64u
 /* Given before a sleep: others may need all of it, but not wait for the copy. */
 #define GIVE_SLEEP	4096u
-/* Entries that a mutator takes at a time, and has room for. */
-#define ASSIST_TAKE	64u
-#define ASSIST_ENTRIES	256u
 /* Kept mapped from cycle to cycle; the rest goes back. */
 #define STACK_KEEP	(1 * MIB)
 /* Slots of registered ranges between two chances for others to take world. */
@@ -136,64 +132,7 @@ static void quota_begin(struct worker *worker, uint32_t quota)
 	worker->cpu_counted = worker->cpu_began;
 }
 
-/* ------------------------------------------------------------------- pool */
-
-/* The lock held; false: no memory, nothing was moved. */
-static bool pool_add(struct work *work, const uint64_t *entries, size_t nr)
-{
-	struct mark_stack *pool = &work->pool;
-
-	while (pool->max - pool->nr < nr)
-		if (!stack_grow(pool))
-			return false;
-	memcpy(&pool->entries[pool->nr], entries, nr * sizeof(*entries));
-	__atomic_store_n(&pool->nr, pool->nr + nr, __ATOMIC_RELAXED);
-	if (work->waiting)
-		pthread_cond_broadcast(&work->changed);
-	return true;
-}
-
-/* The lock held: @entries of no stack any more; a walk over what is marked will find their
- * objects.
- */
-static void pool_lose(struct work *work, const uint64_t *entries, size_t nr)
-{
-	entries_forget(container_of(work, struct gca_heap, work), entries, nr);
-	work->pool.overflow = true;
-}
-
-/* The lock held: at most @max entries go onto @stack, which has room. */
-static void pool_take(struct work *work, struct mark_stack *stack, size_t max)
-{
-	struct mark_stack *pool = &work->pool;
-	size_t nr = (pool->nr + 1) / 2;
-
-	if (nr > max)
-		nr = max;
-	__atomic_store_n(&pool->nr, pool->nr - nr, __ATOMIC_RELAXED);
-	memcpy(&stack->entries[stack->nr], &pool->entries[pool->nr],
-	       nr * sizeof(*stack->entries));
-	stack->nr += nr;
-}
-
-/**
- * work_put - grey objects for whoever has none
- * @heap: the heap, marking on
- * @from: whose entries go, all of them
- *
- * Without memory they are dropped: they are marked, and will be found.
- */
-void work_put(struct gca_heap *heap, struct mark_stack *from)
-{
-	struct work *work = &heap->work;
-
-	pthread_mutex_lock(&work->lock);
-	if (!pool_add(work, &from->entries[from->low], stack_left(from)))
-		pool_lose(work, &from->entries[from->low], stack_left(from));
-	pthread_mutex_unlock(&work->lock);
-	from->nr = 0;
-	from->low = 0;
-}
+/* ---------------------------------------------------------------- workers */
 
 /* @nr of the oldest entries, if others may want them; the pool need not take them. */
 static void give(struct worker *worker, size_t low, size_t nr, size_t max)
@@ -205,13 +144,11 @@ static void give(struct worker *worker, size_t low, size_t nr, size_t max)
 		return;
 	if (nr > max)
 		nr = max;
-	pthread_mutex_lock(&work->lock);
-	if (pool_add(work, &stack->entries[stack->low], nr))
+	grey_lock(work);
+	if (grey_add(work, &stack->entries[stack->low], nr))
 		stack->low += nr;
-	pthread_mutex_unlock(&work->lock);
+	grey_unlock(work);
 }
-
-/* ---------------------------------------------------------------- workers */
 
 /* A worker with a part of a CPU sleeps when it has used that. */
 static void throttle(struct worker *worker)
@@ -242,10 +179,10 @@ static void throttle(struct worker *worker)
 	give(worker, SIZE_MAX, stack_left(worker->marker.stack), GIVE_SLEEP);
 	until.tv_sec = (time_t)(due / NSEC_PER_SEC);
 	until.tv_nsec = (long)(due % NSEC_PER_SEC);
-	pthread_mutex_lock(&work->lock);
+	grey_lock(work);
 	if (quota_of(work, worker->index) == quota)
 		pthread_cond_timedwait(&work->hurry, &work->lock, &until);
-	pthread_mutex_unlock(&work->lock);
+	grey_unlock(work);
 	worker->looked = now_ns();
 }
 
@@ -355,21 +292,21 @@ static bool work_once(struct worker *worker)
 	if (!root && !own) {
 		if (marker->stack->max < TAKE_MAX && !stack_grow(marker->stack)) {
 			/* Not one entry of memory: the walk will find them. */
-			pool_lose(work, work->pool.entries, work->pool.nr);
+			grey_lose(work, work->pool.entries, work->pool.nr);
 			work->pool.nr = 0;
 			return true;
 		}
-		pool_take(work, marker->stack, work->stopped ? TAKE_MAX : TAKE_BESIDE);
+		grey_take(work, marker->stack, work->stopped ? TAKE_MAX : TAKE_BESIDE);
 	}
 	work->busy++;
-	pthread_mutex_unlock(&work->lock);
+	grey_unlock(work);
 	if (root)
 		visit_root(marker, &job);
 	marker_drain(marker);
-	pthread_mutex_lock(&work->lock);
+	grey_lock(work);
 	/* Its time on an idle CPU was over. */
 	own = stack_left(marker->stack);
-	if (own && !pool_add(work, &marker->stack->entries[marker->stack->low], own))
+	if (own && !grey_add(work, &marker->stack->entries[marker->stack->low], own))
 		work->pool.overflow = true;
 	if (own) {
 		marker->stack->nr = 0;
@@ -407,7 +344,7 @@ static void *helper(void *arg)
 	struct worker worker;
 	bool may, idle, asked = false;
 
-	pthread_mutex_lock(&work->lock);
+	grey_lock(work);
 	while (!work->quit) {
 		/* Without a CPU it is not for what is given that it waits. */
 		may = work->open && quota_of(work, self->index);
@@ -420,9 +357,9 @@ static void *helper(void *arg)
 			continue;
 		}
 		if (idle && !asked) {
-			pthread_mutex_unlock(&work->lock);
+			grey_unlock(work);
 			idle_await(self->place);
-			pthread_mutex_lock(&work->lock);
+			grey_lock(work);
 			asked = true;
 			continue;
 		}
@@ -435,7 +372,7 @@ static void *helper(void *arg)
 		__atomic_store_n(&self->bytes, stack.max * sizeof(*stack.entries),
 				 __ATOMIC_RELAXED);
 	}
-	pthread_mutex_unlock(&work->lock);
+	grey_unlock(work);
 	stack_drop(&stack);
 	return NULL;
 }
@@ -537,10 +474,10 @@ void work_close(struct gca_heap *heap)
 	struct work *work = &heap->work;
 	unsigned int i;
 
-	pthread_mutex_lock(&work->lock);
+	grey_lock(work);
 	work->quit = true;
 	pthread_cond_broadcast(&work->changed);
-	pthread_mutex_unlock(&work->lock);
+	grey_unlock(work);
 	release_helpers(work);
 	for (i = 0; i < work->nr_helpers; i++) {
 		pthread_join(work->helpers[i].thread, NULL);
@@ -585,11 +522,11 @@ void work_wait_begin(struct gca_heap *heap)
 {
 	struct work *work = &heap->work;
 
-	pthread_mutex_lock(&work->lock);
+	grey_lock(work);
 	__atomic_store_n(&work->waiters, work->waiters + 1, __ATOMIC_RELAXED);
 	pthread_cond_broadcast(&work->hurry);
 	pthread_cond_broadcast(&work->changed);
-	pthread_mutex_unlock(&work->lock);
+	grey_unlock(work);
 	release_helpers(work);
 }
 
@@ -601,9 +538,9 @@ void work_wait_end(struct gca_heap *heap)
 {
 	struct work *work = &heap->work;
 
-	pthread_mutex_lock(&work->lock);
+	grey_lock(work);
 	__atomic_store_n(&work->waiters, work->waiters - 1, __ATOMIC_RELAXED);
-	pthread_mutex_unlock(&work->lock);
+	grey_unlock(work);
 }
 
 /* ------------------------------------------------------- what a cycle calls */
@@ -630,7 +567,7 @@ void work_open_phase(struct gca_heap *heap, bool stopped)
 {
 	struct work *work = &heap->work;
 
-	pthread_mutex_lock(&work->lock);
+	grey_lock(work);
 	gca_assert(!work->open && !work->busy);
 	work->open = true;
 	__atomic_store_n(&work->stopped, stopped, __ATOMIC_RELAXED);
@@ -638,7 +575,7 @@ void work_open_phase(struct gca_heap *heap, bool stopped)
 	work->next_mutator = stopped ? heap->mutators : NULL;
 	work->next_range = 0;
 	pthread_cond_broadcast(&work->changed);
-	pthread_mutex_unlock(&work->lock);
+	grey_unlock(work);
 	if (stopped)
 		release_helpers(work);
 }
@@ -647,7 +584,7 @@ static void phase_end(struct gca_heap *heap, struct mark_result *result)
 {
 	struct work *work = &heap->work;
 
-	pthread_mutex_lock(&work->lock);
+	grey_lock(work);
 	gca_assert(!work->busy && !work->pool.nr);
 	work->open = false;
 	__atomic_store_n(&work->stopped, false, __ATOMIC_RELAXED);
@@ -655,7 +592,7 @@ static void phase_end(struct gca_heap *heap, struct mark_result *result)
 	result->objects += work->result.objects;
 	result->scanned += work->result.scanned;
 	memset(&work->result, 0, sizeof(work->result));
-	pthread_mutex_unlock(&work->lock);
+	grey_unlock(work);
 	if (heap->mark_stack.max * sizeof(uint64_t) > STACK_KEEP)
 		stack_drop(&heap->mark_stack);
 }
@@ -663,17 +600,17 @@ static void phase_end(struct gca_heap *heap, struct mark_result *result)
 /* Around marking that work_once() does not do. */
 static void busy_begin(struct worker *worker)
 {
-	pthread_mutex_lock(&worker->work->lock);
+	grey_lock(worker->work);
 	worker->work->busy++;
-	pthread_mutex_unlock(&worker->work->lock);
+	grey_unlock(worker->work);
 }
 
 static void busy_end(struct worker *worker)
 {
-	pthread_mutex_lock(&worker->work->lock);
+	grey_lock(worker->work);
 	worker->work->busy--;
 	fold(worker);
-	pthread_mutex_unlock(&worker->work->lock);
+	grey_unlock(worker->work);
 }
 
 /* Until nothing is grey outside of mutators' buffers: nobody is busy then. */
@@ -681,28 +618,26 @@ static void work_all(struct worker *worker)
 {
 	struct work *work = worker->work;
 
-	pthread_mutex_lock(&work->lock);
+	grey_lock(work);
 	for (;;) {
 		if (work_once(worker))
 			continue;
 		if (work->busy) {
-			work->waiting++;
-			pthread_cond_wait(&work->changed, &work->lock);
-			work->waiting--;
+			grey_wait(work);
 		} else if (work->pool.overflow) {
 			/* Each walk marks something new or overflows no more. */
 			work->pool.overflow = false;
 			work->busy++;
-			pthread_mutex_unlock(&work->lock);
+			grey_unlock(work);
 			marker_rescan(&worker->marker);
-			pthread_mutex_lock(&work->lock);
+			grey_lock(work);
 			work->busy--;
 			fold(worker);
 		} else {
 			break;
 		}
 	}
-	pthread_mutex_unlock(&work->lock);
+	grey_unlock(work);
 }
 
 /*
@@ -720,9 +655,9 @@ static bool round_found_nothing(struct gca_heap *heap)
 	uint64_t before = __atomic_load_n(&work->marked, __ATOMIC_SEQ_CST);
 	bool nothing;
 
-	pthread_mutex_lock(&work->lock);
+	grey_lock(work);
 	nothing = !work->pool.nr && !work->pool.overflow && !work->busy;
-	pthread_mutex_unlock(&work->lock);
+	grey_unlock(work);
 	if (!nothing)
 		return false;
 	gca_stage(heap, GCA_STAGE_DRAINED);
@@ -854,117 +789,4 @@ void mark_heap(struct gca_heap *heap, struct mark_result *result)
 		;
 	special_end(heap, &worker.marker.visitor);
 	phase_end(heap, result);
-}
-
-static bool assist_tick(struct marker *marker)
-{
-	return false;
-}
-
-/**
- * work_assist - scan some grey objects, if there are any to be had
- * @mutator: the calling thread's, black
- * @bytes: about how much
- *
- * Return: the bytes scanned; 0: there were none.
- */
-uint64_t work_assist(struct gca_mutator *mutator, uint64_t bytes)
-{
-	struct gca_heap *heap = mutator->heap;
-	struct work *work = &heap->work;
-	uint64_t entries[ASSIST_ENTRIES], scanned;
-	struct mark_stack stack = { .entries = entries, .max = ASSIST_ENTRIES, .fixed = true };
-	struct marker marker;
-
-	if (!__atomic_load_n(&work->pool.nr, __ATOMIC_RELAXED))
-		return 0;
-	pthread_mutex_lock(&work->lock);
-	if (!work->open || work->stopped || !work->pool.nr) {
-		pthread_mutex_unlock(&work->lock);
-		return 0;
-	}
-	pool_take(work, &stack, ASSIST_TAKE);
-	work->busy++;
-	pthread_mutex_unlock(&work->lock);
-	marker_init(&marker, heap, &stack, mutator->marked);
-	mutator->has_marked = true;
-	marker.tick = assist_tick;
-	marker.left = (int64_t)bytes;
-	marker_drain(&marker);
-	scanned = marker.result.scanned;
-	__atomic_add_fetch(&work->scanned, scanned, __ATOMIC_RELAXED);
-	pthread_mutex_lock(&work->lock);
-	if (stack_left(&stack) && !pool_add(work, &entries[stack.low], stack_left(&stack)))
-		pool_lose(work, &entries[stack.low], stack_left(&stack));
-	work->busy--;
-	work->result.bytes += marker.result.bytes;
-	work->result.objects += marker.result.objects;
-	work->result.scanned += scanned;
-	if (work->waiting && !work->busy && !work->pool.nr)
-		pthread_cond_broadcast(&work->changed);
-	pthread_mutex_unlock(&work->lock);
-	return scanned;
-}
-
-/* @owner's bitmaps, or with world held the heap's: between the flip and its answer a
- * mutator is black by the bitmaps that it was black by before.
- */
-static void shades(struct gca_heap *heap, struct gca_mutator *owner, const uintptr_t *words,
-		   size_t nr)
-{
-	struct work *work = &heap->work;
-	uint64_t entries[SHADES_MAX];
-	struct mark_stack stack;
-	struct marker marker;
-	size_t i;
-
-	while (nr) {
-		size_t here = nr < SHADES_MAX ? nr : SHADES_MAX;
-
-		stack = (struct mark_stack){ .entries = entries, .max = SHADES_MAX, .fixed = true };
-		marker_init(&marker, heap, &stack, owner ? owner->marked : heap->shaded);
-		if (owner) {
-			owner->has_marked = true;
-			marker.alloc_bits = owner->abi.alloc_bits;
-			marker.mark_bits = owner->mark_bits;
-		}
-		for (i = 0; i < here; i++)
-			marker_word(&marker, __atomic_load_n(&words[i], __ATOMIC_RELAXED));
-		if (marker.result.objects) {
-			pthread_mutex_lock(&work->lock);
-			if (stack_left(&stack) && !pool_add(work, entries, stack_left(&stack)))
-				pool_lose(work, entries, stack_left(&stack));
-			work->result.bytes += marker.result.bytes;
-			work->result.objects += marker.result.objects;
-			pthread_mutex_unlock(&work->lock);
-			__atomic_add_fetch(&work->marked, marker.result.objects, __ATOMIC_SEQ_CST);
-		}
-		words += here;
-		nr -= here;
-	}
-}
-
-/**
- * mark_shades - mark what some words point to
- * @heap: the heap, marking on, its world held
- * @words: each a pointer into the heap or anything else
- * @nr: how many
- */
-void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr)
-{
-	shades(heap, NULL, words, nr);
-}
-
-/**
- * mark_shade_flush - mark what a mutator has shaded
- * @mutator: the calling thread's, or one claimed
- */
-void mark_shade_flush(struct gca_mutator *mutator)
-{
-	size_t nr = (size_t)(mutator->abi.shades - mutator->shades);
-
-	mark_shades_drop(mutator);
-	/* Nobody is black any more once the flip is done: nothing can be grey. */
-	if (mutator->mark_bits)
-		shades(mutator->heap, mutator, mutator->shades, nr);
 }

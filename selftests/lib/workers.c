@@ -246,6 +246,115 @@ static void test_churn(enum gca_mode mode, unsigned int workers)
 	eq(gca_close(heap), 0, "close");
 }
 
+static uint32_t held_up;	/* the collector, and for how long */
+
+static void hold_up(struct gca_heap *heap, enum gca_stage stage)
+{
+	if (stage == GCA_STAGE_SCANNED)
+		while (__atomic_load_n(&held_up, __ATOMIC_ACQUIRE))
+			usleep(100);
+}
+
+/* More than one buffer of what a mutator has marked, before anybody takes the first. */
+static void test_put_down_twice(void)
+{
+	struct gca_heap *heap = open_workers(GCA_MODE_CONCURRENT, 1, GCA_PERCENT_OFF);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	size_t lists = 4 * SHADES_MAX, found = 0;
+	uint64_t cycle;
+
+	{
+		GCA_FRAME(m, f, gca_ref *refs; struct node *node);
+		f.refs = must(gca_new_refs(m, lists));
+		for (size_t i = 0; i < lists; i++) {
+			f.node = tree(m, 1);
+			gca_store(m, &f.refs[i], (void *)f.node);
+		}
+		f.node = NULL;
+		gca_stage_hook = hold_up;
+		__atomic_store_n(&held_up, 1, __ATOMIC_RELEASE);
+		gca_fault_arm(GCA_FAULT_WORK_LOCKED, 1);
+		cycle = concurrent_request(heap);
+		while (!m->mark_bits)
+			gca_safepoint(m);
+		/* Each is in nobody's hands but the barrier's. */
+		for (size_t i = 0; i < lists / 2; i++) {
+			f.node = gca_load(&f.refs[i]);
+			gca_store(m, &f.refs[i], gca_load(&f.refs[lists - 1 - i]));
+			gca_store(m, &f.refs[lists - 1 - i], (void *)f.node);
+		}
+		f.node = NULL;
+		__atomic_store_n(&held_up, 0, __ATOMIC_RELEASE);
+		while (!concurrent_over(heap, cycle))
+			gca_safepoint(m);
+		gca_fault_arm(GCA_FAULT_WORK_LOCKED, 0);
+		gca_stage_hook = NULL;
+		for (size_t i = 0; i < lists; i++)
+			found += tree_size(gca_load(&f.refs[i]));
+		eq(found, 3 * lists, "put down twice: all trees are whole");
+		eq(live_objects(m), 3 * lists + 1, "and live");
+	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+/* Put down, and whoever is to take it sleeps: true if it stays so. */
+static bool stays_down(struct gca_mutator *m)
+{
+	uint64_t since = now_ns();
+
+	while (__atomic_load_n(&m->heap->work.ending, __ATOMIC_SEQ_CST) &&
+	       __atomic_load_n(&m->deposit.pending, __ATOMIC_SEQ_CST))
+		if (now_ns() - since > NSEC_PER_SEC)
+			return true;
+	return false;
+}
+
+/* The one worker waits for who assists, and that one cannot get the lock. */
+static void test_put_down_last(void)
+{
+	uint64_t until = now_ns() + 20 * NSEC_PER_SEC, cycle;
+	struct gca_heap *heap = open_workers(GCA_MODE_CONCURRENT, 1, GCA_PERCENT_OFF);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	bool waited = false, stuck = false;
+
+	{
+		GCA_FRAME(m, f, struct node *list; struct node *node);
+		for (size_t i = 0; i < 100000; i++) {
+			f.node = must(gca_new(m, node));
+			gca_init(m, &f.node->left, f.list);
+			f.list = f.node;
+		}
+		gca_fault_arm(GCA_FAULT_WORK_LOCKED, 1);
+		while (!waited && !stuck && now_ns() < until) {
+			cycle = concurrent_request(heap);
+			while (!stuck && !concurrent_over(heap, cycle)) {
+				gca_safepoint(m);
+				if (m->mark_bits)
+					work_assist(m, KIB);
+				waited |= __atomic_load_n(&heap->work.ending, __ATOMIC_RELAXED);
+				stuck = stays_down(m);
+			}
+		}
+		gca_fault_arm(GCA_FAULT_WORK_LOCKED, 0);
+		ok(waited, "put down last: the worker waited");
+		ok(!stuck, "and was told");
+	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+/* Mutators never get the lock of the pool: what they mark is put down beside it. */
+static void test_locked(void)
+{
+	gca_fault_arm(GCA_FAULT_WORK_LOCKED, 1);
+	test_churn(GCA_MODE_CONCURRENT, 2);
+	ok(gca_fault_fired(GCA_FAULT_WORK_LOCKED), "with a lock that is always another's");
+	gca_fault_arm(GCA_FAULT_WORK_LOCKED, 0);
+	test_put_down_twice();
+	test_put_down_last();
+}
+
 static void test_config(void)
 {
 	struct gca_config config;
@@ -282,5 +391,6 @@ int main(void)
 		test_churn(modes[i], 2);
 		test_churn(modes[i], 5);
 	}
+	test_locked();
 	return tap_done();
 }
