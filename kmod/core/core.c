@@ -431,7 +431,9 @@ static int fill(struct gca_core *core, u32 slot, struct gcarena_refill *args, u3
 		if (err >= 0) {
 			deepen(level, err ? GCA_LEVEL_BACK : GCA_LEVEL_FRESH);
 			note_node(core, span->page, node);
-			more = gca_span_more(core, span, want - args->nr_ready - 1);
+			/* With garbage left, each of them is paid for by sweeping. */
+			more = core->sweeping ? 0 :
+						gca_span_more(core, span, want - args->nr_ready - 1);
 			core->counters.refill_fresh += 1 + more;
 			core->counters.refill_spans += 1 + more;
 			args->nr_ready += 1 + more;
