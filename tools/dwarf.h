@@ -2,9 +2,9 @@
 /*
  * A structure as a program's debug info has it: members, and where its pointers are.
  *
- * Found by types.c, read by dwarf.c, shown by layout.c, turned into kind declarations by kinds.c.  A
- * structure is a tree of members; offsets are from the structure's beginning, of the
- * first element where a member is in an array.
+ * Found by types.c, read by dwarf.c, shown by layout.c, turned into kind declarations by
+ * kinds.c.  A structure is a tree of members; offsets are from the structure's beginning, of
+ * the first element where a member is in an array.
  */
 #ifndef GCARENA_TOOLS_DWARF_H
 #define GCARENA_TOOLS_DWARF_H
