@@ -294,7 +294,7 @@ while read -r command; do
 		esac
 		pretend 99999 "$tmp/real" "$whole"
 		# shellcheck disable=SC2086
-		timeout 20 "$gcarena" --debugfs "$tmp/none" ${command//P/99999} > "$tmp/out" 2> "$tmp/err" < /dev/null
+		timeout 60 "$gcarena" --debugfs "$tmp/none" ${command//P/99999} > "$tmp/out" 2> "$tmp/err" < /dev/null
 		got=$?
 		ends "$command" 'cut off|it was killed' || nr=$((nr + 1))
 		finish "$liar"
@@ -322,7 +322,7 @@ mkfifo "$tmp/pipe"
 GCARENA_TIMELINE=$tmp/pipe "$depgraph" --index "$tmp/index" --rounds 100000 --hold-seconds 0 > "$tmp/depgraph" 2>&1 &
 pid=$!
 pids="$pids $pid"
-timeout 20 "$gcarena" trace "$tmp/pipe" > "$tmp/out" 2> "$tmp/err" &
+timeout 120 "$gcarena" trace "$tmp/pipe" > "$tmp/out" 2> "$tmp/err" &
 asking=$!
 at_work
 finish "$pid"
