@@ -257,6 +257,32 @@ int cycle_run(struct gca_mutator *mutator, bool forced)
 }
 
 /**
+ * cycle_ask - have a new cycle run by who allocates next
+ * @heap: one that stops the world
+ *
+ * Any thread may, and need not be one of the heap's: nothing is waited for.
+ *
+ * Return: its number, for cycle_over().
+ */
+uint64_t cycle_ask(struct gca_heap *heap)
+{
+	uint64_t cycle = __atomic_load_n(&heap->cycles_begun, __ATOMIC_SEQ_CST) + 1;
+
+	__atomic_store_n(&heap->cycle_asked, cycle, __ATOMIC_RELAXED);
+	return cycle;
+}
+
+/**
+ * cycle_over - is such a cycle over?
+ * @heap: the heap
+ * @cycle: its number
+ */
+bool cycle_over(const struct gca_heap *heap, uint64_t cycle)
+{
+	return __atomic_load_n(&heap->cycles, __ATOMIC_ACQUIRE) >= cycle;
+}
+
+/**
  * cycle_scavenge_all - give everything free back to the system
  * @mutator: the calling thread's, running
  * @flags: GCARENA_SCAVENGE_ALL, with GCARENA_SCAVENGE_INSIDE also what has no object

@@ -316,22 +316,22 @@ int endpoint_check(struct gca_heap *heap, const char *args, FILE *out)
  * @args: none, for a new one; or its number
  * @out: "cycle: " and its number, "over: " and 0 or 1
  *
- * Nobody waits here: who wants to asks again.
+ * Nobody waits here: who wants to asks again.  A heap that stops the world has no thread to
+ * collect: the next of the program's that allocates, some KiB of small objects or a large
+ * one, runs the cycle.
  *
  * Return: 0 or a negative errno with gca_error() set.
  */
 int endpoint_collect(struct gca_heap *heap, const char *args, FILE *out)
 {
+	bool stops = heap->mode == GCA_MODE_STOP_THE_WORLD;
 	uint64_t cycle = strtoull(args, NULL, 10);
 
-	if (heap->mode != GCA_MODE_CONCURRENT)
-		return error_set(-EOPNOTSUPP, "heap %u stops the world: only its threads collect",
-				 heap->number);
 	if (cycle) {
-		put(out, "over", concurrent_over(heap, cycle));
+		put(out, "over", stops ? cycle_over(heap, cycle) : concurrent_over(heap, cycle));
 		return 0;
 	}
-	cycle = concurrent_ask(heap);
+	cycle = stops ? cycle_ask(heap) : concurrent_ask(heap);
 	if (!cycle)
 		return error_set(-EAGAIN, "heap %u has no thread to collect", heap->number);
 	put(out, "cycle", cycle);

@@ -705,6 +705,9 @@ void barrier_shade(struct gca_mutator *mutator, void *value);
 /* Owner, running, world not held: one whole cycle begun after the call; its sweep
  * may still be under way.
  */
+/* Of a heap that stops the world, by no thread of its: the number of a cycle to come. */
+uint64_t cycle_ask(struct gca_heap *heap);
+bool cycle_over(const struct gca_heap *heap, uint64_t cycle);
 int cycle_run(struct gca_mutator *mutator, bool forced);
 /* Owner, running: sweeps until nothing is left to sweep, and waits for others. */
 int cycle_finish_sweep(struct gca_mutator *mutator);
@@ -961,6 +964,7 @@ struct gca_heap {
 	uint32_t pages_high;	/* end of the highest span ever held */
 	uint64_t cycles_begun;
 	uint64_t cycles;
+	uint64_t cycle_asked;	/* one that a thread is to run when it allocates; 0: none */
 	uint64_t forced_cycles;
 	uint64_t gc_cpu_ns;
 	uint64_t gc_idle_ns;

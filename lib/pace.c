@@ -486,6 +486,18 @@ static bool period_over(const struct gca_heap *heap)
 	       now_ns() - get(&heap->gc_ended_ns) >= period;
 }
 
+/* From outside, and taken by this thread; one that has begun since is that one. */
+static bool asked_from_outside(struct gca_heap *heap)
+{
+	uint64_t cycle = get(&heap->cycle_asked);
+
+	if (likely(!cycle))
+		return false;
+	return __atomic_compare_exchange_n(&heap->cycle_asked, &cycle, 0, false, __ATOMIC_RELAXED,
+					   __ATOMIC_RELAXED) &&
+	       get(&heap->cycles_begun) < cycle;
+}
+
 /* Once for each episode of reclaim; towards the limit the goal is pace enough. */
 static bool pressure_new(struct gca_heap *heap)
 {
@@ -551,6 +563,10 @@ void pace_poll(struct gca_mutator *mutator, size_t bytes)
 	pace_sweep(mutator);
 	if (__atomic_load_n(&heap->marking, __ATOMIC_RELAXED)) {
 		at_goal(mutator, bytes);
+		return;
+	}
+	if (asked_from_outside(heap)) {
+		cycle_run(mutator, true);
 		return;
 	}
 	if (likely(!trigger_reached(heap, bytes))) {

@@ -45,6 +45,42 @@ done
 [ $? = 2 ]
 result $? "no process at all" "$tmp/err"
 
+# A heap that stops the world is collected by whoever allocates in it next.
+cat > "$tmp/stopping.c" << 'END'
+#include <gcarena.h>
+#include <unistd.h>
+
+int main(void)
+{
+	struct gca_config config;
+	struct gca_heap *heap;
+	struct gca_mutator *m;
+
+	gca_config_init(&config);
+	config.mode = GCA_MODE_STOP_THE_WORLD;
+	config.percent = GCA_PERCENT_OFF;
+	if (gca_open(&config, &heap) || gca_attach(heap, GCA_STACK_CONSERVATIVE, &m))
+		return 1;
+	for (;;) {
+		gca_new_bytes(m, 1000);
+		usleep(100);
+	}
+}
+END
+"${CC:-cc}" -std=gnu11 -O2 -I"$top/lib/include" -I"$top/uapi" -o "$tmp/stopping" "$tmp/stopping.c" \
+	"$build/libgcarena.a" -pthread -lm -lz > "$tmp/log" 2>&1
+GCARENA_BACKEND=process "$tmp/stopping" > "$tmp/log" 2>&1 &
+pid=$!
+for ((i = 0; i < 200; i++)); do
+	[ ! -S "$tmp/gcarena/$pid" ] || break
+	sleep 0.05
+done
+"$tool" heap --gc -o "$tmp/alive" "pid:$pid" > "$tmp/out" 2> "$tmp/err" && [ "$(cycles)" = 1 ] &&
+	go tool pprof -raw "$tmp/alive" > "$tmp/top" 2>&1
+result $? "--gc, of a heap that stops the world" "$tmp/err" "$tmp/top"
+kill "$pid"
+wait "$pid" 2> /dev/null
+
 # ------------------------------------------------------------------- lines
 
 # Two places of one function, by an inlined one, which is inlined itself.
