@@ -509,6 +509,47 @@ static void traced_stops(void)
 	}
 }
 
+static void traced_pacer(void)
+{
+	struct gca_heap *heap = open_debug("gctrace=1,pacertrace=1", GCA_MODE_CONCURRENT, 100);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+
+	for (unsigned int i = 0; i < 4; i++) {
+		GCA_FRAME(m, f, unsigned char *live);
+
+		f.live = must(gca_new_bytes(m, (i + 3) * MIB));
+		gca_collect(m);
+	}
+}
+
+/* A line beside each cycle's: what it found alive is gctrace's, and so is the goal it sets. */
+static void test_pacertrace(void)
+{
+	unsigned int cycles = 0, same = 0, goals = 0, start, end, live_mb, goal_mb;
+	unsigned long long live = 0, goal = 0, before = 0;
+	char output[16384], *line, *rest = output;
+
+	eq(child(traced_pacer, output, sizeof(output)), 0, "pacertrace=1: the program runs");
+	while ((line = strsep(&rest, "\n")) && *line) {
+		const char *at = strstr(line, "; goal ");
+
+		if (sscanf(line, "pacer: live %llu roots", &live) == 1 &&
+		    at && sscanf(at, "; goal %llu", &goal) == 1)
+			continue;
+		at = strstr(line, " ms cpu, ");
+		if (!at || sscanf(at, " ms cpu, %u->%u->%u MB, %u MB goal", &start, &end, &live_mb,
+				  &goal_mb) != 4)
+			continue;
+		cycles++;
+		same += live && live >> 20 == live_mb;
+		goals += !before || before >> 20 == goal_mb;
+		before = goal;
+	}
+	eq(cycles, 4, "cycles");
+	eq(same, cycles, "each with a pacer's line of the same live bytes before it");
+	eq(goals, cycles, "whose goal is the next one's");
+}
+
 #define GCTRACE_ENDS	"%15[^+]+%*[^+]+%15s ms clock, %15[^+]+%*[^+]+%15s ms"
 
 /* One thread of the program is stopped, so each moment of a stop takes one CPU. */
@@ -754,6 +795,7 @@ int main(void)
 	test_asan();
 	test_gctrace();
 	test_gctrace_stops();
+	test_pacertrace();
 	test_gctrace_assists();
 	test_gctrace_arena();
 	test_scavtrace();

@@ -55,8 +55,28 @@ result $? "garbage was allocated" "$tmp/top"
 ! grep -q site_garbage "$tmp/top"
 result $? "and is not in use" "$tmp/top"
 
-go tool pprof -top -unit=B -nodefraction=0 -diff_base "$tmp/exact" "$tmp/exact" > "$tmp/top" 2>&1
-result $? "a difference of two" "$tmp/top"
+go tool pprof -top -unit=B -nodefraction=0 -diff_base "$tmp/exact" "$tmp/exact" > "$tmp/top" 2>&1 &&
+	grep -q '^Showing nodes accounting for 0, 0% of' "$tmp/top"
+result $? "a difference of two: nothing from itself" "$tmp/top"
+go tool pprof -top -unit=B -nodefraction=0 -sample_index=alloc_space -diff_base "$tmp/default" "$tmp/exact" > "$tmp/top" 2>&1 &&
+	grep -q '^ *-[0-9.]*B .*site' "$tmp/top"
+result $? "and less where less was allocated" "$tmp/top"
+
+# The flame graph is a page of pprof's own, with the stacks in it.
+port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
+go tool pprof -no_browser "-http=127.0.0.1:$port" "$tmp/exact" > "$tmp/log" 2>&1 &
+server=$!
+for ((i = 0; i < 200; i++)); do
+	perl -MIO::Socket::INET -e '
+		my $s = IO::Socket::INET->new("127.0.0.1:$ARGV[0]") or exit 1;
+		print $s "GET /ui/flamegraph HTTP/1.0\r\n\r\n";
+		print while <$s>;' "$port" > "$tmp/flame" && break
+	sleep 0.05
+done
+kill "$server"
+wait "$server" 2> /dev/null
+grep -q '^HTTP/1.. 200' "$tmp/flame" && [ "$(grep -o '"site_[a-z]*"' "$tmp/flame" | sort -u | wc -l)" -ge 2 ]
+result $? "a flame graph with the sites" "$tmp/log"
 go tool pprof -raw "$tmp/exact" > "$tmp/raw" 2>&1 && grep -q 'bytes:\[' "$tmp/raw"
 result $? "samples tell the objects' size" "$tmp/raw"
 
