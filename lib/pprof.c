@@ -9,63 +9,13 @@
  */
 #include "internal.h"
 #include "pprof.h"
+#include "profile_proto.h"
 
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
-/* Field numbers of the messages. */
-enum {
-	PROFILE_SAMPLE_TYPE = 1,
-	PROFILE_SAMPLE,
-	PROFILE_MAPPING,
-	PROFILE_LOCATION,
-	PROFILE_FUNCTION,
-	PROFILE_STRING_TABLE,
-	PROFILE_DROP_FRAMES,
-	PROFILE_KEEP_FRAMES,
-	PROFILE_TIME_NANOS,
-	PROFILE_DURATION_NANOS,
-	PROFILE_PERIOD_TYPE,
-	PROFILE_PERIOD,
-	PROFILE_COMMENT,
-	PROFILE_DEFAULT_SAMPLE_TYPE,
-
-	TYPE_TYPE = 1,
-	TYPE_UNIT,
-
-	SAMPLE_LOCATION = 1,
-	SAMPLE_VALUE,
-	SAMPLE_LABEL,
-
-	LABEL_KEY = 1,
-	LABEL_STR,
-	LABEL_NUM,
-	LABEL_UNIT,
-
-	MAPPING_ID = 1,
-	MAPPING_START,
-	MAPPING_LIMIT,
-	MAPPING_OFFSET,
-	MAPPING_FILENAME,
-	MAPPING_BUILD_ID,
-
-	LOCATION_ID = 1,
-	LOCATION_MAPPING,
-	LOCATION_ADDRESS,
-	LOCATION_LINE,
-
-	LINE_FUNCTION = 1,
-
-	FUNCTION_ID = 1,
-	FUNCTION_NAME,
-	FUNCTION_SYSTEM_NAME,
-};
-
-enum { WIRE_VARINT = 0, WIRE_BYTES = 2 };
-
-#define VARINT_MAX	10u
 /* Frames in which an allocation is the library's, from the innermost, at most. */
 #define LIBRARY_FRAMES	12u
 /* What a program calls to allocate, inlined or not. */
@@ -94,12 +44,8 @@ static void put_bytes(struct pbuf *buf, const void *data, size_t nr)
 static void put_varint(struct pbuf *buf, uint64_t value)
 {
 	uint8_t bytes[VARINT_MAX];
-	unsigned int nr = 0;
 
-	for (; value > 0x7f; value >>= 7)
-		bytes[nr++] = (uint8_t)(value | 0x80);
-	bytes[nr++] = (uint8_t)value;
-	put_bytes(buf, bytes, nr);
+	put_bytes(buf, bytes, varint_encode(bytes, value));
 }
 
 static void put_number(struct pbuf *buf, unsigned int field, uint64_t value)

@@ -11,6 +11,7 @@
  * Fields that are not needed here are copied as they are.
  */
 #include "lines.h"
+#include "../lib/profile_proto.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,40 +21,6 @@
 #define BYTES_MAX	(1ull << 30)	/* of a profile, unpacked */
 #define FRAMES_MAX	32u
 #define GZIP_BITS	(15 + 16)
-
-/* Field numbers: lib/pprof.c has all of them. */
-enum {
-	PROFILE_MAPPING = 3,
-	PROFILE_LOCATION = 4,
-	PROFILE_FUNCTION = 5,
-	PROFILE_STRING_TABLE = 6,
-
-	MAPPING_ID = 1,
-	MAPPING_START = 2,
-	MAPPING_LIMIT = 3,
-	MAPPING_OFFSET = 4,
-	MAPPING_FILENAME = 5,
-	MAPPING_BUILD_ID = 6,
-	MAPPING_HAS_FUNCTIONS = 7,
-	MAPPING_HAS_FILENAMES = 8,
-	MAPPING_HAS_LINE_NUMBERS = 9,
-	MAPPING_HAS_INLINE_FRAMES = 10,
-
-	LOCATION_ID = 1,
-	LOCATION_MAPPING = 2,
-	LOCATION_ADDRESS = 3,
-	LOCATION_LINE = 4,
-
-	LINE_FUNCTION = 1,
-	LINE_LINE = 2,
-
-	FUNCTION_ID = 1,
-	FUNCTION_NAME = 2,
-	FUNCTION_SYSTEM_NAME = 3,
-	FUNCTION_FILENAME = 4,
-};
-
-enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 
 struct field {
 	unsigned int number;
@@ -261,13 +228,9 @@ static void open_files(struct profile *profile)
 
 static void put_varint(struct text *out, uint64_t value)
 {
-	char bytes[10];
-	size_t nr = 0;
+	uint8_t bytes[VARINT_MAX];
 
-	for (; value > 0x7f; value >>= 7)
-		bytes[nr++] = (char)(value | 0x80);
-	bytes[nr++] = (char)value;
-	text_append(out, bytes, nr);
+	text_append(out, bytes, varint_encode(bytes, value));
 }
 
 static void put_number(struct text *out, unsigned int field, uint64_t value)

@@ -141,6 +141,14 @@ static void test_answers(struct gca_heap *heap)
 
 	text = ask(getpid(), "map 1\n");
 	ok(strstr(text, "\nchunk map\n0 ") && strstr(text, "\npage npages class elem\n"), "a map");
+	/* Packed, as go tool pprof wants it; selftests/tools/heap.t has it read them. */
+	for (unsigned int i = 0; i < 2; i++) {
+		text = ask(getpid(), i ? "profile 1 wait\n" : "profile 1 heap\n");
+		ok(begins(text, "gcarena 1 ok ") && strstr(text, "\n\x1f\x8b"),
+		   "a profile of %s", i ? "waits" : "allocations");
+	}
+	ok(strstr(ask(getpid(), "profile 1 moon\n"), " error "), "not of anything else: %s",
+	   answer);
 	text = ask(getpid(), "check 1\n");
 	ok(test_on_device() ? !!strstr(text, "root") : !!strstr(text, "\nok\n"),
 	   "a check: %s", strchr(text, '\n') ? strchr(text, '\n') + 1 : text);
