@@ -75,9 +75,9 @@ static int process_chunk_map(struct gca_heap *heap, uint32_t chunk,
 	return 0;
 }
 
-static int process_validate(struct gca_heap *heap)
+static int process_validate(struct gca_heap *heap, FILE *complaints)
 {
-	return gca_process_validate(heap->backend);
+	return gca_process_validate(heap->backend, complaints);
 }
 
 static const struct backend_ops process_ops = {

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <linux/gcarena.h>
@@ -199,7 +200,7 @@ struct backend_ops {
 	/* A letter a page of @chunk, as in "chunks" of debugfs. */
 	int (*chunk_map)(struct gca_heap *heap, uint32_t chunk, char map[GCARENA_CHUNK_PAGES]);
 	/* 0, or -EUCLEAN, the particulars on stderr.  NULL: the kernel's to do. */
-	int (*validate)(struct gca_heap *heap);
+	int (*validate)(struct gca_heap *heap, FILE *complaints);
 };
 
 /* Each fills base, rows, bitmap, status, ops and backend of @heap. */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 static int check_arena(uint32_t id, struct text *text)
 {
@@ -25,6 +26,7 @@ static int check_arena(uint32_t id, struct text *text)
 
 static int check_heap(struct target *target, struct text *text)
 {
+	static const char damaged[] = "damaged\n";
 	struct text request = { 0 };
 	int status = endpoint_only_heap(target->pid, &target->heap);
 
@@ -32,8 +34,13 @@ static int check_heap(struct target *target, struct text *text)
 		text_add(&request, "check %u", target->heap);
 		status = endpoint_ask(target->pid, request.bytes, text);
 	}
-	if (status == TOOL_OK)
+	if (status == TOOL_OK && !strncmp(text->bytes, damaged, strlen(damaged))) {
+		printf("%s", text->bytes + strlen(damaged));
+		status = tool_fail("heap %u of process %u is damaged: above is what is wrong",
+				   target->heap, target->pid);
+	} else if (status == TOOL_OK) {
 		printf("heap %u of process %u: %s", target->heap, target->pid, text->bytes);
+	}
 	text_free(&request);
 	return status;
 }

@@ -253,5 +253,7 @@ extern bool (*gca_seam_fails)(enum gca_seam seam);
 
 /* Set by tests: where complaints go instead of stderr. */
 extern void (*gca_complaint)(const char *text);
+/* Where those of this thread go, NULL: stderr. */
+extern __thread FILE *gca_complaints;
 
 #endif /* GCARENA_CORE_HOST_H */

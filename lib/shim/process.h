@@ -42,7 +42,7 @@ int gca_process_stats(struct gca_process *process, struct gcarena_stats *args);
 /* A letter a page, as in "chunks" of debugfs, by what the core believes. */
 void gca_process_chunk_map(struct gca_process *process, u32 chunk, char *map);
 /* 0 or -EUCLEAN, the particulars on stderr. */
-int gca_process_validate(struct gca_process *process);
+int gca_process_validate(struct gca_process *process, FILE *complaints);
 
 /* poll() for the end of a sweep: milliseconds, -1 for ever.  -ETIMEDOUT. */
 int gca_process_wait_sweep(struct gca_process *process, int timeout_ms);

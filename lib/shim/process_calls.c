@@ -337,12 +337,18 @@ void gca_process_chunk_map(struct gca_process *process, u32 chunk, char *map)
 /**
  * gca_process_validate - recompute the core's structures and compare
  * @process: the arena
+ * @complaints: for a line of each thing that is wrong
  *
  * Return: 0, or -EUCLEAN.
  */
-int gca_process_validate(struct gca_process *process)
+int gca_process_validate(struct gca_process *process, FILE *complaints)
 {
-	return gca_core_validate(process->core);
+	int error;
+
+	gca_complaints = complaints;
+	error = gca_core_validate(process->core);
+	gca_complaints = NULL;
+	return error;
 }
 
 /**

@@ -14,6 +14,7 @@
 
 bool (*gca_seam_fails)(enum gca_seam seam);
 void (*gca_complaint)(const char *text);
+__thread FILE *gca_complaints;
 #if defined(__x86_64__) && !defined(__POPCNT__)
 bool gca_have_popcnt;
 #endif
@@ -44,6 +45,8 @@ void gca_complain(const char *format, ...)
 	va_end(ap);
 	if (gca_complaint)
 		gca_complaint(text);
+	else if (gca_complaints)
+		fprintf(gca_complaints, "%s\n", text);
 	else
 		fprintf(stderr, "gcarena: %s\n", text);
 }

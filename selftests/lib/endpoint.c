@@ -5,6 +5,7 @@
  * a place that will not do.
  */
 #include "lib.h"
+#include "internal.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -218,6 +219,35 @@ static void test_collect_stopped(void)
 	gca_memstats(heap, &stats);
 	eq(stats.num_gc, 1, "once");
 	eq(stats.num_forced_gc, 1, "as one that was asked for");
+	gca_detach(m);
+	gca_close(heap);
+}
+
+/* A row of the span table is another class's: check says which. */
+static void test_damaged(void)
+{
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	unsigned int number = last_heap();
+	char request[64], want[64];
+	uint64_t *word;
+	uint32_t page;
+
+	if (test_on_device()) {
+		/* Nobody can damage that one, and root asks the kernel. */
+		gca_detach(m);
+		gca_close(heap);
+		return;
+	}
+	page = (uint32_t)(((uintptr_t)must(gca_new_bytes(m, 1000)) - (uintptr_t)heap->base) >>
+			  GCARENA_PAGE_SHIFT);
+	word = (uint64_t *)&heap->rows[page].word0;
+	*word ^= 1;
+	snprintf(request, sizeof(request), "check %u\n", number);
+	snprintf(want, sizeof(want), "\ndamaged\npage %u of span %u: row of class", page, page);
+	ok(strstr(ask(getpid(), request), want), "a damaged row is named: %s", answer);
+	*word ^= 1;
+	ok(strstr(ask(getpid(), request), "\nok\n"), "and is well when it is mended");
 	gca_detach(m);
 	gca_close(heap);
 }
@@ -484,6 +514,7 @@ int main(void)
 	test_answers(heap);
 	test_collect(heap);
 	test_collect_stopped();
+	test_damaged();
 	test_views(heap);
 	test_requests();
 	test_stranger();

@@ -137,6 +137,14 @@ says 2 'no heap: say pid' "map: no process" map pid:
 says 2 'no id of an arena' "map: no target" map x
 says 1 'no endpoint' "map: a process without a heap" map pid:1
 says 0 "^heap 1 of process $pid: ok" "check: all is well" check "pid:$pid"
+mkdir "$tmp/damaged"
+printf 'damaged\npage 3 of span 3: row of class 7\n' > "$tmp/damaged/check"
+pretend 99999 "$tmp/damaged"
+says 1 '^page 3 of span 3: row of class 7' "check: what is wrong" check pid:99999/1
+grep -q '^gcarena check: heap 1 of process 99999 is damaged' "$tmp/err"
+result $? "check: and that it is" "$tmp/log"
+finish "$liar"
+rm "$tmp/e/gcarena/99999"
 
 says 0 '' "record: half a second" record --interval 20 --seconds 1 --output "$tmp/run" "pid:$pid"
 [ "$(grep -ac '^sample ' "$tmp/run")" -ge 5 ]
