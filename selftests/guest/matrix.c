@@ -62,9 +62,12 @@ static long memory_current(void)
 	return g_file_number(GROUP "/memory.current");
 }
 
+/* Of the whole machine; of the group where the kernel does not count events. */
 static long kills(void)
 {
-	return g_file_value("/proc/vmstat", "oom_kill");
+	long all = g_file_value("/proc/vmstat", "oom_kill");
+
+	return all < 0 ? g_file_value(GROUP "/memory.events", "oom_kill") : all;
 }
 
 /* The state, and no more: everything else in the arena is in use. */
@@ -255,7 +258,7 @@ static void run_cell(enum how how, enum state state, bool swap, bool lru_gen)
 	since = g_now_ns();
 
 	ok(press(&c), "C2 %s: what is free goes", c.name);
-	eq(kills(), before, "C2 %s: nobody is killed", c.name);
+	ok(before >= 0 && kills() == before, "C2 %s: nobody is killed", c.name);
 	events = counters(&c.a).pressure_events - events;
 	/* Reading statistics has re-armed it; an episode lasts a second at least. */
 	ok(events >= 1 && events <= 1 + (uint64_t)((g_now_ns() - since) / EPISODE_NS),
