@@ -28,7 +28,7 @@ suites()
 	local module=$1 status=0 want got line
 	shift
 
-	"$top/selftests/vm/run" --kernel debug --mem 1G --no-module --log "$tmp/log" \
+	"$top/selftests/vm/run" --kernel debug --mem 1G --no-module --no-programs --log "$tmp/log" \
 		--add "$modules/$module.ko:/kunit.ko" -- \
 		sh -c 'insmod /kunit.ko || exit; cat /sys/kernel/debug/kunit/gcarena*/results; rmmod '"$module" \
 		> "$tmp/out" 2> "$tmp/err" || status=$?

@@ -50,7 +50,7 @@ boot()
 	local name=$1 want=$2 regex=$3
 
 	shift 3
-	try "$name" "$want" "$regex" "${guest[@]}" --no-module --add "$canary:/canary.ko" "$@"
+	try "$name" "$want" "$regex" "${guest[@]}" --no-module --no-programs --add "$canary:/canary.ko" "$@"
 }
 
 try "no command is a usage error" 2 "no command"
@@ -112,7 +112,7 @@ boot "a guest that stops by itself has no status" 126 "died without a status" --
 
 # On a busy machine the shorter time may end while the guest still boots.
 for seconds in 12 90; do
-	"$run" --cpus 1 --mem 512M --timeout "$seconds" --no-module -- sleep 1000 > "$tmp/out" 2> "$tmp/err"
+	"$run" --cpus 1 --mem 512M --timeout "$seconds" --no-module --no-programs -- sleep 1000 > "$tmp/out" 2> "$tmp/err"
 	got=$?
 	grep -q "was booting" "$tmp/err" || break
 done

@@ -62,9 +62,9 @@ for series in 6.12 6.1; do
 	else
 		skip "$series: dkms install" "dkms installs as root only"
 	fi
-	timeout 120 selftests/vm/run --kernel "$series" --no-module --mem 512M \
-		--add "$tmp/dkms-$series.ko:/dkms/gcarena.ko" -- sh -c \
-		'insmod /dkms/gcarena.ko && /build/selftests/guest/ioctl_errno && rmmod gcarena' > "$tmp/log" 2>&1
+	timeout 120 selftests/vm/run --kernel "$series" --no-module --no-programs --mem 512M \
+		--add "$tmp/dkms-$series.ko:/dkms/gcarena.ko" --add "$build/selftests/guest/ioctl_errno:/ioctl_errno" -- sh -c \
+		'insmod /dkms/gcarena.ko && /ioctl_errno && rmmod gcarena' > "$tmp/log" 2>&1
 	result $? "$series: what dkms built loads, works and unloads" "$tmp/log"
 
 	make -s uninstall-module KDIR="$kdir" B="${CHECK_BUILD:-build}" DESTDIR="$tmp/to" > "$tmp/log" 2>&1 &&
