@@ -4,14 +4,13 @@
  * is caught by the check that is there for it.  In the ASan build a use after
  * collection, in a child, dies with ASan's report.
  */
-#include "lib.h"
+#include "child.h"
 
 #include "internal.h"
 
 #include <fcntl.h>
 #include <regex.h>
 #include <signal.h>
-#include <sys/wait.h>
 
 struct node;
 #define NODE_FIELDS(F) F(REF, struct node, left) F(REF, struct node, right) F(VAL, size_t, key)
@@ -142,34 +141,6 @@ static void test_faults(void)
 }
 
 /* Without a handler: stderr, and abort. */
-static int child(void (*fn)(void), char *output, size_t room)
-{
-	int fds[2], status = 0;
-	size_t length = 0;
-	ssize_t got;
-	pid_t pid;
-
-	fflush(stdout);
-	if (pipe(fds))
-		bail("pipe");
-	pid = fork();
-	if (!pid) {
-		dup2(fds[1], STDERR_FILENO);
-		close(fds[0]);
-		close(fds[1]);
-		fn();
-		_exit(0);
-	}
-	close(fds[1]);
-	while (length < room - 1 && (got = read(fds[0], output + length, room - 1 - length)) > 0)
-		length += (size_t)got;
-	output[length] = '\0';
-	close(fds[0]);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		bail("fork");
-	return status;
-}
-
 static void fail_loudly(void)
 {
 	struct gca_heap *heap = open_debug("verify=1", GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
@@ -185,7 +156,7 @@ static void fail_loudly(void)
 static void test_default_report(void)
 {
 	char output[4096];
-	int status = child(fail_loudly, output, sizeof(output));
+	int status = child_output(fail_loudly, output, sizeof(output));
 
 	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "without a handler: abort");
 	ok(strstr(output, "is not marked"), "after the report on stderr");
@@ -446,10 +417,10 @@ static void test_asan(void)
 		skip(4, "not an ASan build");
 		return;
 	}
-	status = child(use_after_collect, output, sizeof(output));
+	status = child_output(use_after_collect, output, sizeof(output));
 	ok(status, "a use after collection ends the process");
 	ok(strstr(output, "AddressSanitizer: use-after-poison"), "with ASan's report");
-	status = child(use_after_collect_large, output, sizeof(output));
+	status = child_output(use_after_collect_large, output, sizeof(output));
 	ok(status, "the same of a large object");
 	ok(strstr(output, "AddressSanitizer: use-after-poison"), "with ASan's report");
 }
@@ -477,7 +448,7 @@ static void test_gctrace(void)
 {
 	unsigned int lines = 0, good = 0, forced = 0, ends = 0;
 	char output[8192], *line, *rest = output;
-	int status = child(traced_cycles, output, sizeof(output));
+	int status = child_output(traced_cycles, output, sizeof(output));
 
 	eq(status, 0, "gctrace=1: the program runs");
 	while ((line = strsep(&rest, "\n")) && *line) {
@@ -529,7 +500,7 @@ static void test_pacertrace(void)
 	unsigned long long live = 0, goal = 0, before = 0;
 	char output[16384], *line, *rest = output;
 
-	eq(child(traced_pacer, output, sizeof(output)), 0, "pacertrace=1: the program runs");
+	eq(child_output(traced_pacer, output, sizeof(output)), 0, "pacertrace=1: the program runs");
 	while ((line = strsep(&rest, "\n")) && *line) {
 		const char *at = strstr(line, "; goal ");
 
@@ -558,7 +529,7 @@ static void test_gctrace_stops(void)
 	unsigned int lines = 0, same = 0, some = 0;
 	char output[8192], *line, *rest = output;
 
-	eq(child(traced_stops, output, sizeof(output)), 0, "gctrace=1: the program runs");
+	eq(child_output(traced_stops, output, sizeof(output)), 0, "gctrace=1: the program runs");
 	while ((line = strsep(&rest, "\n")) && *line) {
 		char start[16], end[16], start_cpu[16], end_cpu[16];
 
@@ -601,7 +572,7 @@ static void test_gctrace_assists(void)
 	double assisted = -1, all = 0, slack = 0, one;
 	char output[65536], *line, *rest = output;
 
-	eq(child(traced_assists, output, sizeof(output)), 0, "gctrace=1: the program runs");
+	eq(child_output(traced_assists, output, sizeof(output)), 0, "gctrace=1: the program runs");
 	while ((line = strsep(&rest, "\n")) && *line) {
 		if (sscanf(line, "assisted %lf", &assisted) == 1)
 			continue;
@@ -672,7 +643,7 @@ static void test_gctrace_arena(void)
 	unsigned int lines = 0, good = 0, mb = 0, idle = 0, released = 0;
 	char output[8192], *line, *rest = output;
 
-	eq(child(traced_arena, output, sizeof(output)), 0, "gctrace=1: the program runs");
+	eq(child_output(traced_arena, output, sizeof(output)), 0, "gctrace=1: the program runs");
 	while ((line = strsep(&rest, "\n")) && *line) {
 		const char *arena = strstr(line, "; arena: ");
 
@@ -721,7 +692,7 @@ static void test_scavtrace(void)
 	unsigned int lines = 0, good = 0, util[3] = { 0 };
 	bool forced[3] = { false };
 	char output[8192], *line, *rest = output;
-	int status = child(released_twice, output, sizeof(output));
+	int status = child_output(released_twice, output, sizeof(output));
 
 	eq(status, 0, "scavtrace=1: the program runs");
 	while ((line = strsep(&rest, "\n")) && *line) {

@@ -3,10 +3,9 @@
  * Misuse: what a program must not do gets an error and a sentence, or where there is nobody
  * to give an error to, an end that says why; and nothing that lives is lost by it.
  */
-#include "lib.h"
+#include "child.h"
 
 #include <signal.h>
-#include <sys/wait.h>
 
 struct node;
 #define NODE_FIELDS(F) F(REF, struct node, next) F(VAL, size_t, key)
@@ -103,6 +102,7 @@ static NOINLINE void wrong_thread(void)
 	struct gca_mutator *m = attach(heap, GCA_STACK_CONSERVATIVE);
 	pthread_t thread;
 
+	alarm(60);
 	if (pthread_create(&thread, NULL, collects, m))
 		_exit(1);
 	pthread_join(thread, NULL);
@@ -111,26 +111,9 @@ static NOINLINE void wrong_thread(void)
 
 static void test_wrong_thread(void)
 {
-	char text[1000] = "";
-	size_t length = 0;
-	ssize_t got;
-	int fds[2], status = 0;
-	pid_t pid;
+	char text[1000];
+	int status = child_output(wrong_thread, text, sizeof(text));
 
-	fflush(stdout);
-	if (pipe(fds))
-		bail("pipe");
-	pid = fork();
-	if (!pid) {
-		alarm(60);
-		dup2(fds[1], 2);
-		wrong_thread();
-	}
-	close(fds[1]);
-	while ((got = read(fds[0], text + length, sizeof(text) - 1 - length)) > 0)
-		length += (size_t)got;
-	close(fds[0]);
-	waitpid(pid, &status, 0);
 	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT,
 	   "a mutator in another thread's hands ends the program");
 	if (!ok(strstr(text, "of the thread that attached it"), "which says why"))
