@@ -11,7 +11,7 @@
  * Whether the next cycle may be a minor one is decided before this one's last
  * rounds: from then on mutators dirty cards, and the sweep will be sticky.
  */
-#include "internal.h"
+#include "mark.h"
 
 /* Below so much alive there is little to save. */
 #define LEAST_LIVE	(4 * MIB)
@@ -157,10 +157,10 @@ void generations_decide(struct gca_heap *heap)
 	uint64_t marked, scanned;
 	bool remember;
 
-	pthread_mutex_lock(&work->lock);
+	grey_lock(work);
 	marked = work->result.bytes;
 	scanned = work->result.scanned;
-	pthread_mutex_unlock(&work->lock);
+	grey_unlock(work);
 	pthread_mutex_lock(&heap->world);
 	remember = worth(heap, marked, scanned);
 	__atomic_store_n(&heap->generations.remember, remember, __ATOMIC_RELAXED);
