@@ -6,31 +6,13 @@
 # memory is where it should be: in huge pages while in use, within 2.5 times of
 # what lives, back with the system when dropped.  Also with huge pages denied,
 # as another user, and killed half-way.  Wants an index at /suite/index.
+# shellcheck disable=SC1091,SC2154	# results: debugfs, dir, n
+. "$(dirname "$0")/results"
 
 index=/suite/index
 group=/sys/fs/cgroup/depgraph
 shmem_enabled=/sys/kernel/mm/transparent_hugepage/shmem_enabled
-debugfs=/sys/kernel/debug/gcarena
-dir=$(mktemp -d)
 chmod 755 "$dir"
-n=0
-
-# result STATUS NAME FILE...: the files explain a failure
-result()
-{
-	local status=$1 name=$2
-
-	shift 2
-	n=$((n + 1))
-	if [ "$status" = 0 ]; then
-		echo "ok $n - $name"
-		return
-	fi
-	echo "not ok $n - $name"
-	for f; do
-		tail -n 30 "$f" | sed 's/^/#   /'
-	done
-}
 
 # on_device NAME ARGS...: one run in a cgroup of its own
 on_device()
@@ -77,18 +59,6 @@ ratio()
 		awk -v op="$1" -v bound="$2" '{ n++; good = op == "<" ? $1 < bound : $1 >= bound }
 			END { exit !(n == 1 && good) }'
 	result $? "in use $1 $2 times live under change" "$dir/out"
-}
-
-no_arena()
-{
-	local tries=50
-
-	while [ -n "$(find "$debugfs" -mindepth 1 -type d)" ] && [ "$tries" -gt 0 ]; do
-		tries=$((tries - 1))
-		usleep 100000
-	done
-	[ "$tries" -gt 0 ]
-	result $? "$1"
 }
 
 depgraph-malloc --index "$index" --rounds 3 --queries 64 --hold-seconds 0 > "$dir/out" 2> "$dir/err"
