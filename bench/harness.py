@@ -11,6 +11,7 @@ import ctypes
 import glob
 import json
 import math
+import mmap
 import os
 import platform
 import re
@@ -34,6 +35,9 @@ RUN_SECONDS = 900
 # A virtual machine's memory is asked for so often; the others say their peak, which
 # the kernel keeps.
 SAMPLE_SECONDS = 0.05
+# What the machine has ready for each run, where the table of sizes says nothing else.
+READY_MIB = 128
+HUGE_PAGE = 2 << 20
 # More CPUs than this in other people's use, on average of a run: its times are of a
 # machine that is not idle.
 BUSY = 0.1
@@ -152,11 +156,11 @@ GROUPS = {"c": ["gcarena", "glibc", "jemalloc", "mimalloc", "bdwgc"]}
 
 
 class Case:
-    """A workload with parameters, and who runs it how often."""
+    """A workload with parameters, who runs it how often, and memory made ready for each run."""
 
-    def __init__(self, workload, words, peers=(), rounds=1, counted=False):
+    def __init__(self, workload, words, peers=(), rounds=1, counted=False, ready=READY_MIB):
         self.workload, self.words, self.peers = workload, list(words), list(peers)
-        self.rounds, self.counted = rounds, counted
+        self.rounds, self.counted, self.ready = rounds, counted, ready
 
     def __str__(self):
         return " ".join([self.workload, *self.words])
@@ -186,7 +190,11 @@ def read_sizes(which, path=SIZES):
             if not slash or len(words) < 4 or words[2] not in PARAMETERS or \
                     len(words) - 3 != len(PARAMETERS[words[2]]) or \
                     not (counted or words[1].isdigit()):
-                raise BenchError(f"{path}:{number}: not SET ROUNDS WORKLOAD PARAMETER... / PEER...")
+                raise BenchError(f"{path}:{number}: not SET ROUNDS WORKLOAD PARAMETER... / "
+                                 "PEER... [@MIB]")
+            right, at, ready = right.partition("@")
+            if at and not ready.strip().isdigit():
+                raise BenchError(f"{path}:{number}: '@{ready.strip()}' is no number of MiB")
             peers = [p for word in right.split() for p in GROUPS.get(word, [word])]
             for peer in peers:
                 if peer not in PEERS:
@@ -194,13 +202,37 @@ def read_sizes(which, path=SIZES):
             sets.add(words[0])
             if words[0] == which:
                 cases.append(Case(words[2], words[3:], peers,
-                                  1 if counted else int(words[1]), counted))
+                                  1 if counted else int(words[1]), counted,
+                                  int(ready) if at else READY_MIB))
     if not cases:
         raise BenchError(f"{path}: no set '{which}': {', '.join(sorted(sets))}")
     return cases
 
 
 # ------------------------------------------------------------- measuring
+
+def make_ready(mib):
+    """Lets the machine have @mib of free memory at hand; what their first touch took before.
+
+    The host of a virtual machine takes memory back that has been free for a while (free
+    page reporting), and gives it again at the first touch, which then takes some twenty
+    times as long.  Whoever runs first after a pause would pay for that.  At most half of
+    what is free.
+    """
+    free = re.search(r"^MemAvailable:\s+(\d+)", contents("/proc/meminfo") or "", re.M)
+    size = min(mib << 20, (int(free.group(1)) << 9) if free else 0)
+    if size < HUGE_PAGE:
+        return 0.0
+    with mmap.mmap(-1, size + HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        try:
+            memory.madvise(mmap.MADV_HUGEPAGE)
+        except OSError:
+            pass
+        begin = time.process_time()
+        for at in range(0, size, mmap.PAGESIZE):
+            memory[at] = 1
+        return (time.process_time() - begin) * 1e9 / (size / 64)
+
 
 def memory_kib(pid):
     """Proportional set: shared memory once, however often it is mapped."""
@@ -311,6 +343,7 @@ def measure(case, peer, programs):
 
 
 def measure_in(case, peer, programs, group):
+    touch = make_ready(case.ready)
     begin, others = time.monotonic(), ticks() - own_cpu()
     try:
         child = start(peer.command(programs, case), peer.env(case), group)
@@ -346,6 +379,8 @@ def measure_in(case, peer, programs, group):
         "cpu": ("s", usage.ru_utime + usage.ru_stime),
         "wall": ("s", wall),
         "others": ("CPUs", max(0, ticks() - own_cpu() - others) / wall),
+        # Of the memory that was made ready, before: what a run would have paid without.
+        "touch_before": ("ns/64 B", touch),
     }
     if child.returncode:
         if group and child.returncode == -signal.SIGKILL and wall < RUN_SECONDS:

@@ -28,6 +28,8 @@ report()
 {
 	bench/report --results "$1" --out "$tmp/report.html" > "$tmp/log" 2>&1
 }
+[ "$(grep -c '"metric": "touch_before", "unit": "ns/64 B", "value": [1-9]' "$out")" = "$(grep -c '"metric": "cpu"' "$out")" ]
+result $? "memory is made ready before each run, and what that took is recorded" <(grep touch_before "$out")
 report "$out"
 result $? "the records are valid and the report renders" "$tmp/log"
 grep -q '^1 *trees: cpu, over glibc' "$tmp/log" && grep -qE '(met|missed)$' "$tmp/log"
@@ -92,6 +94,12 @@ for bad in "--set none" "--rounds 0" "--peers none" "nothing" "--peers zgc limit
 	! bench/run --no-build --programs "$peers" --out "$tmp/bad.jsonl" --set tiny $bad > "$tmp/log" 2>&1 &&
 		grep -q '^bench: ' "$tmp/log" && ! grep -q Traceback "$tmp/log"
 	result $? "a sentence and a status for $bad" "$tmp/log"
+done
+for bad in '@' '@much' '@-1' '@1 @2'; do
+	echo "tiny 1 trees 8 2 / glibc $bad" > "$tmp/sizes"
+	! PYTHONPATH=bench python3 -c 'import sys, harness; harness.main(lambda: harness.read_sizes("tiny", sys.argv[1]))' \
+		"$tmp/sizes" > "$tmp/log" 2>&1 && grep -q '^bench: .*sizes:1: .*no number of MiB' "$tmp/log"
+	result $? "so for a size to make ready that is none: $bad" "$tmp/log"
 done
 "${runs[@]}" --programs "$tmp/peers" --set tiny --peers gcarena,bdwgc depgraph > "$tmp/log" 2>&1 &&
 	grep -q '^bdwgc is left out: .* is missing' "$tmp/log"
