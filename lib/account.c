@@ -29,6 +29,7 @@ static const uint64_t window_ns[MMU_WINDOWS] = { 1000000, 10000000, 100000000 };
 /* Nanoseconds that thread @tid was runnable and did not run; 0 if nobody knows. */
 static uint64_t run_delay(int tid)
 {
+	UNCANCELLED();
 	unsigned long long ran, waited;
 	char path[64], text[128];
 	ssize_t length;

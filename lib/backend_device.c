@@ -156,6 +156,7 @@ static int device_stats(struct gca_heap *heap, struct gcarena_stats *stats)
 
 static int device_wait_sweep(struct gca_heap *heap)
 {
+	UNCANCELLED();
 	const struct device *device = heap->backend;
 
 	for (;;) {

@@ -59,6 +59,7 @@ static uint64_t read_limit(const char *root, const char *group, const char *name
  */
 uint64_t cgroup_limit(const char *proc, const char *root)
 {
+	UNCANCELLED();
 	uint64_t least = UINT64_MAX, limit;
 	char group[PATH_MAX];
 	char *slash;

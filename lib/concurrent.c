@@ -414,6 +414,7 @@ uint64_t concurrent_ask(struct gca_heap *heap)
  */
 bool concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns)
 {
+	UNCANCELLED();
 	struct gca_heap *heap = mutator->heap;
 	struct timespec until;
 	int error = 0;

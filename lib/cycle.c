@@ -230,6 +230,7 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
  */
 int cycle_run(struct gca_mutator *mutator, bool forced)
 {
+	UNCANCELLED();
 	struct gca_heap *heap = mutator->heap;
 	uint64_t cycles = __atomic_load_n(&heap->cycles_begun, __ATOMIC_SEQ_CST);
 	int error;
@@ -344,6 +345,7 @@ int gca_collect(struct gca_mutator *mutator)
 
 static size_t release(struct gca_mutator *mutator, uint32_t flags)
 {
+	UNCANCELLED();
 	struct gca_heap *heap = mutator->heap;
 	struct gca_mutator *each;
 	size_t released = 0;

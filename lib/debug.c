@@ -52,6 +52,7 @@ int error_set(int error, const char *format, ...)
  */
 void gca_report(struct gca_heap *heap, const char *format, ...)
 {
+	UNCANCELLED();
 	char text[REPORT_MAX];
 	va_list args;
 
@@ -73,6 +74,7 @@ void gca_report(struct gca_heap *heap, const char *format, ...)
  */
 void gca_warn(struct gca_heap *heap, const char *format, ...)
 {
+	UNCANCELLED();
 	char text[REPORT_MAX];
 	va_list args;
 

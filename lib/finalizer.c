@@ -331,6 +331,7 @@ static void *finalizer_thread(void *arg)
 int gca_finalizer_thread(struct gca_heap *heap)
 {
 	RUNTIME();
+	UNCANCELLED();
 	struct gca_mutator *self = mutator_self(heap);
 	struct special *special = &heap->special;
 	struct start start = { .heap = heap };

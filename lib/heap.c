@@ -311,6 +311,7 @@ static void heap_free(struct gca_heap *heap)
 int gca_open(const struct gca_config *config, struct gca_heap **out)
 {
 	RUNTIME();
+	UNCANCELLED();
 	struct gca_config taken;
 	struct gca_heap *heap;
 	int error;
@@ -388,6 +389,7 @@ fail:
 int gca_close(struct gca_heap *heap)
 {
 	RUNTIME();
+	UNCANCELLED();
 	uint32_t mutators;
 
 	if (__atomic_load_n(&heap->forked, __ATOMIC_RELAXED)) {

@@ -30,6 +30,7 @@
 #include "pacer.h"
 #include "probes.h"
 #include "timeline.h"
+#include "uncancelled.h"
 #include "profile.h"
 #include "special.h"
 

@@ -6,14 +6,19 @@
  * sees it fixed; a thread that attaches joins in the phase that the cycle is in,
  * with nothing of the heap in its hands.  A thread
  * that ends without detaching is detached by a destructor of thread-specific data;
- * its frames are gone with its stack.
+ * its frames are gone with its stack.  The program's destructors may use the heap, or
+ * detach: so ours waits for a late round of them, but not for the last, in which
+ * sanitizers end the thread.
  *
  * A mutator is inherited memory (not a table): in a child of fork() the
  * inline functions go on reading it, and must find empty caches there.
  */
 #include "internal.h"
 
+#include <limits.h>
 #include <sys/mman.h>
+
+#define EXIT_ROUND	(PTHREAD_DESTRUCTOR_ITERATIONS - 1)
 
 /* The calling thread's mutators, of all heaps. */
 static __thread struct gca_mutator *mine RUNTIME_TLS;
@@ -23,6 +28,8 @@ static struct gca_cache empty_caches[SPAN_CLASSES_MAX];
 
 static pthread_key_t exit_key;
 static int exit_key_error;
+/* Rounds of destructors that have come by in the calling thread. */
+static __thread unsigned int exit_round RUNTIME_TLS;
 
 /**
  * mutator_self - the calling thread's mutator
@@ -103,10 +110,23 @@ static void drop(struct gca_mutator *mutator)
 	mutator_free(mutator);
 }
 
-static void thread_exits(void *unused)
+static void thread_exits(void *value)
 {
 	RUNTIME();
+	struct gca_mutator *each;
 
+	/* The thread may have ended inside blocking regions and frames: what those lie on is
+	 * in use for other things already.
+	 */
+	for (each = mine; each; each = each->next_mine) {
+		if (each->depth && !__atomic_load_n(&each->heap->forked, __ATOMIC_RELAXED)) {
+			each->depth = 1;
+			blocked_leave(each);
+		}
+		each->frames = NULL;
+	}
+	if (++exit_round < EXIT_ROUND && mine && !pthread_setspecific(exit_key, value))
+		return;
 	while (mine) {
 		struct gca_mutator *mutator = mine;
 
@@ -114,17 +134,14 @@ static void thread_exits(void *unused)
 			drop(mutator);
 			continue;
 		}
-		/* The thread may end inside blocking regions and frames. */
-		if (mutator->depth) {
-			mutator->depth = 1;
-			blocked_leave(mutator);
-		}
-		mutator->frames = NULL;
 		detach(mutator);
 	}
 }
 
-static void make_exit_key(void)
+/* Before most of the program's keys: the first round drops frames before its
+ * destructors write over them.
+ */
+static void __attribute__((constructor)) make_exit_key(void)
 {
 	exit_key_error = pthread_key_create(&exit_key, thread_exits);
 }
@@ -187,7 +204,6 @@ fail:
 int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **out)
 {
 	RUNTIME();
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct gca_mutator *mutator = NULL;
 	int error = heap_usable(heap);
 
@@ -197,9 +213,8 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
 		return error_set(-EINVAL, "attach: unknown flags %#x", flags);
 	if (mutator_self(heap))
 		return error_set(-EBUSY, "this thread is attached to this heap already");
-	pthread_once(&once, make_exit_key);
-	/* Any value but NULL makes the destructor run. */
-	if (exit_key_error || pthread_setspecific(exit_key, &exit_key))
+	/* Any value but NULL makes the destructor run, if a round is left. */
+	if (exit_round >= EXIT_ROUND || exit_key_error || pthread_setspecific(exit_key, &exit_key))
 		return error_set(-ENOMEM, "no thread-specific data for a mutator");
 	error = mutator_new(heap, flags, &mutator);
 	if (error)

@@ -152,6 +152,7 @@ static int write_copy(const struct copy *copy, bool waits, int fd)
 
 static int write_profile(struct gca_heap *heap, bool waits, int fd)
 {
+	UNCANCELLED();
 	struct gca_mutator *mutator;
 	struct copy copy = { 0 };
 	int error = heap_usable(heap);

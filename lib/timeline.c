@@ -74,6 +74,7 @@ void timeline_close(struct gca_heap *heap)
  */
 void timeline_event(struct gca_heap *heap, const char *format, ...)
 {
+	UNCANCELLED();
 	char line[LINE_MAX_], event[LINE_MAX_ / 2], comm[16] = "";
 	uint64_t us = now_ns() / NS_PER_US;
 	int error = errno, length;

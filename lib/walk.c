@@ -80,6 +80,7 @@ static void walk_stopped(struct walk *walk)
 int gca_heap_walk(struct gca_mutator *mutator, gca_walk_fn fn, void *arg, size_t *nr)
 {
 	RUNTIME();
+	UNCANCELLED();
 	struct gca_heap *heap = mutator->heap;
 	struct walk walk = { .heap = heap, .fn = fn, .arg = arg };
 	int error = heap_usable(heap);

@@ -277,6 +277,7 @@ static void op_sweep_done(void *host)
 
 static int op_transit_wait(void *host, u32 sequence)
 {
+	UNCANCELLED();
 	struct process *p = of_host(host);
 
 	pthread_mutex_lock(&p->lock);

@@ -362,6 +362,7 @@ int gca_process_validate(struct gca_process *process, FILE *complaints)
  */
 int gca_process_wait_sweep(struct gca_process *process, int timeout_ms)
 {
+	UNCANCELLED();
 	struct process *p = process_of(process);
 	u64 until = process_clock_ns(CLOCK_MONOTONIC) + (u64)max(timeout_ms, 0) * NS_PER_MS;
 	struct gcarena_sweep all = { .size = sizeof(all), .nr_spans = U32_MAX };

@@ -8,6 +8,7 @@
 
 #include "process.h"
 #include "core.h"
+#include "uncancelled.h"
 
 #include <stdint.h>
 #include <time.h>

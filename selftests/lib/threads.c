@@ -2,10 +2,11 @@
 /*
  * Many mutators: allocation and collection from all of them at once, attach and
  * detach without end, blocking regions that cycles do not wait for, threads that
- * exit attached.  What each thread keeps is checked by its sums.
+ * exit attached or are canceled.  What each thread keeps is checked by its sums.
  */
 #include "lib.h"
 
+#include <fcntl.h>
 #include <sched.h>
 
 #define THREADS	6
@@ -395,6 +396,85 @@ static void test_exit(void)
 	eq(gca_close(heap), 0, "close");
 }
 
+/* No call of the library's is a cancellation point: the request waits for the program's. */
+static void *canceled(void *arg)
+{
+	struct worker *worker = arg;
+	struct gca_mutator *m = attach(worker->heap, worker->flags);
+	struct gca_account account = { .size = sizeof(account) };
+	int null = open("/dev/null", O_WRONLY);
+
+	pthread_cancel(pthread_self());
+	must(gca_new(m, cell));
+	worker->err = gca_collect(m);
+	worker->err |= gca_account(m, &account);
+	gca_release(m);
+	worker->err |= gca_profile_heap_write(worker->heap, null);
+	worker->rounds = 1;
+	gca_blocking_begin(m);
+	pthread_testcancel();
+	worker->wrong++;
+	return NULL;
+}
+
+static void test_cancel(enum gca_mode mode)
+{
+	struct worker workers[2] = { { .flags = GCA_STACK_PRECISE }, { .flags = 0 } };
+	struct gca_heap *heap = open_debug("verify=1", mode, GCA_PERCENT_OFF);
+	struct gca_mutator *m;
+
+	run_workers(heap, workers, 2, canceled);
+	ok(workers[0].rounds && workers[1].rounds, "a canceled thread leaves no call early");
+	eq(total_wrong(workers, 2), 0, "and ends in a blocking region");
+	m = attach(heap, GCA_STACK_PRECISE);
+	eq(live_objects(m), 0, "which holds up nobody");
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+/* A program's destructor, which finds its thread attached as long as it likes. */
+static pthread_key_t late_key;
+static struct gca_mutator *late;
+static int late_detached = 1;
+
+static void late_destructor(void *value)
+{
+	uintptr_t round = (uintptr_t)value;
+
+	must(gca_new(late, cell));
+	if (round < 2)
+		pthread_setspecific(late_key, (void *)(round + 1));
+	else
+		late_detached = gca_detach(late);
+}
+
+static void *late_leaver(void *arg)
+{
+	struct worker *worker = arg;
+
+	late = attach(worker->heap, GCA_STACK_PRECISE);
+	pthread_setspecific(late_key, (void *)1);
+	{
+		GCA_FRAME(late, f, struct cell *cell);
+		f.cell = must(gca_new(late, cell));
+		pthread_exit(NULL);
+	}
+}
+
+static void test_destructors(void)
+{
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct worker worker[1] = { 0 };
+
+	if (pthread_key_create(&late_key, late_destructor))
+		bail("pthread_key_create");
+	run_workers(heap, worker, 1, late_leaver);
+	eq(late_detached, 0, "destructors of the program's use the heap, and detach");
+	eq(stats_of(heap).mutators, 0, "once");
+	pthread_key_delete(late_key);
+	eq(gca_close(heap), 0, "close");
+}
+
 int main(void)
 {
 	test_attach_churn();
@@ -404,5 +484,8 @@ int main(void)
 	test_blocking();
 	test_flapping();
 	test_exit();
+	test_cancel(GCA_MODE_CONCURRENT);
+	test_cancel(GCA_MODE_STOP_THE_WORLD);
+	test_destructors();
 	return tap_done();
 }
