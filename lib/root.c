@@ -201,9 +201,21 @@ void gca_frame_pop(void *frame)
 {
 	struct gca_frame *head = frame;
 
-	/* Frames are left in the order of blocks; longjmp() over one is a bug. */
+	/* In the order of blocks: longjmp() over one wants gca_frame_unwind(). */
 	gca_assert(head->mutator->frames == head);
 	head->mutator->frames = head->next;
+}
+
+/**
+ * gca_frame_unwind - forget the frames of blocks that were left by longjmp()
+ * @mutator: the calling thread's
+ * @frame: the innermost one that is still there, NULL for none
+ *
+ * Right after setjmp() has returned once more: what the frames lie on is no longer theirs.
+ */
+void gca_frame_unwind(struct gca_mutator *mutator, void *frame)
+{
+	mutator->frames = frame;
 }
 
 /**

@@ -913,9 +913,14 @@ struct gca_frame {
 
 GCA_API void gca_frame_push(struct gca_mutator *mutator, struct gca_frame *frame);
 GCA_API void gca_frame_pop(void *frame);
+/* After longjmp(), which pops nothing: @frame, a GCA_FRAME's variable, is the innermost
+ * one that is still there, NULL: none is.
+ */
+GCA_API void gca_frame_unwind(struct gca_mutator *mutator, void *frame);
 
 /*
- * Precise stack roots, popped when the block is left:
+ * Precise stack roots, popped when the block is left (by a C++ exception too; by
+ * pthread_exit() and cancellation with -fexceptions; for longjmp() see above):
  *
  *	GCA_FRAME(m, f, struct node *a; struct node *b);
  *	f.a = gca_new(m, node);

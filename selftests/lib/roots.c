@@ -5,6 +5,8 @@
  */
 #include "lib.h"
 
+#include <setjmp.h>
+
 struct item;
 #define ITEM_FIELDS(F) F(REF, struct item, next) F(VAL, unsigned long, tag)
 GCA_STRUCT(item, ITEM_FIELDS);
@@ -139,6 +141,35 @@ out:
 	return 4;
 }
 
+static NOINLINE void throw(struct gca_mutator *m, jmp_buf to, unsigned int depth)
+{
+	GCA_FRAME(m, f, struct item *mine);
+	f.mine = new_item(m, NULL);
+	if (depth)
+		throw(m, to, depth - 1);
+	else if (to)
+		longjmp(to, 1);
+}
+
+static void test_longjmp(struct gca_mutator *m)
+{
+	jmp_buf here;
+
+	for (volatile int i = 0; i < 3; i++) {
+		GCA_FRAME(m, f, struct item *kept);
+		f.kept = new_item(m, NULL);
+		if (!setjmp(here))
+			throw(m, here, 10);
+		gca_frame_unwind(m, &f);
+		eq(live_objects(m), 1, "what longjmp() left is forgotten, no more");
+	}
+	eq(live_objects(m), 0, "which is popped as ever");
+	if (!setjmp(here))
+		throw(m, here, 10);
+	gca_frame_unwind(m, NULL);
+	eq(live_objects(m), 0, "all of them");
+}
+
 static void test_frames(struct gca_mutator *m)
 {
 	eq(live_objects(m), 0, "no frame, no object");
@@ -179,6 +210,7 @@ int main(void)
 	test_ranges(m);
 	test_callbacks(m);
 	test_frames(m);
+	test_longjmp(m);
 	eq(gca_detach(m), 0, "detach");
 	eq(gca_close(heap), 0, "close");
 	return tap_done();

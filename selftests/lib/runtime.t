@@ -10,7 +10,7 @@ cd "$top" || exit 2
 
 exempt=' gca_backend gca_config_init gca_error gca_heap_of gca_kind_noscan gca_kind_refs
 	gca_kind_conservative gca_visit_slots gca_visit_value gca_visit_words gca_frame_push
-	gca_frame_pop gca_handle_get '
+	gca_frame_pop gca_frame_unwind gca_handle_get '
 
 sed -n '/^GCA_API/,/;/p' lib/include/gcarena.h | tr '\n' ' ' | grep -o 'GCA_API [^(]*(' |
 	sed 's/($//' | grep -o 'gca_[a-z_]*$' | sort -u > "$tmp/names"
