@@ -26,6 +26,8 @@
  */
 #include "internal.h"
 
+#include <sys/sysinfo.h>
+
 /* Spans of the first refill of a class; doubles with each until STOCK_MAX, and is
  * halved by a cycle, so that idle classes hold little.
  */
@@ -55,6 +57,8 @@
  * another one to be worth its price while the program is thrashing.
  */
 #define THRASHING_PARTS	8
+/* From how many bytes on a request is compared with what the machine has. */
+#define MACHINE_LOOK	GIB
 
 /* The next class that @mutator has ever refilled, or nr_span_classes. */
 static unsigned int next_used(const struct gca_mutator *mutator, unsigned int class)
@@ -521,6 +525,19 @@ static void refill_flipped(struct gca_mutator *mutator, struct gcarena_span *rea
 	alloc_return_spent(mutator);
 }
 
+/*
+ * More than the machine has, memory and swap together: the arena backs what it hands
+ * out, so the process would be killed for it, where malloc() gives NULL.
+ */
+static bool beyond_machine(uint64_t bytes)
+{
+	struct sysinfo info;
+
+	if (likely(bytes < MACHINE_LOOK) || sysinfo(&info))
+		return false;
+	return bytes > ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
+}
+
 /* One refill: 0 when at least one span came into @ready. */
 static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npages,
 		  struct gcarena_span *ready, uint32_t *nr)
@@ -539,8 +556,9 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 	uint32_t i;
 	int error;
 
-	if (unlikely(class != CLASS_MANUAL &&
-		     !pace_may_grow(mutator->heap, (uint64_t)npages << GCARENA_PAGE_SHIFT))) {
+	if (unlikely((class != CLASS_MANUAL &&
+		      !pace_may_grow(mutator->heap, (uint64_t)npages << GCARENA_PAGE_SHIFT)) ||
+		     beyond_machine((uint64_t)npages << GCARENA_PAGE_SHIFT))) {
 		*nr = 0;
 		return -ENOMEM;
 	}

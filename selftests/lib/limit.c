@@ -6,6 +6,8 @@
  */
 #include "lib.h"
 
+#include <sys/sysinfo.h>
+
 #define LIMIT	(32 * MIB)
 
 struct link;
@@ -89,6 +91,28 @@ static void test_limit(size_t size)
 		f.head = NULL;
 		ok(gca_new_bytes(m, LIMIT / 2), "with all dropped, half the limit in one piece");
 	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
+/* What no machine's memory can hold is refused, not tried: its pages would all be backed. */
+static void test_machine(void)
+{
+	struct gca_heap *heap;
+	struct gca_mutator *m;
+	struct sysinfo info;
+	size_t beyond;
+
+	if (sysinfo(&info))
+		bail("sysinfo");
+	beyond = (info.totalram + info.totalswap) * info.mem_unit + 512 * MIB;
+	if (beyond < 1536 * MIB)
+		beyond = 1536 * MIB;
+	heap = limited(0, beyond + 512 * MIB, GCA_PERCENT_OFF);
+	m = attach(heap, GCA_STACK_PRECISE);
+	ok(!gca_new_bytes_raw(m, beyond), "more than the machine's memory and swap is NULL");
+	ok(!gca_manual_alloc(m, beyond), "as manual memory too");
+	ok(stats_of(heap).heap_inuse < MIB, "and nothing is taken into use for it");
 	gca_detach(m);
 	eq(gca_close(heap), 0, "close");
 }
@@ -303,5 +327,6 @@ int main(void)
 	test_handler_lets_go();
 	test_address_space();
 	test_threads();
+	test_machine();
 	return tap_done();
 }
