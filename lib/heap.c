@@ -381,7 +381,7 @@ fail:
 
 /**
  * gca_close - close a heap
- * @heap: the heap; gone afterwards, with everything in it
+ * @heap: the heap; gone afterwards, with everything in it; NULL does nothing
  *
  * Return: 0 or -EBUSY: a mutator is attached.  In a child of fork() it only drops
  * what the child inherited.
@@ -392,6 +392,8 @@ int gca_close(struct gca_heap *heap)
 	UNCANCELLED();
 	uint32_t mutators;
 
+	if (!heap)
+		return 0;
 	if (__atomic_load_n(&heap->forked, __ATOMIC_RELAXED)) {
 		mutator_drop(heap);
 		heap_unlist(heap);

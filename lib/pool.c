@@ -94,16 +94,17 @@ static void pool_free(struct gca_pool *pool)
 /**
  * gca_pool_free - forget a pool and what is in it
  * @mutator: the calling thread's
- * @pool: the pool, which nobody else uses any more
+ * @pool: the pool, which nobody else uses any more; NULL does nothing
  */
 void gca_pool_free(struct gca_mutator *mutator, struct gca_pool *pool)
 {
 	RUNTIME();
-	struct special *special = &pool->heap->special;
+	struct special *special;
 
 	/* In a child of fork() it goes with the heap. */
-	if (heap_usable(pool->heap))
+	if (!pool || heap_usable(pool->heap))
 		return;
+	special = &pool->heap->special;
 	pthread_mutex_lock(&special->lock);
 	*pool->link = pool->next;
 	if (pool->next)

@@ -123,6 +123,7 @@ static void test_pool(struct gca_mutator *m)
 	gca_pool_put(m, pool, node_new(m, 3));
 	gca_pool_free(m, pool);
 	eq(live_objects(m), 0, "a pool that ended holds nothing");
+	gca_pool_free(m, NULL);
 }
 
 struct job {

@@ -164,6 +164,7 @@ int main(void)
 	struct gca_mutator *m;
 	struct gca_heap *heap;
 
+	eq(gca_close(NULL), 0, "no heap is closed at once");
 	test_wrong_thread();
 	heap = open_quiet(GCA_MODE_CONCURRENT);
 	m = attach(heap, GCA_STACK_PRECISE);
