@@ -262,6 +262,7 @@ uint64_t work_assist(struct gca_mutator *mutator, uint64_t bytes)
 	mutator->has_marked = true;
 	marker.tick = assist_tick;
 	marker.left = (int64_t)bytes;
+	marker.piece = ASSIST_PIECE;
 	marker_drain(&marker);
 	scanned = marker.result.scanned;
 	__atomic_add_fetch(&work->scanned, scanned, __ATOMIC_RELAXED);

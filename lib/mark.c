@@ -310,7 +310,7 @@ static GCA_NO_ASAN GCA_NO_TSAN void visit_words(struct gca_visitor *visitor, uin
 }
 
 /* The piece of a large object that begins at @granule; at its beginning, its other
- * pieces go onto the stack first.
+ * pieces go onto the stack first.  A marker with smaller pieces puts the rest of one there.
  */
 static void scan_large(struct marker *marker, uint64_t granule)
 {
@@ -322,7 +322,7 @@ static void scan_large(struct marker *marker, uint64_t granule)
 	end = object.base + object.size;
 	high = end;
 	if (object.size > MARK_PIECE && object_splits(marker->heap, &object)) {
-		high = low + MARK_PIECE;
+		high = low + MARK_PIECE - (low - object.base) % MARK_PIECE;
 		/* The last first: it is the first that leaves the stack last. */
 		while (low == object.base && end > high) {
 			uintptr_t piece = end - 1 - (end - 1 - low) % MARK_PIECE;
@@ -335,6 +335,10 @@ static void scan_large(struct marker *marker, uint64_t granule)
 			high = end;
 		if (high > object.base + object.size)
 			high = object.base + object.size;
+		if (high - low > marker->piece && high - low <= MARK_PIECE &&
+		    try_push(marker, granule_of(marker->heap, low + marker->piece),
+			     CLASS_LARGE_SCAN))
+			high = low + marker->piece;
 	}
 	marker->left -= (int64_t)(high - low);
 	marker->result.scanned += high - low;
@@ -634,4 +638,5 @@ void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack
 	marker->near_rest = __atomic_load_n(&heap->work.near_rest, __ATOMIC_RELAXED);
 	marker->tick = never;
 	marker->left = INT64_MAX;
+	marker->piece = MARK_PIECE;
 }

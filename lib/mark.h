@@ -19,10 +19,12 @@
 #define WORD_SLOTS	(2u * 64u + 63u)
 /* Pointers noted at most, before they are looked at. */
 #define FOUND_MAX	256u
-/* Bytes of a large object that are scanned as one, so that neither an assist nor another
- * worker waits for a long array: 512 pointers to objects that are nowhere near take 25 us.
+/* Bytes of a large object that are scanned as one, so that no other worker waits for a long
+ * array: 512 pointers to objects that are nowhere near take 25 us.  An assist, for which that
+ * is long, takes a quarter.
  */
 #define MARK_PIECE	(4 * KIB)
+#define ASSIST_PIECE	(1 * KIB)
 
 /* The average is over about so many calls; and what it begins with. */
 #define NEAR_YIELD_ONE	8u
@@ -50,6 +52,7 @@ struct marker {
 	/* Called each time @left has run out, which it sets again.  False: stop. */
 	bool (*tick)(struct marker *marker);
 	int64_t left;		/* bytes to scan until then */
+	size_t piece;		/* bytes of a large object at a time; divides MARK_PIECE */
 	/* Told of each object that this marker marks; mark_watch(). */
 	void (*watch)(void *arg, uintptr_t object);
 	void *watch_arg;

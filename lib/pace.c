@@ -33,8 +33,8 @@
  * cache a tenth of it: so what one allocation pays ends by the clock.
  */
 #define ASSIST_MOST	(16 * KIB)
-#define ASSIST_LEAST	(4 * KIB)
-#define ASSISTS_NS	(8 * 1000u)
+#define ASSIST_LEAST	(2 * KIB)
+#define ASSISTS_NS	(4 * 1000u)
 /* Bytes allocated between two of them: where holes are short, there is a new run for every
  * other object.
  */

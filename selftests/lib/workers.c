@@ -8,7 +8,7 @@
  */
 #include "lib.h"
 
-#include "internal.h"
+#include "mark.h"
 
 #include <sched.h>
 
@@ -344,6 +344,44 @@ static void test_put_down_last(void)
 	eq(gca_close(heap), 0, "close");
 }
 
+/* What an assist takes of a long array is little, and nothing of it is passed over. */
+static void test_assist_pieces(void)
+{
+	uint64_t until = now_ns() + 20 * NSEC_PER_SEC, cycle, scanned, most = 0;
+	size_t nr = 20 * MARK_PIECE / sizeof(gca_ref) + 3;
+	struct gca_config config;
+	struct gca_mutator *m;
+	struct gca_heap *heap;
+
+	gca_config_init(&config);
+	config.workers = 1;
+	config.share = 1;
+	config.percent = GCA_PERCENT_OFF;
+	heap = open_with(&config);
+	gca_set_idle(heap, false);
+	m = attach(heap, GCA_STACK_PRECISE);
+	{
+		GCA_FRAME(m, f, gca_ref *refs);
+		f.refs = must(gca_new_refs(m, nr));
+		for (size_t i = 0; i < nr; i++)
+			gca_store(m, &f.refs[i], must(gca_new_bytes_raw(m, 16)));
+		while (most < ASSIST_PIECE && now_ns() < until) {
+			cycle = concurrent_request(heap);
+			while (!concurrent_over(heap, cycle)) {
+				gca_safepoint(m);
+				scanned = m->mark_bits ? work_assist(m, 1) : 0;
+				if (scanned > most)
+					most = scanned;
+			}
+		}
+		ok(most >= ASSIST_PIECE, "an assist took a piece of an array");
+		ok(most < MARK_PIECE, "a small one: %llu bytes", (unsigned long long)most);
+		eq(live_objects(m), nr + 1, "all that the pieces refer to is live");
+	}
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
 /* Mutators never get the lock of the pool: what they mark is put down beside it. */
 static void test_locked(void)
 {
@@ -392,5 +430,6 @@ int main(void)
 		test_churn(modes[i], 5);
 	}
 	test_locked();
+	test_assist_pieces();
 	return tap_done();
 }
