@@ -194,8 +194,12 @@ fi
 
 # --------------------------------------------------------------- a checkout
 
-git ls-files --others --exclude-standard bench > "$tmp/log" && [ ! -s "$tmp/log" ]
-result $? "all of the benchmark is in the repository" "$tmp/log"
+if git rev-parse --is-inside-work-tree > /dev/null 2>&1; then
+	git ls-files --others --exclude-standard bench > "$tmp/log" && [ ! -s "$tmp/log" ]
+	result $? "all of the benchmark is in the repository" "$tmp/log"
+else
+	skip "all of the benchmark is in the repository" "this is none"
+fi
 
 # -------------------------------------------------------------- a regression
 
