@@ -43,6 +43,9 @@ static void remember(struct gca_mutator *mutator, const gca_word_ *slot)
 		gca_card_(&mutator->abi, slot);
 }
 
+/* Words ahead whose bits are asked for. */
+#define AHEAD	8
+
 /* Drops from the buffer what needs no marking: most of it, late in a cycle. */
 static size_t drop_marked(struct gca_mutator *mutator)
 {
@@ -52,6 +55,10 @@ static size_t drop_marked(struct gca_mutator *mutator)
 	for (word = mutator->shades; word < mutator->abi.shades; word++) {
 		uintptr_t offset = *word - mutator->abi.heap_base;
 
+		/* Of the buffer's own, noted or not: nothing is read there. */
+		if (word < &mutator->shades[SHADES_MAX - AHEAD])
+			__builtin_prefetch(&bits[(word[AHEAD] - mutator->abi.heap_base) >>
+						 (GCARENA_GRANULE_SHIFT + 6)]);
 		if (offset >= mutator->heap->size)
 			continue;
 		if (__atomic_load_n(&bits[offset >> (GCARENA_GRANULE_SHIFT + 6)],
@@ -70,6 +77,9 @@ static size_t drop_marked(struct gca_mutator *mutator)
  */
 void gca_shade_flush(struct gca_mutator *mutator)
 {
+	uintptr_t *end = &mutator->shades[SHADES_FLUSH - 1];
+	size_t nr;
+
 	RUNTIME();
 	/* A signal stopped the thread amid its store, and the cycle ended meanwhile: it has
 	 * written the buffer's end as it was.
@@ -79,8 +89,14 @@ void gca_shade_flush(struct gca_mutator *mutator)
 		return;
 	}
 	/* A flush has its price too: not for a few words. */
-	if (drop_marked(mutator) > SHADES_MAX / 2)
-		mark_shade_flush(mutator);
+	nr = drop_marked(mutator);
+	if (nr > SHADES_FLUSH / 2) {
+		if (nr < SHADES_MAX - SHADES_FLUSH / 2 && grey_pending(mutator))
+			end = &mutator->shades[SHADES_MAX - 1];
+		else
+			mark_shade_flush(mutator);
+	}
+	mutator->abi.shades_end = end;
 }
 
 /**

@@ -182,7 +182,7 @@ void grey_settle(struct gca_mutator *mutator)
 {
 	struct work *work = &mutator->heap->work;
 
-	if (!__atomic_load_n(&mutator->deposit.pending, __ATOMIC_ACQUIRE))
+	if (!grey_pending(mutator))
 		return;
 	grey_lock(work);
 	grey_unlock(work);
@@ -248,7 +248,7 @@ uint64_t work_assist(struct gca_mutator *mutator, uint64_t bytes)
 
 	/* Whoever has the lock may be without a CPU: there is always a next time. */
 	if (!__atomic_load_n(&work->pool.nr, __ATOMIC_RELAXED) ||
-	    __atomic_load_n(&mutator->deposit.pending, __ATOMIC_ACQUIRE) ||
+	    grey_pending(mutator) ||
 	    pthread_mutex_trylock(&work->lock))
 		return 0;
 	if (!work->open || work->stopped || !work->pool.nr) {
@@ -292,6 +292,8 @@ static void shades(struct gca_heap *heap, struct gca_mutator *owner, const uintp
 			marker.alloc_bits = owner->abi.alloc_bits;
 			marker.mark_bits = owner->mark_bits;
 		}
+		for (i = 0; i < here; i++)
+			marker_ask(&marker, __atomic_load_n(&words[i], __ATOMIC_RELAXED));
 		for (i = 0; i < here; i++)
 			marker_word(&marker, __atomic_load_n(&words[i], __ATOMIC_RELAXED));
 		if (marker.result.objects) {

@@ -233,7 +233,10 @@ enum handshake {
 	HANDSHAKE_ONE_FOR_TWO,	/* BLACK and SCAN in one: only to be caught */
 };
 
-/* Words that a mutator shades before it marks them, even: some 10 us of work. */
+/* Words that a mutator shades before it marks them, even: some 3 us of work; and that it
+ * has room for while what it marked last waits for somebody who has no CPU.
+ */
+#define SHADES_FLUSH	128
 #define SHADES_MAX	256
 
 /* Bytes of stack copied: more than the frame of a function that blocks is likely
@@ -688,6 +691,12 @@ static inline void mark_shade(struct gca_mutator *mutator, uintptr_t word)
 	*mutator->abi.shades++ = word;
 	if (unlikely(mutator->abi.shades >= mutator->abi.shades_end))
 		gca_shade_flush(mutator);
+}
+
+/* What a mutator has marked lies beside the pool, and nobody has taken it yet. */
+static inline bool grey_pending(const struct gca_mutator *mutator)
+{
+	return __atomic_load_n(&mutator->deposit.pending, __ATOMIC_ACQUIRE);
 }
 
 /* For whoever has the marker's visitor: marks until nothing that it knows is grey. */

@@ -245,6 +245,28 @@ void mark_found(struct marker *marker, bool some)
 	marker->nr_found = keep;
 }
 
+static inline void ask_bits(const struct marker *marker, uint64_t granule)
+{
+	__builtin_prefetch(&marker->mark_bits[granule >> 6], 1);
+	__builtin_prefetch(&marker->alloc_bits[granule >> 6]);
+}
+
+/**
+ * marker_ask - have ready what marker_word() will look at
+ * @marker: the calling thread's
+ * @word: anything
+ */
+void marker_ask(struct marker *marker, uintptr_t word)
+{
+	uintptr_t offset = word - marker->base;
+	uint64_t granule = offset >> GCARENA_GRANULE_SHIFT;
+
+	if (offset >= marker->size)
+		return;
+	ask_bits(marker, granule);
+	__builtin_prefetch(&marker->heap->rows[granule >> (6 + PAGE_BITS_SHIFT)]);
+}
+
 /**
  * marker_word - mark what a word points to, into the middle of an object too
  * @marker: the calling thread's
@@ -269,8 +291,7 @@ static inline void note(struct marker *marker, uintptr_t address)
 	if (offset >= marker->size)
 		return;
 	marker->found[marker->nr_found++] = granule;
-	__builtin_prefetch(&marker->mark_bits[granule >> 6], 1);
-	__builtin_prefetch(&marker->alloc_bits[granule >> 6]);
+	ask_bits(marker, granule);
 }
 
 static inline void found(struct marker *marker, uintptr_t address)

@@ -72,7 +72,8 @@ void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack
  * left is on the stack.
  */
 bool marker_drain(struct marker *marker);
-/* Marks what one word may point to. */
+/* What one word may point to: asks for its bits; marks it. */
+void marker_ask(struct marker *marker, uintptr_t word);
 void marker_word(struct marker *marker, uintptr_t word);
 /* A marked object, allocated, is grey: scanned with a later block. */
 void marker_grey(struct marker *marker, uint64_t granule, uint32_t span_class);

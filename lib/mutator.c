@@ -169,7 +169,7 @@ static int mutator_new(struct gca_heap *heap, unsigned int flags, struct gca_mut
 	mutator->abi.heap_size = heap->size;
 	mutator->abi.poll = heap->debug_stress;
 	mutator->abi.noscan_class = small_class_of[GCA_FLAVOUR_NOSCAN];
-	mutator->abi.shades_end = &mutator->shades[SHADES_MAX - 1];
+	mutator->abi.shades_end = &mutator->shades[SHADES_FLUSH - 1];
 	mark_shades_drop(mutator);
 	profile_arm(mutator);
 	if (!(flags & GCA_STACK_PRECISE)) {
