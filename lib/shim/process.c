@@ -44,6 +44,11 @@
  * that they are about to fill again.
  */
 #define WORKER_YIELD_NS		1000000ULL
+/* With nothing to do it looks by itself for so long whether there is something again: heaps
+ * that die at once flip every some 100 us, and waking a thread of another CPU each time costs
+ * the program more than the worker does for it.
+ */
+#define WORKER_LINGER_NS	2000000ULL
 /* Populating is interrupted by signals; so often in a row means trouble. */
 #define POPULATE_TRIES		1000
 #define NS_PER_S		1000000000ULL
@@ -262,7 +267,8 @@ static void op_wake_worker(void *host)
 
 	pthread_mutex_lock(&p->lock);
 	WRITE_ONCE(p->wanted, true);
-	pthread_cond_signal(&p->work);
+	if (!p->lingers)
+		pthread_cond_signal(&p->work);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -355,11 +361,19 @@ static u64 refills(const struct process *p)
 	return READ_ONCE(gca_host_status((void *)&p->pub.tables)->counters.refill_calls);
 }
 
+/* Not woken, but by who waits for it, if that is short. */
+static void worker_linger(struct process *p, u64 ns)
+{
+	p->lingers = ns <= WORKER_LINGER_NS;
+	process_wait_ns(&p->work, &p->lock, ns);
+	p->lingers = false;
+}
+
 static void worker_rest(struct process *p, u64 ns)
 {
 	pthread_mutex_lock(&p->lock);
 	if (!p->stop && !p->wanted)
-		process_wait_ns(&p->work, &p->lock, ns);
+		worker_linger(p, ns);
 	/* A sweep has started, or the rest is over: go on in any case. */
 	WRITE_ONCE(p->wanted, false);
 	pthread_mutex_unlock(&p->lock);
@@ -408,6 +422,8 @@ static void *worker_main(void *arg)
 		pthread_mutex_unlock(&p->lock);
 		worker_run(p);
 		pthread_mutex_lock(&p->lock);
+		if (!p->stop && !p->wanted)
+			worker_linger(p, WORKER_LINGER_NS);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return NULL;

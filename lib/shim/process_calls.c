@@ -373,6 +373,8 @@ int gca_process_wait_sweep(struct gca_process *process, int timeout_ms)
 	if (READ_ONCE(p->refused) && timeout_ms)
 		gca_core_sweep_assist(process->core, &all);
 	pthread_mutex_lock(&p->lock);
+	if (p->wanted)
+		pthread_cond_signal(&p->work);
 	while (gca_core_sweeping(process->core) && !err) {
 		u64 now = process_clock_ns(CLOCK_MONOTONIC);
 

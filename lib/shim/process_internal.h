@@ -26,6 +26,7 @@
  * @work: for the worker: @wanted or @stop changed
  * @worker: the thread, if @running
  * @wanted: the core has work
+ * @lingers: the worker will look at @wanted soon by itself
  * @stop: the worker must end
  * @running: the worker was started
  * @refused: the worker could not be started; not tried again
@@ -43,6 +44,7 @@ struct process {
 	pthread_cond_t work;
 	pthread_t worker;
 	bool wanted;
+	bool lingers;
 	bool stop;
 	bool running;
 	bool refused;
