@@ -17,6 +17,12 @@
  * Documentation/collector.rst says why each "only then" is one.  With verify, poison
  * or shadow on, the start and the end of a cycle are done in a stop of the world.
  *
+ * A cycle that has next to nothing to do is run by the mutator that finds it is time for
+ * one, if there is no other: the same steps by the same functions, with that mutator
+ * blocked, and so answered for.  Waking the collector, and waiting for it, would cost more
+ * than the cycle.  Should there be more to mark than the last one let expect, the
+ * collector is handed the rest.
+ *
  * Lock order: world, then gc_lock or work.lock, which are leaves.  Waiting for a
  * cycle is done while blocked, without world.
  */
@@ -27,6 +33,13 @@
 /* Trace callbacks and reports run on it. */
 #define COLLECTOR_STACK	(1 * MIB)
 
+/* What the last cycle found, at most, for the next one to be a small one; 10 us of work. */
+#define SMALL_SCANNED	(4 * KIB)
+#define SMALL_RANGES	(4 * KIB)
+#define SMALL_LIVE	(64 * KIB)
+#define SMALL_PROFILE	4096u	/* slots of the profile's tables */
+#define SMALL_SWEEP	64u	/* spans that are not yet swept */
+
 struct cycle {
 	struct gctrace trace;
 	struct mark_result result;
@@ -35,6 +48,11 @@ struct cycle {
 	struct pacer_cycle pace;
 	uint64_t cpu;
 	bool full;		/* asked for as such */
+	bool small;		/* all of it is a stop of its mutator's */
+	size_t profiled;	/* slots that profile_settle() has looked at */
+	uint64_t start_stop;	/* ns, the longest until marking */
+	uint64_t stops;		/* of all, in ns, when marking began */
+	uint64_t marking;	/* ns: when it did */
 	uint64_t idle;		/* CPU time on idle CPUs */
 	uint64_t assist_ns;	/* of all cycles before */
 };
@@ -164,6 +182,15 @@ static uint64_t allocated_since(const struct gca_heap *heap)
 	return __atomic_load_n(&heap->allocated[heap->epoch], __ATOMIC_RELAXED);
 }
 
+/* World held: may a mutator run the next cycle by itself? */
+static bool is_small(const struct gca_heap *heap, const struct cycle *cycle)
+{
+	return cycle->result.scanned <= SMALL_SCANNED && cycle->result.bytes <= SMALL_LIVE &&
+	       cycle->result.range_bytes <= SMALL_RANGES && cycle->profiled <= SMALL_PROFILE &&
+	       !heap->roots.nr_callbacks && !special_any(heap) &&
+	       !__atomic_load_n(&heap->generations.remember, __ATOMIC_RELAXED);
+}
+
 /* World held, every mutator white. */
 static int settle(struct gca_heap *heap, struct cycle *cycle)
 {
@@ -182,16 +209,20 @@ static int settle(struct gca_heap *heap, struct cycle *cycle)
 	__atomic_add_fetch(&heap->gc_cpu_ns, cycle->cpu, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->gc_idle_ns, cycle->idle, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->mark_ns, cycle->trace.mark_ns, __ATOMIC_RELAXED);
+	if (cycle->small)
+		cycle->pause = now_ns() - cycle->begin;
 	pause_record(heap, cycle->pause);
 	stats_end(heap);
 	cycle->pace.mark_ns = cycle->trace.mark_ns;
 	cycle->pace.forced = cycle->trace.forced;
+	cycle->pace.small = cycle->small;
 	cycle->pace.minor = heap->generations.minor;
 	cycle->pace.next_minor = heap->generations.remember;
 	cycle->trace.minor = heap->generations.minor;
 	cycle->trace.heap_start = before;
 	cycle->trace.heap_live = cycle->result.bytes;
 	cycle->trace.heap_end = before + allocated_since(heap);
+	__atomic_store_n(&heap->gc_small, is_small(heap, cycle), __ATOMIC_RELAXED);
 	return pace_end(heap, &cycle->result, &cycle->pace);
 }
 
@@ -214,10 +245,9 @@ static void report_cycle(struct gca_heap *heap, struct cycle *cycle, uint64_t st
 		scavtrace_print(heap, false);
 }
 
-static int run(struct gca_heap *heap, bool forced, bool full)
+/* Up to where marking begins. */
+static int run_begin(struct gca_heap *heap, struct cycle *cycle)
 {
-	struct cycle cycle = { .trace = { .forced = forced }, .full = full };
-	uint64_t start_stop, end_stop, marking, stops;
 	int error = heap_usable(heap);
 
 	PROBE2(phase, heap, PHASE_SWEEP_END);
@@ -226,52 +256,104 @@ static int run(struct gca_heap *heap, bool forced, bool full)
 		error = cycle_finish_sweep_for(heap);
 	if (error)
 		return error;
-	cycle.begin = now_ns();
-	PROBE3(cycle__begin, heap, heap->cycles + 1, forced);
+	cycle->begin = now_ns();
+	PROBE3(cycle__begin, heap, heap->cycles + 1, cycle->trace.forced);
 	EVENT(heap, "cycle_begin cycle=%llu forced=%d", (unsigned long long)heap->cycles + 1,
-	      forced);
+	      cycle->trace.forced);
 	PROBE2(phase, heap, PHASE_START);
 	EVENT(heap, "phase name=start");
 	/* The workers' times, this thread's too. */
-	cycle.cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
-	cycle.idle = __atomic_load_n(&heap->work.idle_ns, __ATOMIC_RELAXED);
-	cycle.assist_ns = __atomic_load_n(&heap->assist_ns, __ATOMIC_RELAXED);
+	cycle->cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
+	cycle->idle = __atomic_load_n(&heap->work.idle_ns, __ATOMIC_RELAXED);
+	cycle->assist_ns = __atomic_load_n(&heap->assist_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
-	cycle.trace.stop_cpu_ns = taken_ns(heap);
-	start_marking(heap, &cycle);
-	cycle.trace.stop_cpu_ns = taken_ns(heap) - cycle.trace.stop_cpu_ns;
-	stops = stops_ns(heap);
-	start_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
-	marking = now_ns();
+	cycle->trace.stop_cpu_ns = taken_ns(heap);
+	start_marking(heap, cycle);
+	cycle->trace.stop_cpu_ns = taken_ns(heap) - cycle->trace.stop_cpu_ns;
+	cycle->stops = stops_ns(heap);
+	cycle->start_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
+	cycle->marking = now_ns();
 	PROBE2(phase, heap, PHASE_MARK);
 	EVENT(heap, "phase name=mark");
-	mark_beside(heap, &cycle.result);
-	cycle.trace.mark_ns = now_ns() - marking;
+	return 0;
+}
+
+/* From where marking is over. */
+static int run_end(struct gca_heap *heap, struct cycle *cycle)
+{
+	uint64_t end_stop;
+	int error;
+
+	cycle->trace.mark_ns = now_ns() - cycle->marking;
 	gca_stage(heap, GCA_STAGE_MARKED);
-	profile_settle(heap);
+	cycle->profiled = profile_settle(heap);
 	PROBE2(phase, heap, PHASE_TERMINATE);
 	EVENT(heap, "phase name=terminate");
 
 	/* As the clock's: also what the rounds of marking's end stopped. */
-	cycle.trace.end_cpu_ns = stops + thread_cpu_ns();
+	cycle->trace.end_cpu_ns = cycle->stops + thread_cpu_ns();
 	world_lock(heap, NULL);
-	error = ends_stopped(heap) ? flip_stopped(heap, &cycle) : flip_beside(heap);
+	error = ends_stopped(heap) ? flip_stopped(heap, cycle) : flip_beside(heap);
 	end_stop = __atomic_exchange_n(&heap->stop_longest, 0, __ATOMIC_RELAXED);
-	cycle.cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED) - cycle.cpu;
-	cycle.idle = __atomic_load_n(&heap->work.idle_ns, __ATOMIC_RELAXED) - cycle.idle;
-	cycle.pause = start_stop > end_stop ? start_stop : end_stop;
+	cycle->cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED) - cycle->cpu;
+	cycle->idle = __atomic_load_n(&heap->work.idle_ns, __ATOMIC_RELAXED) - cycle->idle;
+	cycle->pause = cycle->start_stop > end_stop ? cycle->start_stop : end_stop;
 	if (!error)
-		error = settle(heap, &cycle);
+		error = settle(heap, cycle);
 	world_unlock(heap);
-	cycle.trace.end_cpu_ns = taken_ns(heap) - cycle.trace.end_cpu_ns;
+	cycle->trace.end_cpu_ns = taken_ns(heap) - cycle->trace.end_cpu_ns;
 	PROBE2(phase, heap, PHASE_SWEEP);
 	EVENT(heap, "phase name=sweep");
-	PROBE4(cycle__end, heap, heap->cycles, cycle.result.bytes, now_ns() - cycle.begin);
+	PROBE4(cycle__end, heap, heap->cycles, cycle->result.bytes, now_ns() - cycle->begin);
 	EVENT(heap, "cycle_end cycle=%llu live=%llu ns=%llu", (unsigned long long)heap->cycles,
-	      (unsigned long long)cycle.result.bytes, (unsigned long long)(now_ns() - cycle.begin));
+	      (unsigned long long)cycle->result.bytes,
+	      (unsigned long long)(now_ns() - cycle->begin));
 	if (!error)
-		report_cycle(heap, &cycle, start_stop, end_stop);
+		report_cycle(heap, cycle, cycle->start_stop, end_stop);
 	return error;
+}
+
+/* gc_lock held. */
+static void finished(struct gca_heap *heap, int error)
+{
+	heap->gc_error = error;
+	heap->gc_finished++;
+	pthread_cond_broadcast(&heap->gc_ended);
+}
+
+/* A whole one, or what a mutator has left of one.  gc_lock held, but not meanwhile. */
+static void run(struct gca_heap *heap)
+{
+	struct cycle *cycle = heap->gc_handed, own = { 0 };
+	int error = 0;
+
+	heap->gc_handed = NULL;
+	if (!cycle) {
+		cycle = &own;
+		heap->gc_begun++;
+		own.trace.forced = heap->gc_forced >= heap->gc_begun;
+		own.full = heap->gc_full >= heap->gc_begun;
+	}
+	pthread_mutex_unlock(&heap->gc_lock);
+	if (cycle == &own)
+		error = run_begin(heap, cycle);
+	if (!error) {
+		mark_beside(heap, &cycle->result);
+		error = run_end(heap, cycle);
+	}
+	pthread_mutex_lock(&heap->gc_lock);
+	finished(heap, error);
+	pthread_mutex_unlock(&heap->gc_lock);
+	if (!error)
+		collapse_some(heap);
+	pthread_mutex_lock(&heap->gc_lock);
+}
+
+/* gc_lock held: something for the collector to do. */
+static bool asked(const struct gca_heap *heap)
+{
+	return heap->gc_handed ||
+	       (heap->gc_wanted != heap->gc_begun && heap->gc_begun == heap->gc_finished);
 }
 
 /* gc_lock held: until something is asked for, or the period is over. */
@@ -296,28 +378,14 @@ static void await_request(struct gca_heap *heap)
 static void *collector(void *arg)
 {
 	struct gca_heap *heap = arg;
-	bool forced, full;
-	int error;
 
 	pthread_mutex_lock(&heap->gc_lock);
 	for (;;) {
-		while (!heap->gc_quit && heap->gc_wanted == heap->gc_begun)
+		while (!heap->gc_quit && !asked(heap))
 			await_request(heap);
 		if (heap->gc_quit)
 			break;
-		heap->gc_begun++;
-		forced = heap->gc_forced >= heap->gc_begun;
-		full = heap->gc_full >= heap->gc_begun;
-		pthread_mutex_unlock(&heap->gc_lock);
-		error = run(heap, forced, full);
-		pthread_mutex_lock(&heap->gc_lock);
-		heap->gc_error = error;
-		heap->gc_finished++;
-		pthread_cond_broadcast(&heap->gc_ended);
-		pthread_mutex_unlock(&heap->gc_lock);
-		if (!error)
-			collapse_some(heap);
-		pthread_mutex_lock(&heap->gc_lock);
+		run(heap);
 	}
 	pthread_mutex_unlock(&heap->gc_lock);
 	return NULL;
@@ -380,6 +448,80 @@ uint64_t concurrent_request(struct gca_heap *heap)
 uint64_t concurrent_request_full(struct gca_heap *heap)
 {
 	return request(heap, true);
+}
+
+/* gc_lock held: a cycle that the calling thread is to run, or NULL. */
+static struct cycle *begin_small(struct gca_heap *heap)
+{
+	if (!heap->gc_running || heap->gc_wanted != heap->gc_finished)
+		return NULL;
+	if (!heap->gc_cycle)
+		heap->gc_cycle = array_map(sizeof(*heap->gc_cycle));
+	if (!heap->gc_cycle)
+		return NULL;
+	memset(heap->gc_cycle, 0, sizeof(*heap->gc_cycle));
+	heap->gc_wanted++;
+	heap->gc_begun++;
+	return heap->gc_cycle;
+}
+
+/* The calling thread's mutator is blocked. */
+static void run_small(struct gca_heap *heap, struct cycle *cycle)
+{
+	UNCANCELLED();
+	int error;
+
+	cycle->small = true;
+	work_alone(heap, true);
+	error = run_begin(heap, cycle);
+	if (!error && !mark_small(heap, &cycle->result)) {
+		cycle->small = false;
+		work_alone(heap, false);
+		pthread_mutex_lock(&heap->gc_lock);
+		heap->gc_handed = cycle;
+	} else {
+		if (!error)
+			error = run_end(heap, cycle);
+		work_alone(heap, false);
+		pthread_mutex_lock(&heap->gc_lock);
+		finished(heap, error);
+	}
+	if (asked(heap))
+		pthread_cond_signal(&heap->gc_asked);
+	pthread_mutex_unlock(&heap->gc_lock);
+}
+
+/**
+ * concurrent_small - run a cycle here and now, if that is little work
+ * @mutator: the calling thread's, running
+ *
+ * Return: whether there was one; it may be that the collector does the rest of it.
+ */
+bool concurrent_small(struct gca_mutator *mutator)
+{
+	struct gca_heap *heap = mutator->heap;
+	enum account_state before;
+	struct stopwatch watch;
+	struct cycle *cycle;
+
+	if (!__atomic_load_n(&heap->gc_small, __ATOMIC_RELAXED) ||
+	    __atomic_load_n(&heap->nr_mutators, __ATOMIC_RELAXED) != 1 ||
+	    __atomic_load_n(&heap->status->sweep_left, __ATOMIC_RELAXED) > SMALL_SWEEP ||
+	    __atomic_load_n(&heap->status->nr_collapse, __ATOMIC_RELAXED))
+		return false;
+	pthread_mutex_lock(&heap->gc_lock);
+	cycle = begin_small(heap);
+	pthread_mutex_unlock(&heap->gc_lock);
+	if (!cycle)
+		return false;
+	before = account_switch(&mutator->account, ACCOUNT_HANDSHAKE);
+	stopwatch_start(&watch);
+	blocked_enter(mutator);
+	run_small(heap, cycle);
+	blocked_leave(mutator);
+	stop_note(heap, GCA_STOP_WORLD, stopwatch_stop(&watch, &heap->stop_unscheduled_ns));
+	profile_wait_end(mutator, before);
+	return true;
 }
 
 /**
@@ -535,4 +677,6 @@ void concurrent_close(struct gca_heap *heap)
 	pthread_mutex_unlock(&heap->gc_lock);
 	if (running)
 		pthread_join(heap->gc_thread, NULL);
+	if (heap->gc_cycle)
+		array_unmap(heap->gc_cycle, sizeof(*heap->gc_cycle));
 }

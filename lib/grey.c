@@ -33,7 +33,7 @@ bool grey_add(struct work *work, const uint64_t *entries, size_t nr)
 			return false;
 	memcpy(&pool->entries[pool->nr], entries, nr * sizeof(*entries));
 	__atomic_store_n(&pool->nr, pool->nr + nr, __ATOMIC_RELAXED);
-	if (work->waiting)
+	if (work->waiting && !work->alone)
 		pthread_cond_broadcast(&work->changed);
 	return true;
 }

@@ -484,6 +484,8 @@ uint64_t concurrent_ask(struct gca_heap *heap);
  */
 uint64_t concurrent_request(struct gca_heap *heap);
 uint64_t concurrent_request_full(struct gca_heap *heap);
+/* Runs one on the calling thread, if there is little to do.  A safepoint. */
+bool concurrent_small(struct gca_mutator *mutator);
 /* Waits while blocked until that cycle is over, @ns at most; true: it is. */
 bool concurrent_wait(struct gca_mutator *mutator, uint64_t cycle, uint64_t ns);
 bool concurrent_over(struct gca_heap *heap, uint64_t cycle);
@@ -633,6 +635,7 @@ struct work {
 	uint32_t waiting;	/* for changed */
 	bool open;		/* a phase is on */
 	bool quit;
+	bool alone;		/* helpers are not woken */
 	bool roots_left;	/* in a stop: there may be some that nobody took */
 	struct gca_mutator *next_mutator;
 	uintptr_t next_range;
@@ -677,6 +680,9 @@ void mark_heap(struct gca_heap *heap, struct mark_result *result);
 void work_open_phase(struct gca_heap *heap, bool stopped);
 /* Marks beside the mutators until nothing is grey; all of them are black, scanned. */
 void mark_beside(struct gca_heap *heap, struct mark_result *result);
+/* The same in a bounded time, without helpers.  False: mark_beside() is to go on. */
+bool mark_small(struct gca_heap *heap, struct mark_result *result);
+void work_alone(struct gca_heap *heap, bool alone);
 /* World held, marking on: marks what @words point to, and hands it to the workers. */
 void mark_shades(struct gca_heap *heap, const uintptr_t *words, size_t nr);
 /* Owner or claimed: a word for its buffer, and the buffer's end. */
@@ -1006,6 +1012,9 @@ struct gca_heap {
 	uint64_t gc_finished;
 	uint64_t gc_ended_ns;	/* atomic: end of the cycle before */
 	int gc_error;		/* of the last finished one */
+	struct cycle *gc_cycle;	/* room for one that a mutator runs; NULL: none yet */
+	struct cycle *gc_handed; /* the same, for the collector to go on with */
+	bool gc_small;		/* atomic: the next one is little work */
 
 	/* memstats.c */
 	uint64_t stats_sequence; /* odd while what must be seen at once is written */

@@ -577,6 +577,8 @@ void pace_poll(struct gca_mutator *mutator, size_t bytes)
 	/* A large object alone may be more than the goal: not a cycle for each. */
 	if (!heap_allocated(heap))
 		return;
+	if (!pressed && concurrent_small(mutator))
+		return;
 	if (heap->mode == GCA_MODE_CONCURRENT &&
 	    (pressed ? concurrent_request_full(heap) : concurrent_request(heap))) {
 		at_goal(mutator, bytes);

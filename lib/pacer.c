@@ -208,7 +208,7 @@ static void learn(struct pacer *pacer, const struct pacer_cycle *cycle)
 	uint64_t by_workers = cycle->by_workers;
 	unsigned int i;
 
-	if (cycle->forced || cycle->minor || !cycle->worker_ns || !cycle->scanned)
+	if (cycle->forced || cycle->minor || cycle->small || !cycle->worker_ns || !cycle->scanned)
 		return;
 	/* Kept from allocating by the cycle: it would have gone on. */
 	if (program < (program + kept) * PROGRAM_LEAST)

@@ -65,6 +65,7 @@ struct pacer_cycle {
 	uint64_t assist_ns;	/* of mutators that scanned */
 	uint64_t program_ns;	/* of everything else in the process */
 	uint64_t stalled_ns;	/* mutators waited for it */
+	bool small;		/* nothing was allocated beside it */
 	bool minor;		/* live is an upper bound, what is old being part of it */
 	bool next_minor;	/* the next one may be */
 	bool forced;		/* not started by the pacer: says nothing of the rate */

@@ -316,14 +316,17 @@ void profile_large(struct gca_mutator *mutator, unsigned int class, uintptr_t ob
  * @heap: the heap, its generation not flipped
  *
  * An object that a mutator allocates beside this is black, as is its bit.
+ *
+ * Return: how many slots of tables it had to look at.
  */
-void profile_settle(struct gca_heap *heap)
+size_t profile_settle(struct gca_heap *heap)
 {
 	struct profile *profile = &heap->profile;
 	struct profile_bucket *bucket;
-	size_t i = 0;
+	size_t i = 0, looked;
 
 	pthread_mutex_lock(&profile->lock);
+	looked = profile->live.size + profile->sites.size;
 	while (i < profile->live.size) {
 		const struct addrmap_slot *slot = &profile->live.slots[i];
 
@@ -341,6 +344,7 @@ void profile_settle(struct gca_heap *heap)
 	}
 	profile->settled = true;
 	pthread_mutex_unlock(&profile->lock);
+	return looked;
 }
 
 /* --------------------------------------------------------------- waiting */

@@ -113,7 +113,7 @@ void profile_sample(struct gca_mutator *mutator, unsigned int class, uintptr_t o
 void profile_large(struct gca_mutator *mutator, unsigned int class, uintptr_t object,
 		   uint64_t size);
 /* Marking done, generation not flipped: those without a mark have died. */
-void profile_settle(struct gca_heap *heap);
+size_t profile_settle(struct gca_heap *heap);
 /* Freed by hand: true if it was a sample. */
 bool profile_freed(struct gca_heap *heap, uintptr_t object);
 uintptr_t profile_cut(struct holding *holding, uint32_t elem, uintptr_t slot);

@@ -103,11 +103,23 @@ void special_visit_roots(struct gca_heap *heap, struct gca_visitor *visitor)
  *
  * What is added after a no needs no look: its targets are held, and marked.
  */
-bool special_wants_gate(struct gca_heap *heap)
+bool special_wants_gate(const struct gca_heap *heap)
 {
 	return __atomic_load_n(&heap->special.weaks.nr, __ATOMIC_RELAXED) ||
 	       __atomic_load_n(&heap->special.ephemerons.nr, __ATOMIC_RELAXED) ||
 	       __atomic_load_n(&heap->special.finalizers.nr, __ATOMIC_RELAXED);
+}
+
+/**
+ * special_any - is there anything that a cycle has to look at?
+ * @heap: the heap, its world held
+ */
+bool special_any(const struct gca_heap *heap)
+{
+	const struct special *special = &heap->special;
+
+	return special_wants_gate(heap) || __atomic_load_n(&special->pools, __ATOMIC_RELAXED) ||
+	       __atomic_load_n(&special->queue.nr, __ATOMIC_RELAXED);
 }
 
 /**

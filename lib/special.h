@@ -103,7 +103,9 @@ void special_begin(struct gca_heap *heap);
 /* What the heap itself holds: queued finalizers' objects, pools. */
 void special_visit_roots(struct gca_heap *heap, struct gca_visitor *visitor);
 /* True when a cycle's end has to close the gate. */
-bool special_wants_gate(struct gca_heap *heap);
+bool special_wants_gate(const struct gca_heap *heap);
+/* True when there is anything that a cycle has to look at. */
+bool special_any(const struct gca_heap *heap);
 /* Marking on, nothing grey, no mutator can get at an unmarked object: clears, finds
  * what is ready for its finalizer, and marks what that needs.  @visitor marks.
  */

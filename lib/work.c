@@ -68,6 +68,8 @@ struct worker {
 	struct work *work;
 	unsigned int index;
 	unsigned int idle;	/* ticks left on an idle CPU; 0: it has a share */
+	bool small;		/* it marks for one tick */
+	bool spent;		/* that is over */
 	uint32_t quota;		/* thousandths of a CPU, as of the times below */
 	uint64_t began;		/* ns */
 	uint64_t cpu_began;
@@ -203,6 +205,10 @@ static bool worker_tick(struct marker *marker)
 	size_t own = stack_left(marker->stack);
 
 	note_scanned(worker);
+	if (worker->small) {
+		worker->spent = true;
+		return false;
+	}
 	if (!__atomic_load_n(&worker->work->stopped, __ATOMIC_RELAXED))
 		give(worker, POOL_BESIDE, own > KEEP_BESIDE ? own - KEEP_BESIDE : 0, GIVE_MAX);
 	else if (own >= 2 * POOL_LOW)
@@ -223,6 +229,8 @@ static void worker_begin(struct worker *worker, struct gca_heap *heap, struct ma
 	worker->work = &heap->work;
 	worker->index = index;
 	worker->idle = 0;
+	worker->small = false;
+	worker->spent = false;
 	quota_begin(worker, quota_of(worker->work, index));
 }
 
@@ -574,7 +582,8 @@ void work_open_phase(struct gca_heap *heap, bool stopped)
 	work->roots_left = stopped;
 	work->next_mutator = stopped ? heap->mutators : NULL;
 	work->next_range = 0;
-	pthread_cond_broadcast(&work->changed);
+	if (!work->alone)
+		pthread_cond_broadcast(&work->changed);
 	grey_unlock(work);
 	if (stopped)
 		release_helpers(work);
@@ -701,7 +710,9 @@ static void mark_ranges(struct worker *worker, struct mark_result *result)
 		pthread_mutex_unlock(&heap->world);
 		result->range_bytes += nr * sizeof(void *);
 		marker_drain(&worker->marker);
-	} while (nr);
+		if (worker->small && nr == RANGE_PIECE)
+			worker->spent = true;
+	} while (nr && !worker->spent);
 	busy_end(worker);
 }
 
@@ -758,6 +769,59 @@ void mark_beside(struct gca_heap *heap, struct mark_result *result)
 	}
 	phase_end(heap, result);
 	generations_add_old(heap, result);
+}
+
+/**
+ * work_alone - whether the thread that runs the cycle marks by itself
+ * @heap: the heap
+ * @alone: it does; or helpers are welcome
+ */
+void work_alone(struct gca_heap *heap, bool alone)
+{
+	struct work *work = &heap->work;
+
+	grey_lock(work);
+	work->alone = alone;
+	if (work->open)
+		pthread_cond_broadcast(&work->changed);
+	grey_unlock(work);
+}
+
+/**
+ * mark_small - mark what can be reached, if it is little
+ * @heap: as for mark_beside(), but alone
+ * @result: what was marked
+ *
+ * Return: false: it is more than that, and mark_beside() has to be called.
+ */
+bool mark_small(struct gca_heap *heap, struct mark_result *result)
+{
+	struct work *work = &heap->work;
+	struct worker worker;
+	bool some = true;
+
+	gca_assert(!stack_left(&heap->mark_stack));
+	worker_begin(&worker, heap, &heap->mark_stack, 0);
+	worker.small = true;
+	mark_ranges(&worker, result);
+	special_visit_roots(heap, &worker.marker.visitor);
+	mark_cards(&worker);
+	if (stack_left(&heap->mark_stack))
+		grey_put(heap, &heap->mark_stack);
+	grey_lock(work);
+	while (some && !worker.spent)
+		some = work_once(&worker);
+	grey_unlock(work);
+	if (worker.spent) {
+		memset(result, 0, sizeof(*result));
+		return false;
+	}
+	worker.small = false;
+	generations_decide(heap);
+	mark_until_done(&worker);
+	phase_end(heap, result);
+	generations_add_old(heap, result);
+	return true;
 }
 
 /**

@@ -2,7 +2,8 @@
 /*
  * Pacing on the real heap: threads that outrun marking pay for it and the heap keeps
  * to its bound, with assists and without; a heap that does nothing is collected after
- * its period; steps of the live heap; metadata counts to the limit.
+ * its period; steps of the live heap; metadata counts to the limit; a cycle with little to
+ * do is its mutator's, and one that turns out to have much is not.
  */
 #include "lib.h"
 
@@ -353,8 +354,115 @@ static void test_adaptive(void)
 	eq(gca_close(heap), 0, "close");
 }
 
+/* Who began the last cycle and who ended it, and how many this thread did. */
+static struct {
+	pthread_t begun, marked;
+	uint64_t own;
+} seen;
+
+static void note(struct gca_heap *heap, enum gca_stage stage)
+{
+	if (stage == GCA_STAGE_BEGUN)
+		seen.begun = pthread_self();
+	if (stage == GCA_STAGE_MARKED) {
+		seen.marked = pthread_self();
+		__atomic_add_fetch(&seen.own, pthread_equal(seen.begun, seen.marked) &&
+				   !pthread_equal(seen.begun, heap->gc_thread), __ATOMIC_RELAXED);
+	}
+}
+
+static void garbage(struct gca_mutator *m, size_t bytes)
+{
+	for (; bytes > 256; bytes -= 256)
+		must(gca_new_bytes_raw(m, 200));
+}
+
+static size_t list_length(struct node *node)
+{
+	size_t length = 0;
+
+	for (; node; node = gca_load(&node->left))
+		length++;
+	return length;
+}
+
+static void *sleep_attached(void *arg)
+{
+	struct gca_mutator *m = attach(arg, GCA_STACK_PRECISE);
+
+	gca_blocking_begin(m);
+	while (__atomic_load_n(&seen.own, __ATOMIC_ACQUIRE) != UINT64_MAX)
+		usleep(1000);
+	gca_blocking_end(m);
+	gca_detach(m);
+	return NULL;
+}
+
+/* Steps: all dies; much lives of a sudden; all dies again; another thread comes. */
+static void test_small(void)
+{
+	size_t length = 4 * MIB / sizeof(struct node), later;
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	uint64_t own, cycles;
+	pthread_t thread;
+
+	gca_set_percent(heap, 100);
+	gca_set_generations(heap, GCA_GENERATIONS_OFF);
+	gca_collect(m);
+	gca_stage_hook = note;
+	{
+		GCA_FRAME(m, f, struct node *list; struct node *node);
+		cycles = stats_of(heap).num_gc;
+		garbage(m, scaled(64 * MIB));
+		own = seen.own;
+		cycles = stats_of(heap).num_gc - cycles;
+		ok(cycles >= scaled(64) / 8 && own >= cycles / 2,
+		   "all dies: of %llu cycles %llu were the mutator's own",
+		   (unsigned long long)cycles, (unsigned long long)own);
+		/* The next one expects nothing, and finds a list. */
+		while (seen.own == own)
+			garbage(m, 64 * KIB);
+		own = seen.own;
+		cycles = heap->cycles;
+		for (size_t i = 0; i < length; i++) {
+			f.node = must(gca_new(m, node));
+			gca_init(m, &f.node->left, f.list);
+			f.list = f.node;
+		}
+		while (__atomic_load_n(&heap->cycles, __ATOMIC_ACQUIRE) < cycles + 2)
+			garbage(m, 64 * KIB);
+		later = seen.own - own;
+		ok(!later, "much lives: %zu of the next two were", later);
+		ok(list_length(f.list) == length, "and all of it still does");
+		f.list = NULL;
+		f.node = NULL;
+	}
+	gca_collect(m);
+	gca_collect(m);
+	own = seen.own;
+	garbage(m, scaled(64 * MIB));
+	ok(seen.own > own, "all is dead again: its own");
+
+	pthread_create(&thread, NULL, sleep_attached, heap);
+	while (__atomic_load_n(&heap->nr_mutators, __ATOMIC_ACQUIRE) < 2)
+		gca_safepoint(m);
+	gca_collect(m);
+	own = seen.own;
+	garbage(m, scaled(64 * MIB));
+	eq(seen.own, own, "another thread is there: none");
+	gca_stage_hook = NULL;
+	__atomic_store_n(&seen.own, UINT64_MAX, __ATOMIC_RELEASE);
+	gca_blocking_begin(m);
+	pthread_join(thread, NULL);
+	gca_blocking_end(m);
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
 int main(void)
 {
+	test_small();
 	test_heap_max();
 	test_adaptive();
 	test_cgroup();
