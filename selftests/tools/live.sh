@@ -30,19 +30,20 @@ await()
 # start ARGUMENT...: a depgraph, which is $pid, with an endpoint; it prints into $tmp/depgraph
 start()
 {
+	rm -f "$tmp/depgraph"
 	"$depgraph" --index "$tmp/index" "$@" > "$tmp/depgraph" 2>&1 &
 	pid=$!
 	pids="$pids $pid"
 	await "$tmp/e/gcarena/$pid"
 }
 
-# at_work: until it asks its questions
+# at_work: until it asks its questions; what one before it said is gone when it starts
 at_work()
 {
 	local i
 
-	for ((i = 0; i < 400; i++)); do
-		! grep -q '^step 2' "$tmp/depgraph" || return 0
+	for ((i = 0; i < 1500; i++)); do
+		! grep -sq '^step 2' "$tmp/depgraph" || return 0
 		sleep 0.02
 	done
 	return 1

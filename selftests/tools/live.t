@@ -327,6 +327,7 @@ rm -f "$tmp/e/gcarena/"*
 # A timeline that comes by a pipe from a process that is killed: lines are whole, as each is one
 # write.
 mkfifo "$tmp/pipe"
+rm -f "$tmp/depgraph"
 GCARENA_TIMELINE=$tmp/pipe "$depgraph" --index "$tmp/index" --rounds 100000 --hold-seconds 0 > "$tmp/depgraph" 2>&1 &
 pid=$!
 pids="$pids $pid"
