@@ -22,7 +22,7 @@
  *
  * The path of a pointer is written for its cache misses, and in batches, for the
  * branches that a CPU cannot foresee.  Pointers are found by scanning a block of
- * objects and only noted, their mark and alloc bits asked for (marker->found).  When
+ * objects and only noted, their mark bits asked for (marker->found).  When
  * there are enough, they are looked at: first those to marked objects are dropped,
  * which most are, without a branch for each; then the bits of those that are left
  * are set, all of one word by one atomic or, and their objects' memory is asked for,
@@ -248,7 +248,6 @@ void mark_found(struct marker *marker, bool some)
 static inline void ask_bits(const struct marker *marker, uint64_t granule)
 {
 	__builtin_prefetch(&marker->mark_bits[granule >> 6], 1);
-	__builtin_prefetch(&marker->alloc_bits[granule >> 6]);
 }
 
 /**
@@ -381,7 +380,7 @@ struct block {
  */
 static uint32_t scan_run(struct marker *marker, const struct block *block, uint32_t i)
 {
-	const uint64_t *mark_bits = marker->mark_bits, *alloc_bits = marker->alloc_bits;
+	const uint64_t *mark_bits = marker->mark_bits;
 	const uint64_t *pointer_bits = marker->pointer_bits;
 	const uintptr_t base = marker->base, size = marker->size;
 	uint64_t *end = &marker->found[marker->nr_found], *const enough = &marker->found[BATCH];
@@ -412,7 +411,6 @@ static uint32_t scan_run(struct marker *marker, const struct block *block, uint3
 			*end = offset >> GCARENA_GRANULE_SHIFT;
 			offset = (offset & -inside) >> (GCARENA_GRANULE_SHIFT + 6);
 			__builtin_prefetch(&mark_bits[offset], 1);
-			__builtin_prefetch(&alloc_bits[offset]);
 			end += inside;
 		}
 		left -= class->elem;
@@ -463,6 +461,11 @@ static void take_block(struct marker *marker, struct block *block)
 		__builtin_prefetch((const void *)(marker->base +
 						  (granule << GCARENA_GRANULE_SHIFT)));
 		__builtin_prefetch(&marker->pointer_bits[granule / (64 / GRANULE_WORDS)]);
+		if (entry & ENTRY_WORD) {
+			__builtin_prefetch(&marker->grey_bits[granule / WORD_GRANULES], 1);
+			__builtin_prefetch(&marker->mark_bits[granule / WORD_GRANULES], 1);
+			__builtin_prefetch(&marker->alloc_bits[granule / WORD_GRANULES]);
+		}
 	}
 	block->nr = (uint32_t)nr;
 	if (stack->nr == stack->low) {

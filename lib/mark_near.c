@@ -126,7 +126,6 @@ static inline uint64_t *note_away(const struct marker *marker, struct view *view
 	*end++ = offset / GCARENA_GRANULE_SIZE;
 	offset /= WORD_BYTES;
 	__builtin_prefetch(&marker->mark_bits[offset], 1);
-	__builtin_prefetch(&marker->alloc_bits[offset]);
 	return end;
 }
 
