@@ -9,6 +9,13 @@
  */
 #include "internal.h"
 
+#if defined(__has_include) && __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#else
+#define RUNNING_ON_VALGRIND	0
+#define VALGRIND_MAKE_MEM_DEFINED(address, bytes)	0
+#endif
+
 /* Index of the first range that ends above @address. */
 static size_t range_after(const struct roots *roots, uintptr_t address)
 {
@@ -218,6 +225,29 @@ void gca_frame_unwind(struct gca_mutator *mutator, void *frame)
 	mutator->frames = frame;
 }
 
+/*
+ * Words that may be pointers.  Memcheck would name each that nobody has written yet, where
+ * the collector looks at it: it is shown copies, which are said to have been.
+ */
+static void visit_stack(struct gca_visitor *visitor, uintptr_t low, uintptr_t high)
+{
+	uintptr_t words[64];
+	size_t nr;
+
+	if (likely(!RUNNING_ON_VALGRIND)) {
+		visitor->words(visitor, low, high);
+		return;
+	}
+	for (; low < high; low += nr * sizeof(*words)) {
+		nr = (high - low) / sizeof(*words);
+		if (nr > ARRAY_SIZE(words))
+			nr = ARRAY_SIZE(words);
+		memcpy(words, (const void *)low, nr * sizeof(*words));
+		(void)VALGRIND_MAKE_MEM_DEFINED(words, nr * sizeof(*words));
+		visitor->words(visitor, (uintptr_t)words, (uintptr_t)(words + nr));
+	}
+}
+
 /**
  * roots_visit_mutator - show a mutator's stack and frames to @visitor
  * @mutator: the calling thread's, its stack published, or one claimed
@@ -229,8 +259,8 @@ void roots_visit_mutator(struct gca_mutator *mutator, struct gca_visitor *visito
 	struct gca_frame *frame;
 
 	if (copy) {
-		visitor->words(visitor, copy, copy + mutator->copied);
-		visitor->words(visitor, mutator->stack_low + mutator->copied, mutator->stack_base);
+		visit_stack(visitor, copy, copy + mutator->copied);
+		visit_stack(visitor, mutator->stack_low + mutator->copied, mutator->stack_base);
 	}
 	for (frame = mutator->frames; frame; frame = frame->next)
 		visitor->slots(visitor, (void *const *)(frame + 1), frame->count);
@@ -343,7 +373,7 @@ void gca_visit_words(struct gca_visitor *visitor, const void *low, const void *h
 	if (to > visitor->high)
 		to = visitor->high;
 	if (from < to)
-		visitor->words(visitor, from, to);
+		visit_stack(visitor, from, to);
 }
 
 /**
