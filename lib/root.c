@@ -9,11 +9,11 @@
  */
 #include "internal.h"
 
-#if defined(__has_include) && __has_include(<valgrind/memcheck.h>)
+#if defined(__has_include) && __has_include("valgrind/memcheck.h")
 #include <valgrind/memcheck.h>
 #else
 #define RUNNING_ON_VALGRIND	0
-#define VALGRIND_MAKE_MEM_DEFINED(address, bytes)	0
+#define VALGRIND_MAKE_MEM_DEFINED(address, bytes)	((void)(address), (void)(bytes), 0)
 #endif
 
 /* Index of the first range that ends above @address. */
