@@ -287,6 +287,10 @@ static void shades(struct gca_heap *heap, struct gca_mutator *owner, const uintp
 
 		stack = (struct mark_stack){ .entries = entries, .max = SHADES_MAX, .fixed = true };
 		marker_init(&marker, heap, &stack, owner ? owner->marked : heap->shaded);
+		/* As objects: the grey bits of a page that no worker has been to are a page
+		 * fault each, and this may be the answer to a handshake.
+		 */
+		marker.near_rest = UINT32_MAX;
 		if (owner) {
 			owner->has_marked = true;
 			marker.alloc_bits = owner->abi.alloc_bits;

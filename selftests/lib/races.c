@@ -3,12 +3,15 @@
  * Races of one mutator with a step of the cycle, which the models found: each is
  * played with a thread that is held up in the middle of one operation of the
  * library, and once more with the mistake put in, which must lose an object.
+ *
+ * And what is best looked at between two answers: what marking the shaded costs.
  */
 #include "lib.h"
 
 #include "internal.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 
 struct node;
 #define NODE_FIELDS(F)				\
@@ -195,8 +198,64 @@ static void test_weak(bool armed)
 	gca_close(heap);
 }
 
+/* Sanitizers have tables of their own. */
+#ifdef __SANITIZE_THREAD__
+#define FAULTS_ARE_OURS	0
+#else
+#define FAULTS_ARE_OURS	(!TEST_ASAN)
+#endif
+
+static long faults(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_minflt;
+}
+
+#define APART	(512 * KIB)	/* grey bits of so much are a page of the system's */
+#define PARTS	128u
+
+/* What a mutator marks for its barrier is part of its stops: there, nothing is
+ * touched for the first time, however large the heap is.
+ */
+static void test_shades(void)
+{
+	struct gca_heap *heap = open_concurrent("gctrace=0");
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	uint64_t cycle;
+	long before;
+
+	gca_root_add(heap, slot, sizeof(slot));
+	{
+		GCA_FRAME(m, f, gca_ref *table; struct node *node);
+		f.table = must(gca_new_refs(m, PARTS));
+		for (size_t i = 0; i < PARTS * APART / sizeof(struct node); i++) {
+			f.node = must(gca_new(m, node));
+			if (i % (APART / sizeof(struct node)) == 0)
+				gca_store(m, &f.table[i / (APART / sizeof(struct node))],
+					  (void *)f.node);
+		}
+		f.node = NULL;
+		cycle = concurrent_request(heap);
+		/* Nothing is scanned before the next answer. */
+		answer(m, HANDSHAKE_BLACK);
+		before = faults();
+		for (size_t i = 0; i < 4 * PARTS; i++)
+			gca_store(m, &slot[0], (struct node *)gca_load(&f.table[i % PARTS]));
+		before = faults() - before;
+		ok(before <= PARTS / 8, "marking what is shaded: %ld page faults", before);
+		concurrent_wait(m, cycle, UINT64_MAX);
+	}
+	gca_root_remove(heap, slot);
+	gca_detach(m);
+	gca_close(heap);
+}
+
 int main(void)
 {
+	if (FAULTS_ARE_OURS)
+		test_shades();
 	test_store(true);
 	test_store(false);
 	/* Where freed slots are poisoned, a cycle ends in a stop. */
