@@ -44,13 +44,16 @@ int stack_find(uintptr_t *low, uintptr_t *high)
 	return 0;
 }
 
+/* There in a program that was built with it, as the library need not be. */
+extern int __asan_address_is_poisoned(const void *address) __attribute__((weak));
+
 /* AddressSanitizer looks into memcpy(), and into what becomes one. */
 static GCA_NO_ASAN void copy_words(uintptr_t *to, const uintptr_t *from, size_t bytes)
 {
 	const volatile uintptr_t *words = from;
 	size_t i;
 
-	if (!GCA_ASAN) {
+	if (likely(!GCA_ASAN && !__asan_address_is_poisoned)) {
 		memcpy(to, from, bytes);
 		return;
 	}

@@ -174,7 +174,7 @@ GCA_API uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms);
 /* Called when an allocation of @size bytes cannot be met, after the heap has
  * collected and scavenged: true to try once more (after a cycle, so clearing
  * references helps), false to let it return NULL.  Runs on the allocating thread,
- * whose @mutator it may store with; must not allocate.
+ * whose @mutator it may store with; must not allocate, and must return: no longjmp().
  */
 typedef bool (*gca_failure_fn)(struct gca_mutator *mutator, size_t size, void *arg);
 GCA_API void gca_set_failure_handler(struct gca_heap *heap, gca_failure_fn fn, void *arg);

@@ -1,16 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# A right program is right under valgrind's memcheck: neither its stacks, of which no one
-# has written every word, nor what the library keeps is complained of.
+# A right program is right under AddressSanitizer and valgrind's memcheck: neither its
+# stacks, of which no one has written every word, nor what the library keeps is complained of.
+# The library is the ordinary one.
 # shellcheck disable=SC1091,SC2154	# tap.sh: top, build, tmp
 . "$(dirname "$0")/../tap.sh"
 cd "$top" || exit 2
 
-if ! command -v valgrind > /dev/null || [ ! -e /usr/include/valgrind/memcheck.h ]; then
-	skip "a program under memcheck" "valgrind and its headers are not installed"
-	tap_done
-fi
 cat > "$tmp/memcheck.c" <<'END'
 #include <gcarena.h>
 #include <pthread.h>
@@ -66,9 +63,23 @@ int main(int argc, char **argv)
 	return gca_close(heap);
 }
 END
-${CC:-cc} -O0 -g -Ilib/include -Iuapi -o "$tmp/memcheck" "$tmp/memcheck.c" "$build/test/libgcarena.a" -pthread -lm -lz \
-	> "$tmp/log" 2>&1
-result $? "a program" "$tmp/log"
+build_as()
+{
+	${CC:-cc} -O0 -g "${@:2}" -Ilib/include -Iuapi -o "$tmp/$1" "$tmp/memcheck.c" \
+		"$build/test/libgcarena.a" -pthread -lm -lz > "$tmp/log" 2>&1
+}
+
+fixed=()
+setarch -R true 2> /dev/null && fixed=(setarch -R)
+build_as asan -fsanitize=address && "${fixed[@]}" "$tmp/asan" > "$tmp/log" 2>&1 &&
+	"${fixed[@]}" "$tmp/asan" stopped > "$tmp/log" 2>&1
+result $? "a program that is built with AddressSanitizer runs" "$tmp/log"
+if ! command -v valgrind > /dev/null || [ ! -e /usr/include/valgrind/memcheck.h ]; then
+	skip "the program under memcheck" "valgrind and its headers are not installed"
+	tap_done
+fi
+build_as memcheck
+result $? "the program without it" "$tmp/log"
 for mode in "" stopped; do
 	valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect \
 		--errors-for-leak-kinds=definite,indirect "$tmp/memcheck" $mode > "$tmp/log" 2>&1
