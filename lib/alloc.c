@@ -36,6 +36,11 @@
  * many classes and threads must not be mostly stock.
  */
 #define BATCH_BYTES	(64 * KIB)
+/* The same of a class in steady demand, where that is little of the heap: all that a
+ * mutator holds is to be no more than this part of the goal over all of them.
+ */
+#define BATCH_STEADY	(2 * BATCH_BYTES)
+#define BATCH_PARTS	16
 /* Bytes of spans that threads in blocking regions keep at most, all together: what
  * ten thousand of them would hold must be there for those that run.
  */
@@ -422,6 +427,17 @@ static void next_piece(struct gca_mutator *mutator, unsigned int class)
 		color_slots(mutator, slot, end, info->elem, true);
 }
 
+/* No alloc bit is set in the lines of a span. */
+static bool lines_clear(const uint64_t *bits, uint32_t npages)
+{
+	const uint64_t *end = bits + npages * GCARENA_LINE_WORDS;
+
+	for (; bits < end; bits += GCARENA_LINE_WORDS)
+		if (bits[0] | bits[1] | bits[2] | bits[3] | bits[4] | bits[5] | bits[6] | bits[7])
+			return false;
+	return true;
+}
+
 /* Opens the first run of the span in use at or after @slot: true, or false at its end. */
 static bool open_run(struct gca_mutator *mutator, unsigned int class, uintptr_t slot)
 {
@@ -485,6 +501,14 @@ static bool next_span(struct gca_mutator *mutator, unsigned int class)
 		cache->elem = info->elem;
 		cache->needs_zero = by_object && holding->span.flags & GCARENA_SPAN_NEEDS_ZERO;
 		holding->limit = base + (uintptr_t)info->elem * info->objects;
+		/* Most are wholly free where much dies. */
+		if (lines_clear(&mutator->abi.alloc_bits[(uint64_t)holding->span.page *
+							 GCARENA_LINE_WORDS], info->npages)) {
+			holding->run = base;
+			holding->run_end = holding->limit;
+			next_piece(mutator, class);
+			return true;
+		}
 		if (open_run(mutator, class, base))
 			return true;
 	}
@@ -678,11 +702,21 @@ static int refill_hard(struct gca_mutator *mutator, unsigned int class, uint32_t
 	}
 }
 
-static uint32_t batch_max(unsigned int class)
+/* Spans that the refill after one of @batch asks for. */
+static uint32_t next_batch(const struct gca_mutator *mutator, unsigned int class, uint32_t batch)
 {
-	uint32_t spans = (uint32_t)(BATCH_BYTES / GCARENA_PAGE_SIZE) / span_classes[class].npages;
+	const struct gca_heap *heap = mutator->heap;
+	uint64_t goal = __atomic_load_n(&heap->next_gc, __ATOMIC_RELAXED);
+	uint64_t held = mutator->held_bytes + BATCH_STEADY;
+	uint64_t bytes = BATCH_BYTES;
+	uint32_t most;
 
-	return spans < STOCK_MAX ? spans : STOCK_MAX;
+	if (goal != UINT64_MAX && goal / BATCH_PARTS >=
+	    held * __atomic_load_n(&heap->nr_mutators, __ATOMIC_RELAXED))
+		bytes = BATCH_STEADY;
+	most = (uint32_t)(bytes >> GCARENA_PAGE_SHIFT) / span_classes[class].npages;
+	batch *= 2;
+	return batch < most ? batch : most ? most : 1;
 }
 
 /* Makes @class's cache non-empty, collecting when it is time to: 0, or -ENOMEM
@@ -705,8 +739,8 @@ static int refill_small(struct gca_mutator *mutator, unsigned int class, size_t 
 			holding->batch = BATCH_FIRST;
 		nr = holding->batch;
 		error = refill(mutator, class, 0, ready, &nr);
-		if (!error && holding->batch < batch_max(class))
-			holding->batch *= 2;
+		if (!error)
+			holding->batch = next_batch(mutator, class, holding->batch);
 		else if (error == -ENOMEM)
 			error = refill_hard(mutator, class, 0, ready, &nr, size);
 		else if (error)
@@ -762,6 +796,32 @@ static void write_layout(struct gca_heap *heap, const struct kind *kind, unsigne
 				 (uint32_t)((size - kind->tail) / sizeof(void *)));
 }
 
+/* alloc_in_class(); @flavour is the class's. */
+static inline __attribute__((always_inline)) void *
+in_class(struct gca_mutator *mutator, const struct kind *kind, unsigned int flavour,
+	 unsigned int class, size_t size, bool zeroed)
+{
+	struct gca_cache *cache = &mutator->caches[class];
+	struct gca_heap *heap = mutator->heap;
+	uintptr_t slot;
+
+	if (cache->cur >= cache->end && refill_small(mutator, class, size))
+		return NULL;
+	slot = cache->cur;
+	cache->cur = slot + cache->elem;
+	poison_alloc((void *)slot, cache->elem);
+	if (cache->needs_zero && zeroed)
+		memset((void *)slot, 0, cache->elem);
+	if (flavour != GCA_FLAVOUR_NOSCAN)
+		write_layout(heap, kind, flavour, slot, size);
+	if (unlikely(heap->debug_shadow))
+		shadow_alloc(heap, (void *)slot, cache->elem, &kind->abi);
+	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
+	if (unlikely(mutator->holdings[class].sample_left == SAMPLE_NOW))
+		profile_sample(mutator, class, slot, cache->elem);
+	return (void *)slot;
+}
+
 /**
  * alloc_in_class - allocate a slot of a small span class
  * @mutator: the calling thread's
@@ -775,24 +835,7 @@ static void write_layout(struct gca_heap *heap, const struct kind *kind, unsigne
 void *alloc_in_class(struct gca_mutator *mutator, const struct kind *kind, unsigned int class,
 		     size_t size, bool zeroed)
 {
-	struct gca_cache *cache = &mutator->caches[class];
-	struct gca_heap *heap = mutator->heap;
-	uintptr_t slot;
-
-	if (cache->cur >= cache->end && refill_small(mutator, class, size))
-		return NULL;
-	slot = cache->cur;
-	cache->cur = slot + cache->elem;
-	poison_alloc((void *)slot, cache->elem);
-	if (cache->needs_zero && zeroed)
-		memset((void *)slot, 0, cache->elem);
-	write_layout(heap, kind, span_classes[class].flavour, slot, size);
-	if (heap->debug_shadow)
-		shadow_alloc(heap, (void *)slot, cache->elem, &kind->abi);
-	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
-	if (unlikely(mutator->holdings[class].sample_left == SAMPLE_NOW))
-		profile_sample(mutator, class, slot, cache->elem);
-	return (void *)slot;
+	return in_class(mutator, kind, span_classes[class].flavour, class, size, zeroed);
 }
 
 static void *alloc_small(struct gca_mutator *mutator, const struct kind *kind, size_t size,
@@ -871,15 +914,8 @@ void *alloc_fail(struct gca_mutator *mutator, size_t size, const char *why)
 	return NULL;
 }
 
-/**
- * alloc_ready - the safepoint and the checks before an allocation
- * @mutator: the calling thread's
- * @kind: of what is to be allocated
- * @size: bytes
- *
- * Return: false, with gca_error() set, when there can be no such object.
- */
-bool alloc_ready(struct gca_mutator *mutator, const struct kind *kind, size_t size)
+/* alloc_ready() */
+static inline bool ready_for(struct gca_mutator *mutator, const struct kind *kind, size_t size)
 {
 	if (unlikely(__atomic_load_n(&mutator->heap->forked, __ATOMIC_RELAXED))) {
 		error_set(-EIO, "the heap belongs to the parent process");
@@ -897,6 +933,19 @@ bool alloc_ready(struct gca_mutator *mutator, const struct kind *kind, size_t si
 		return false;
 	}
 	return true;
+}
+
+/**
+ * alloc_ready - the safepoint and the checks before an allocation
+ * @mutator: the calling thread's
+ * @kind: of what is to be allocated
+ * @size: bytes
+ *
+ * Return: false, with gca_error() set, when there can be no such object.
+ */
+bool alloc_ready(struct gca_mutator *mutator, const struct kind *kind, size_t size)
+{
+	return ready_for(mutator, kind, size);
 }
 
 /**
@@ -957,10 +1006,13 @@ void *gca_alloc_raw_slow(struct gca_mutator *mutator, size_t size)
 	RUNTIME();
 	const struct kind *bytes = kind_of(gca_kind_noscan());
 
-	if (!alloc_ready(mutator, bytes, size))
+	if (unlikely(!ready_for(mutator, bytes, size)))
 		return NULL;
-	if (size < SMALL_MAX)
-		return alloc_small(mutator, bytes, size, false);
+	if (likely(size < SMALL_MAX))
+		return in_class(mutator, bytes, GCA_FLAVOUR_NOSCAN,
+				small_class_of[GCA_FLAVOUR_NOSCAN][(size + 16) >>
+								   GCARENA_GRANULE_SHIFT],
+				size, false);
 	return alloc_large(mutator, bytes, size, false);
 }
 

@@ -125,6 +125,9 @@ extern uint16_t small_class_of[GCA_FLAVOURS][SMALL_MAX / GCARENA_GRANULE_SIZE + 
 /* The same of objects that may fill their slot, GCA_LAYOUT_EXACT. */
 extern uint16_t exact_class_of[GCA_INLINE_MAX / GCARENA_GRANULE_SIZE + 2];
 
+/* Of bytes: the offset of their class's cache. */
+extern uint16_t noscan_cache_of[GCA_INLINE_BYTES_MAX / GCARENA_GRANULE_SIZE + 2];
+
 void sizeclass_init(void);	/* idempotent, any thread */
 void sizeclass_table(struct gcarena_class *table); /* nr_span_classes entries */
 
@@ -244,7 +247,7 @@ enum handshake {
  */
 #define STACK_COPY_MAX	(16 * KIB)
 
-#define STOCK_MAX	8	/* spans of one class that one refill brings at most */
+#define STOCK_MAX	16	/* spans of one class that one refill brings at most */
 
 /* A mutator's spans of one class. */
 struct holding {

@@ -168,7 +168,7 @@ static int mutator_new(struct gca_heap *heap, unsigned int flags, struct gca_mut
 	mutator->abi.cards = heap->cards;
 	mutator->abi.heap_size = heap->size;
 	mutator->abi.poll = heap->debug_stress;
-	mutator->abi.noscan_class = small_class_of[GCA_FLAVOUR_NOSCAN];
+	mutator->abi.noscan_cache = noscan_cache_of;
 	mutator->abi.shades_end = &mutator->shades[SHADES_FLUSH - 1];
 	mark_shades_drop(mutator);
 	profile_arm(mutator);

@@ -24,6 +24,7 @@ struct span_class span_classes[SPAN_CLASSES_MAX];
 unsigned int nr_span_classes;
 uint16_t small_class_of[GCA_FLAVOURS][SMALL_MAX / GCARENA_GRANULE_SIZE + 1];
 uint16_t exact_class_of[GCA_INLINE_MAX / GCARENA_GRANULE_SIZE + 2];
+uint16_t noscan_cache_of[GCA_INLINE_BYTES_MAX / GCARENA_GRANULE_SIZE + 2];
 
 /* The longest span for slots of @slot bytes.  Each mutator holds at least one span
  * of each class that it uses: 64 KiB bounds what that costs a small heap, and
@@ -129,6 +130,10 @@ static void compute(void)
 	/* Of sizes that are multiples of the granule: index - 1 granules. */
 	for (i = 2; i < ARRAY_SIZE(exact_class_of); i++)
 		exact_class_of[i] = small_class_of[GCA_FLAVOUR_PRECISE][i - 1];
+	_Static_assert(SPAN_CLASSES_MAX * sizeof(struct gca_cache) <= UINT16_MAX, "offsets");
+	for (i = 0; i < ARRAY_SIZE(noscan_cache_of); i++)
+		noscan_cache_of[i] = (uint16_t)(small_class_of[GCA_FLAVOUR_NOSCAN][i] *
+						sizeof(struct gca_cache));
 }
 
 /**

@@ -250,7 +250,7 @@ struct gca_mutator_abi {
 	struct gca_cache *cache; /* by span class; empty ones while allocation
 				  * must take the slow path
 				  */
-	const uint16_t *noscan_class; /* span class of bytes, by (size + 16) / 16 */
+	const uint16_t *noscan_cache; /* offset of the cache of bytes, by (size + 16) / 16 */
 	uintptr_t *shades;	/* where the next shaded word goes */
 	uintptr_t *shades_end;	/* there is room for two below it */
 	uint8_t *cards;		/* one a card of the heap; not 0: dirty */
@@ -608,7 +608,8 @@ GCA_ALWAYS_INLINE_ void *gca_alloc_bytes_(struct gca_mutator *mutator, size_t si
 
 	if (!GCA_LIKELY_(size - 1 < GCA_INLINE_BYTES_MAX))
 		goto slow;
-	cache = &abi->cache[abi->noscan_class[(size + 16) >> 4]];
+	cache = (struct gca_cache *)(void *)
+		((char *)abi->cache + abi->noscan_cache[(size + 16) >> 4]);
 	if (!GCA_TAKE_(cache, slot))
 		goto slow;
 	if (zeroed && cache->needs_zero)

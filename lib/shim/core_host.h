@@ -85,11 +85,15 @@ static inline u32 gca_line_weight(const u64 *line)
 
 #if defined(__x86_64__) && !defined(__POPCNT__)
 	if (likely(gca_have_popcnt)) {
-		for (k = 0; k < GCARENA_LINE_WORDS; k++) {
-			u64 bits = READ_ONCE(line[k]);
+		u64 a, b, c, d;
 
-			__asm__("popcnt %0, %0" : "+r"(bits) : : "cc");
-			count += (u32)bits;
+		/* Each word is read once: it is an operand. */
+		for (k = 0; k < GCARENA_LINE_WORDS; k += 4) {
+			__asm__("popcnt %1, %0" : "=r"(a) : "m"(line[k]) : "cc");
+			__asm__("popcnt %1, %0" : "=r"(b) : "m"(line[k + 1]) : "cc");
+			__asm__("popcnt %1, %0" : "=r"(c) : "m"(line[k + 2]) : "cc");
+			__asm__("popcnt %1, %0" : "=r"(d) : "m"(line[k + 3]) : "cc");
+			count += (u32)(a + b + c + d);
 		}
 		return count;
 	}

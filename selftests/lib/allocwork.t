@@ -35,10 +35,10 @@ done << END
 zeroed 16 145
 zeroed 64 147
 zeroed 256 162
-zeroed 1024 300
+zeroed 1024 218
 raw 16 77
 raw 64 78
-raw 256 120
-raw 1024 180
+raw 256 79
+raw 1024 115
 END
 tap_done
