@@ -83,8 +83,8 @@ static bool table_grow(struct profile_table *table)
 }
 
 /* Lock held; NULL: no memory. */
-static struct profile_bucket *bucket_of(struct profile_table *table, const struct profile_stack *stack,
-					uint64_t tag)
+static struct profile_bucket *bucket_of(struct profile_table *table,
+					const struct profile_stack *stack, uint64_t tag)
 {
 	uint32_t hash = hash_of(stack, tag);
 	size_t bytes = stack->depth * sizeof(stack->pcs[0]);

@@ -68,7 +68,7 @@ static int run_cycle(const struct target *target)
 		status = tool_fail("process %u: its answer is damaged", target->pid);
 	for (waited = 0; status == TOOL_OK && !over; waited += COLLECT_POLL_MS) {
 		if (waited > COLLECT_MAX_S * 1000)
-			status = tool_fail("process %u: no cycle ended within %u s: a heap that stops the world runs it when it allocates next",
+			status = tool_fail("process %u: no cycle in %u s: it may not be allocating",
 					   target->pid, COLLECT_MAX_S);
 		text_free(&answer);
 		nanosleep(&pause, NULL);

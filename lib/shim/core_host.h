@@ -102,6 +102,7 @@ static inline u32 gca_line_weight(const u64 *line)
 		count += hweight64(READ_ONCE(line[k]));
 	return count;
 }
+
 #define __ffs64(x)		((unsigned int)__builtin_ctzll(x))
 #define fls64(x)		((x) ? 64 - __builtin_clzll(x) : 0)
 
