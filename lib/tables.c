@@ -9,6 +9,7 @@
  * zero after that; every reader of a cell or bit finds an alloc bit first.
  */
 #include "internal.h"
+#include "process.h"
 
 #include <sys/mman.h>
 
@@ -64,6 +65,20 @@ void table_release(void *table, size_t offset, size_t bytes)
 	madvise((char *)table + offset, bytes, MADV_DONTNEED);
 }
 
+/* Marking looks a pointer up anywhere in a table, a TLB miss each in base pages; but those
+ * of a small heap would take a huge page each, and are in the caches.
+ */
+static void huge_when_large(void *table, size_t chunks, size_t chunk_bytes)
+{
+	size_t small = (GCA_TABLES_SMALL >> GCARENA_CHUNK_SHIFT) * chunk_bytes;
+
+	if (!table)
+		return;
+	madvise(table, chunks * chunk_bytes, MADV_NOHUGEPAGE);
+	if (chunks * chunk_bytes > small)
+		madvise((char *)table + small, chunks * chunk_bytes - small, MADV_HUGEPAGE);
+}
+
 /**
  * tables_open - reserve a heap's side tables
  * @heap: its size is set
@@ -78,6 +93,8 @@ int tables_open(struct gca_heap *heap)
 	heap->kind_ids = table_map(chunks * KIND_BYTES);
 	heap->cards = table_map(chunks * CARD_BYTES);
 	heap->grey_bits = table_map(chunks * GREY_BYTES);
+	huge_when_large(heap->pointer_bits, chunks, POINTER_BYTES);
+	huge_when_large(heap->grey_bits, chunks, GREY_BYTES);
 	if (heap->pointer_bits && heap->kind_ids && heap->cards && heap->grey_bits)
 		return 0;
 	return error_set(-ENOMEM, "no address space for the tables of a heap of %zu bytes",

@@ -470,6 +470,19 @@ static void unmap(struct process *p)
 		munmap(p->pub.tables.status, p->status_size);
 }
 
+/* The tables of a small heap would take a huge page each; those of a large one are
+ * looked up all over, a TLB miss each.
+ */
+static void huge_when_large(const struct process *p, void *table, size_t page_bytes)
+{
+	size_t size = (p->pub.heap_size >> GCARENA_PAGE_SHIFT) * page_bytes;
+	size_t small = (GCA_TABLES_SMALL >> GCARENA_PAGE_SHIFT) * page_bytes;
+
+	madvise(table, size, MADV_NOHUGEPAGE);
+	if (size > small)
+		madvise((char *)table + small, size - small, MADV_HUGEPAGE);
+}
+
 static int map(struct process *p)
 {
 	struct gca_tables *tables = &p->pub.tables;
@@ -495,10 +508,9 @@ static int map(struct process *p)
 	madvise(tables->bitmap[0], p->bitmap_size, MADV_DONTFORK);
 	madvise(tables->bitmap[1], p->bitmap_size, MADV_DONTFORK);
 	madvise(tables->status, p->status_size, MADV_WIPEONFORK);
-	/* The tables of a small heap would take a huge page each. */
-	madvise(tables->spans, p->spans_size, MADV_NOHUGEPAGE);
-	madvise(tables->bitmap[0], p->bitmap_size, MADV_NOHUGEPAGE);
-	madvise(tables->bitmap[1], p->bitmap_size, MADV_NOHUGEPAGE);
+	huge_when_large(p, tables->spans, sizeof(struct gcarena_row));
+	huge_when_large(p, tables->bitmap[0], GCARENA_LINE_SIZE);
+	huge_when_large(p, tables->bitmap[1], GCARENA_LINE_SIZE);
 	return 0;
 }
 

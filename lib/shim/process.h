@@ -14,6 +14,11 @@
 
 struct gca_core;
 
+/* Tables that belong to so much of a heap are on base pages, the rest of them on huge ones;
+ * the library's own too, on either backend.
+ */
+#define GCA_TABLES_SMALL	(1024ULL * 1024 * 1024)
+
 /**
  * struct gca_process - an arena; what the library may read of it
  * @tables: span table, bitmaps and status page, for the whole heap
