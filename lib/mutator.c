@@ -119,11 +119,12 @@ static void thread_exits(void *value)
 	 * in use for other things already.
 	 */
 	for (each = mine; each; each = each->next_mine) {
+		/* First: the wait below may be as long as a cycle that scans for us. */
+		__atomic_store_n(&each->frames, NULL, __ATOMIC_RELAXED);
 		if (each->depth && !__atomic_load_n(&each->heap->forked, __ATOMIC_RELAXED)) {
 			each->depth = 1;
 			blocked_leave(each);
 		}
-		each->frames = NULL;
 	}
 	if (++exit_round < EXIT_ROUND && mine && !pthread_setspecific(exit_key, value))
 		return;
