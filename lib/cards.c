@@ -17,6 +17,11 @@
 
 #define PAGE_CARDS	(GCARENA_PAGE_SIZE >> GCA_CARD_SHIFT)
 #define CARD_SIZE	(1u << GCA_CARD_SHIFT)
+#define CARD_GRANULES	(CARD_SIZE >> GCARENA_GRANULE_SHIFT)
+#define CARD_MASK	((1ull << CARD_GRANULES) - 1)
+#define WORD_CARDS	(WORD_GRANULES / CARD_GRANULES)
+_Static_assert(GCA_INLINE_MAX <= CARD_SIZE, "slots with pointer bits are on two cards at most");
+
 /* Grey objects that are too many to wait for the end of the page. */
 #define DRAIN_AT	1024u
 _Static_assert(PAGE_CARDS == 2 * sizeof(uint64_t), "two words have a page's cards");
@@ -90,6 +95,55 @@ static void scan_part(struct scan *scan, uint32_t page, uintptr_t low, uintptr_t
 	}
 }
 
+/*
+ * The same for small objects with pointer bits, those of a word of the bitmaps at a time.
+ * @starts: granules where one may begin that has a part on a dirty card.
+ */
+static void scan_word(struct scan *scan, uint32_t page, uint64_t word, uint64_t starts)
+{
+	struct marker *marker = scan->marker;
+
+	starts &= __atomic_load_n(&marker->mark_bits[word], __ATOMIC_RELAXED) &
+		  __atomic_load_n(&marker->alloc_bits[word], __ATOMIC_ACQUIRE);
+	/* As in is_old(). */
+	if (starts && row_word0(scan->heap, page) == scan->row)
+		marker_grey_word(marker, word, starts, scan->span.span_class);
+}
+
+static void scan_small(struct scan *scan, uint32_t page, uint32_t dirty)
+{
+	const struct span_class *class = &span_classes[scan->span.span_class];
+	const uint32_t granules = class->elem >> GCARENA_GRANULE_SHIFT;
+	/* A start so far before a card, at most, is of an object with slots on it. */
+	const uint32_t before = (granules < CARD_GRANULES ? granules : CARD_GRANULES) - 1;
+	const uint64_t first = (uint64_t)page * GCARENA_LINE_WORDS;
+	uint64_t spill = 0;
+	uint32_t i;
+
+	/* Down: an object that reaches into a word may begin in the one below. */
+	for (i = GCARENA_LINE_WORDS; i--;) {
+		uint64_t cards = dirty >> (i * WORD_CARDS) & ((1u << WORD_CARDS) - 1);
+		uint64_t starts = spill;
+
+		spill = 0;
+		for (; cards; cards &= cards - 1) {
+			uint32_t at = (uint32_t)__builtin_ctzll(cards) * CARD_GRANULES;
+
+			starts |= CARD_MASK << at;
+			if (at)
+				starts |= ((1ull << before) - 1) << (at - before);
+			else if (before)
+				spill = ~0ull << (WORD_GRANULES - before);
+		}
+		if (starts)
+			scan_word(scan, page, first + i, starts);
+	}
+	if (spill && page > scan->span.page)
+		scan_word(scan, page, first - 1, spill);
+	if (unlikely(stack_left(scan->marker->stack) > DRAIN_AT || scan->marker->left <= 0))
+		marker_drain(scan->marker);
+}
+
 /* The dirty cards of a page, a bit each, which are clean then. */
 static uint32_t take_cards(struct gca_heap *heap, uint32_t page)
 {
@@ -124,6 +178,10 @@ static void scan_page(struct scan *scan, uint32_t page)
 		scan->conservative = true;
 		scan_part(scan, page, base, base + GCARENA_PAGE_SIZE);
 		scan->conservative = false;
+	}
+	if (class->words) {
+		scan_small(scan, page, dirty);
+		return;
 	}
 	while (dirty) {
 		uint32_t first = (uint32_t)__builtin_ctz(dirty);

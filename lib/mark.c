@@ -549,6 +549,19 @@ void marker_grey(struct marker *marker, uint64_t granule, uint32_t span_class)
 }
 
 /**
+ * marker_grey_word - the same for objects of one span in a word of the bitmaps
+ * @marker: the calling thread's
+ * @word: which
+ * @mask: their bits
+ * @span_class: their class, one with pointer bits
+ */
+void marker_grey_word(struct marker *marker, uint64_t word, uint64_t mask, uint32_t span_class)
+{
+	if (!__atomic_fetch_or(&marker->grey_bits[word], mask, __ATOMIC_RELEASE))
+		push(marker, word * WORD_GRANULES, span_class | ENTRY_WORD);
+}
+
+/**
  * marker_part - scan a part of a marked object
  * @marker: the calling thread's
  * @object: allocated, with a kind id, without a callback

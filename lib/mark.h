@@ -77,6 +77,8 @@ void marker_ask(struct marker *marker, uintptr_t word);
 void marker_word(struct marker *marker, uintptr_t word);
 /* A marked object, allocated, is grey: scanned with a later block. */
 void marker_grey(struct marker *marker, uint64_t granule, uint32_t span_class);
+/* The same for those of @mask in a word of the bitmaps, of a class with pointer bits. */
+void marker_grey_word(struct marker *marker, uint64_t word, uint64_t mask, uint32_t span_class);
 /* Scans a part of an object with a kind id, without a callback. */
 void marker_part(struct marker *marker, const struct object *object, uintptr_t low,
 		 uintptr_t high);
