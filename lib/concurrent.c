@@ -93,7 +93,7 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 	check_stopped(heap);
 	cycle->trace.goal = heap->next_gc;
 	pace_begin(heap, &cycle->pace);
-	generations_begin(heap, cycle->full);
+	generations_begin(heap, cycle->full, &cycle->pace);
 	gca_stage(heap, GCA_STAGE_BEGUN);
 	special_begin(heap);
 	heap->drifted = 0;

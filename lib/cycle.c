@@ -152,7 +152,7 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	world_stop(heap, self);
 	stopped = now_ns();
 	cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
-	generations_begin(heap, true);
+	generations_begin(heap, true, &pace);
 	special_begin(heap);
 	tables_trim(heap, false);
 	verify_table(heap);

@@ -9,19 +9,13 @@
  * nothing live is lost.
  *
  * Whether the next cycle may be a minor one is decided before this one's last
- * rounds: from then on mutators dirty cards, and the sweep will be sticky.
+ * rounds: from then on mutators dirty cards, and the sweep will be sticky.  worth.c says
+ * whether one would pay.
  */
 #include "mark.h"
 
-/* Below so much alive there is little to save. */
-#define LEAST_LIVE	(4 * MIB)
-/* Of what a minor cycle takes for alive, the part that it may look at all the same. */
-#define WORTH_PARTS	2
-/* Of the room that a full cycle left, what must be there for another minor one. */
+/* When they are on: of the room that a full cycle left, what must be there for a minor one. */
 #define ROOM_PARTS	2
-/* Full cycles before minor ones are tried again: first, and at most. */
-#define REST_FIRST	4u
-#define REST_MOST	64u
 
 #define get(value)	__atomic_load_n(value, __ATOMIC_RELAXED)
 
@@ -66,26 +60,19 @@ static void clear_marks(struct gca_heap *heap)
 	}
 }
 
-/* After something that did not pay. */
-static void rest(struct generations *generations)
-{
-	if (get(&generations->mode) == GCA_GENERATIONS_ON)
-		return;
-	if (!generations->penalty)
-		generations->penalty = REST_FIRST;
-	generations->rest = generations->penalty;
-	if (generations->penalty < REST_MOST)
-		generations->penalty *= 2;
-}
-
 /**
  * generations_begin - a cycle begins
  * @heap: the heap, its world held, the sweep before complete, every mutator white
  * @full: it may not be a minor one
+ * @begun: what pace_begin() measured
  */
-void generations_begin(struct gca_heap *heap, bool full)
+void generations_begin(struct gca_heap *heap, bool full, const struct pacer_cycle *begun)
 {
 	struct generations *generations = &heap->generations;
+
+	generations->begun = *begun;
+	generations->before = get(&heap->heap_live);
+	generations->allocated = heap_allocated(heap);
 
 	generations->minor = generations->remember && !full && !heap->pacer.by_limit &&
 			     !heap->pacer.thrashing &&
@@ -96,7 +83,7 @@ void generations_begin(struct gca_heap *heap, bool full)
 	generations->dirty = true;
 	if (!generations->minor) {
 		/* Cards were dirtied for nothing. */
-		rest(generations);
+		worth_wasted(&generations->worth);
 		clear_marks(heap);
 	}
 	__atomic_store_n(&generations->remember, false, __ATOMIC_RELAXED);
@@ -114,37 +101,34 @@ static uint64_t old_count(const struct gca_heap *heap, uint64_t *objects)
 	       get(&generations->freed[epoch].bytes);
 }
 
-/* World held. */
-static bool worth(struct gca_heap *heap, uint64_t marked, uint64_t scanned)
+/* World held: what there is room for when the cycle is over, @live being taken for alive. */
+static uint64_t room_after(const struct gca_heap *heap, uint64_t live)
 {
-	struct generations *generations = &heap->generations;
-	uint32_t mode = get(&generations->mode);
+	struct pacer pacer = heap->pacer;
+
+	if (!heap->generations.minor) {
+		pacer.live = live;
+		pacer.promoted = 0;
+		pacer_set(&pacer);
+	}
+	return pacer.goal > live ? pacer.goal - live : 0;
+}
+
+/* World held. */
+static bool decide(struct gca_heap *heap, const struct worth_cycle *cycle)
+{
 	const struct pacer *pacer = &heap->pacer;
-	uint64_t objects, old, room, full_room, base = pacer->live - pacer->promoted;
+	uint32_t mode = get(&heap->generations.mode);
+	uint64_t base = pacer->live - pacer->promoted;
+	bool worth = worth_decide(&heap->generations.worth, cycle);
 
 	if (mode == GCA_GENERATIONS_OFF || !heap->has_sticky || pacer->by_limit ||
-	    pacer->thrashing || (mode == GCA_GENERATIONS_AUTO && pacer->percent == PACER_OFF))
+	    pacer->thrashing)
 		return false;
-	if (!generations->minor) {
-		if (mode == GCA_GENERATIONS_ON)
-			return true;
-		if (generations->rest) {
-			generations->rest--;
-			return false;
-		}
-		return marked >= LEAST_LIVE;
-	}
-	old = old_count(heap, &objects);
-	if (scanned + (generations->cards << GCA_CARD_SHIFT) > old / WORTH_PARTS) {
-		rest(generations);
-		if (mode != GCA_GENERATIONS_ON)
-			return false;
-	} else {
-		generations->penalty = REST_FIRST;
-	}
-	full_room = pacer->goal > base ? pacer->goal - base : 0;
-	room = pacer->goal > old + marked ? pacer->goal - old - marked : 0;
-	return room >= full_room / ROOM_PARTS;
+	if (mode == GCA_GENERATIONS_AUTO)
+		return worth && pacer->percent != PACER_OFF;
+	return !cycle->minor || pacer->goal <= base ||
+	       cycle->room >= (pacer->goal - base) / ROOM_PARTS;
 }
 
 /**
@@ -153,17 +137,25 @@ static bool worth(struct gca_heap *heap, uint64_t marked, uint64_t scanned)
  */
 void generations_decide(struct gca_heap *heap)
 {
+	struct generations *generations = &heap->generations;
 	struct work *work = &heap->work;
-	uint64_t marked, scanned;
-	bool remember;
+	struct worth_cycle cycle = {
+		.minor = generations->minor,
+		.ns = pace_marking_ns(heap, &generations->begun),
+		.cards = generations->cards,
+		.before = generations->before,
+		.allocated = generations->allocated,
+	};
+	uint64_t objects, old;
 
 	grey_lock(work);
-	marked = work->result.bytes;
-	scanned = work->result.scanned;
+	cycle.live = work->result.bytes;
 	grey_unlock(work);
 	pthread_mutex_lock(&heap->world);
-	remember = worth(heap, marked, scanned);
-	__atomic_store_n(&heap->generations.remember, remember, __ATOMIC_RELAXED);
+	old = old_count(heap, &objects);
+	cycle.live += cycle.minor ? old : 0;
+	cycle.room = room_after(heap, cycle.live);
+	__atomic_store_n(&generations->remember, decide(heap, &cycle), __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&heap->world);
 }
 

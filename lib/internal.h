@@ -28,6 +28,7 @@
 #include "debug.h"
 #include "fault.h"
 #include "pacer.h"
+#include "worth.h"
 #include "probes.h"
 #include "timeline.h"
 #include "uncancelled.h"
@@ -757,6 +758,8 @@ int pace_set(struct gca_heap *heap);
 bool pace_may_grow(const struct gca_heap *heap, uint64_t bytes);
 void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle);
 int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pacer_cycle *cycle);
+/* CPU time of marking since it began, of workers and mutators. */
+uint64_t pace_marking_ns(const struct gca_heap *heap, const struct pacer_cycle *begun);
 
 /* --------------------------------------------------- generations.c, cards.c */
 
@@ -777,9 +780,12 @@ struct generations {
 	/* the thread that runs the cycle, world held */
 	bool minor;		/* the cycle under way, or the last */
 	bool dirty;		/* cards may be */
-	uint32_t rest;		/* full cycles until minor ones are tried again */
-	uint32_t penalty;	/* the next such rest */
 	uint64_t cards;		/* dirty ones in this cycle */
+	struct worth worth;
+	/* when it began */
+	struct pacer_cycle begun;
+	uint64_t before;	/* heap_live */
+	uint64_t allocated;	/* bytes since the last one began */
 	/* Of old objects that no marking counts: born black, freed by hand; by epoch. */
 	struct gen_count black[2];
 	struct gen_count freed[2];
@@ -790,7 +796,7 @@ struct generations {
 };
 
 /* World held, sweep complete, every mutator white: is the cycle a minor one? */
-void generations_begin(struct gca_heap *heap, bool full);
+void generations_begin(struct gca_heap *heap, bool full, const struct pacer_cycle *begun);
 /* What there was to mark is marked: whether the next may be a minor one.  No world held. */
 void generations_decide(struct gca_heap *heap);
 /* Marking is over: @result is of all that is alive. */

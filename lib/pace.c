@@ -228,20 +228,18 @@ static void note_spent(struct gca_heap *heap, bool forced)
 }
 
 /*
- * What the cycle has used, each less what there was when it began.  A mutator's time in
+ * What marking has used, each less what there was when it began.  A mutator's time in
  * an assist is known by the clock, which is as much too long as others wanted its CPU:
  * what counts is what it scanned, at the workers' price.
  */
-static void note_used(struct gca_heap *heap, struct pacer_cycle *cycle)
+static void note_marking(const struct gca_heap *heap, struct pacer_cycle *cycle)
 {
-	uint64_t scanned = get(&heap->work.scanned) - cycle->scanned;
 	uint64_t assisted = get(&heap->assist_bytes) - cycle->by_workers;
-	uint64_t process = process_cpu_ns() - cycle->program_ns, collector;
 
-	cycle->stalled_ns = get(&heap->stall_ns) - cycle->stalled_ns;
+	cycle->scanned = get(&heap->work.scanned) - cycle->scanned;
 	cycle->worker_ns = get(&heap->work.cpu_ns) + get(&heap->work.idle_ns) - cycle->worker_ns;
 	cycle->assist_ns = get(&heap->assist_ns) - cycle->assist_ns;
-	cycle->by_workers = scanned > assisted ? scanned - assisted : 0;
+	cycle->by_workers = cycle->scanned > assisted ? cycle->scanned - assisted : 0;
 	if (cycle->by_workers) {
 		double price = (double)cycle->worker_ns / (double)cycle->by_workers;
 		double spent = price * (double)assisted;
@@ -249,10 +247,31 @@ static void note_used(struct gca_heap *heap, struct pacer_cycle *cycle)
 		if (spent < (double)cycle->assist_ns)
 			cycle->assist_ns = (uint64_t)spent;
 	}
+}
+
+/**
+ * pace_marking_ns - CPU time that marking has used
+ * @heap: the heap, marking, nobody amid an assist or scanning
+ * @begun: what pace_begin() filled in
+ */
+uint64_t pace_marking_ns(const struct gca_heap *heap, const struct pacer_cycle *begun)
+{
+	struct pacer_cycle cycle = *begun;
+
+	note_marking(heap, &cycle);
+	return cycle.worker_ns + cycle.assist_ns;
+}
+
+static void note_used(struct gca_heap *heap, struct pacer_cycle *cycle)
+{
+	uint64_t process = process_cpu_ns() - cycle->program_ns, collector;
+
+	note_marking(heap, cycle);
+	cycle->stalled_ns = get(&heap->stall_ns) - cycle->stalled_ns;
 	heap->assist_cpu_ns += cycle->assist_ns;
 	collector = cycle->worker_ns + cycle->assist_ns;
 	cycle->program_ns = process > collector ? process - collector : 0;
-	cycle->scanned = scanned + cycle->roots;
+	cycle->scanned += cycle->roots;
 	cycle->by_workers += cycle->roots;
 }
 

@@ -240,6 +240,49 @@ static void play(const struct setting *setting, const char *debug)
 	close_minor(heap, m);
 }
 
+/* An object may begin before the card that its slot is on, and on another page. */
+static void test_sizes(void)
+{
+	static const unsigned int refs[] = { 1, 2, 5, 9, 13, 17, 23, 31, 41, 49, 55, 63 };
+	enum { OBJECTS = 700, APART = 13 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(refs); i++) {
+		struct gca_heap *heap = open_minor("verify=1");
+		struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+		unsigned int nr, young = 0, found = 0;
+		uintptr_t hidden[OBJECTS], begin, end;
+
+		{
+			GCA_FRAME(m, f, gca_ref *table; gca_ref *one; struct node *young);
+			f.table = must(gca_new_refs(m, OBJECTS));
+			gca_store(m, &root[0], (void *)f.table);
+			for (nr = 0; nr < OBJECTS; nr++)
+				gca_store(m, &f.table[nr], (void *)must(gca_new_refs(m, refs[i])));
+			full(m);
+			/* Nobody else dirties the cards before the slot's. */
+			for (nr = 0; nr < OBJECTS; nr++) {
+				f.one = (gca_ref *)gca_load(&f.table[nr]);
+				begin = (uintptr_t)f.one;
+				end = (uintptr_t)&f.one[refs[i] - 1];
+				if (nr % APART && !((begin ^ end) >> GCARENA_PAGE_SHIFT))
+					continue;
+				f.young = must(gca_new(m, node));
+				gca_store(m, &f.one[refs[i] - 1], (void *)f.young);
+				hidden[young++] = ~(uintptr_t)f.young;
+			}
+			f.young = NULL;
+			f.one = NULL;
+		}
+		ok(minor(m), "arrays of %u: a minor cycle", refs[i]);
+		for (nr = 0; nr < young; nr++)
+			found += alive(m, (void *)~hidden[nr]);
+		eq(found, young, "what their last slots refer to is alive");
+		eq(reports.count, 0, "nothing to report %s", reports.text);
+		gca_store(m, &root[0], NULL);
+		close_minor(heap, m);
+	}
+}
+
 /* ------------------------------------------------------------- mistakes */
 
 static void play_wrong(enum gca_fault fault, const char *debug, const char *what)
@@ -518,25 +561,44 @@ static void test_late(bool fresh, bool armed)
 
 /* ------------------------------------------------------------------ policy */
 
-/* Keeps a tree, and drops lists; or rewrites the tree all the time. */
-static void churn(struct gca_mutator *m, bool rewrites, uint64_t cycles)
+enum churn { DROPS, DROPS_STORED, REWRITES };
+
+/* A list, each node of it stored into. */
+static struct node *stored(struct gca_mutator *m, unsigned int length)
+{
+	GCA_FRAME(m, f, struct node *first; struct node *last; struct node *more);
+	f.first = must(gca_new(m, node));
+	f.last = f.first;
+	while (--length) {
+		f.more = must(gca_new(m, node));
+		gca_store(m, &f.last->next, f.more);
+		f.last = f.more;
+	}
+	return f.first;
+}
+
+/* Keeps a tree, and drops what it makes; or rewrites the tree all the time. */
+static void churn(struct gca_mutator *m, enum churn how, unsigned int slots, uint64_t cycles)
 {
 	struct gca_heap *heap = gca_heap_of(m);
 	struct rng rng = rng_seeded(5);
-	enum { SLOTS = 1 << 18 };
 
 	GCA_FRAME(m, f, gca_ref *kept; struct node *node);
-	f.kept = must(gca_new_refs(m, SLOTS));
-	for (unsigned int i = 0; i < SLOTS; i++)
+	f.kept = must(gca_new_refs(m, slots));
+	for (unsigned int i = 0; i < slots; i++)
 		gca_store(m, &f.kept[i], must(gca_new(m, node)));
 	while (stats_of(heap).num_gc < cycles) {
 		for (unsigned int i = 0; i < 10000; i++) {
+			if (how == DROPS_STORED) {
+				f.node = stored(m, 20);
+				continue;
+			}
 			f.node = must(gca_new(m, node));
-			if (rewrites) {
-				gca_store(m, &f.kept[rng_below(&rng, SLOTS)], f.node);
-				f.node = gca_load(&f.kept[rng_below(&rng, SLOTS)]);
+			if (how == REWRITES) {
+				gca_store(m, &f.kept[rng_below(&rng, slots)], f.node);
+				f.node = gca_load(&f.kept[rng_below(&rng, slots)]);
 				gca_store(m, &f.node->other,
-					  gca_load(&f.kept[rng_below(&rng, SLOTS)]));
+					  gca_load(&f.kept[rng_below(&rng, slots)]));
 			}
 		}
 	}
@@ -544,6 +606,17 @@ static void churn(struct gca_mutator *m, bool rewrites, uint64_t cycles)
 
 static void test_policy(void)
 {
+	static const struct {
+		const char *what;
+		enum churn how;
+		unsigned int slots;
+		bool minor;
+	} programs[] = {
+		{ "where little is stored", DROPS, 1 << 18, true },
+		/* Their cards are more bytes than all that is alive. */
+		{ "where all that is young is stored into", DROPS_STORED, 1 << 17, true },
+		{ "where all of it is rewritten", REWRITES, 1 << 18, false },
+	};
 	struct gca_config config;
 	struct gca_stats stats;
 	struct gca_mutator *m;
@@ -551,19 +624,16 @@ static void test_policy(void)
 
 	gca_config_init(&config);
 	config.generations = GCA_GENERATIONS_AUTO;
-	for (int rewrites = 0; rewrites < 2; rewrites++) {
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
 		heap = open_with(&config);
 		m = attach(heap, GCA_STACK_PRECISE);
-		churn(m, rewrites, 24);
+		churn(m, programs[i].how, programs[i].slots, 32);
 		stats = stats_of(heap);
-		if (rewrites)
-			ok(stats.minor_gc <= stats.num_gc / 2,
-			   "where all of it is rewritten minor cycles are few: %llu of %llu",
-			   (unsigned long long)stats.minor_gc, (unsigned long long)stats.num_gc);
-		else
-			ok(stats.minor_gc >= stats.num_gc / 2,
-			   "where little is stored most cycles are: %llu of %llu",
-			   (unsigned long long)stats.minor_gc, (unsigned long long)stats.num_gc);
+		/* On a busy machine much is born black, which leaves no room for many. */
+		ok(programs[i].minor ? stats.minor_gc >= 10 : stats.minor_gc <= 10,
+		   "%s minor cycles are %s: %llu of %llu", programs[i].what,
+		   programs[i].minor ? "many" : "few", (unsigned long long)stats.minor_gc,
+		   (unsigned long long)stats.num_gc);
 		gca_detach(m);
 		gca_close(heap);
 	}
@@ -571,7 +641,7 @@ static void test_policy(void)
 	config.generations = GCA_GENERATIONS_ON;
 	heap = open_with(&config);
 	m = attach(heap, GCA_STACK_PRECISE);
-	churn(m, false, 4);
+	churn(m, DROPS, 1 << 18, 4);
 	eq(stats_of(heap).minor_gc, 0, "a heap without barriers has none");
 	gca_detach(m);
 	gca_close(heap);
@@ -585,6 +655,7 @@ int main(void)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
 		play(&plain[i], "verify=1");
+	test_sizes();
 	/* Stores take the slow path under shadow=1. */
 	play_wrong(GCA_FAULT_NO_CARD, "verify=1,shadow=1", "a store's card");
 	play_wrong(GCA_FAULT_NO_CARD_SCAN, "verify=1", "the look at dirty cards");
