@@ -1020,6 +1020,7 @@ struct gca_heap {
 	uint64_t gc_begun;
 	uint64_t gc_finished;
 	uint64_t gc_ended_ns;	/* atomic: end of the cycle before */
+	uint64_t inuse_ended;	/* atomic: bytes in use then */
 	int gc_error;		/* of the last finished one */
 	struct cycle *gc_cycle;	/* room for one that a mutator runs; NULL: none yet */
 	struct cycle *gc_handed; /* the same, for the collector to go on with */

@@ -22,6 +22,11 @@
  */
 #define HOLES_PARTS	10
 #define HOLES_LAST	12
+/* What was in use when the last cycle ended, and so much of the goal more, is no reason to begin
+ * one, up to so much above the goal.
+ */
+#define HOLES_GROWN	64
+#define HOLES_KEPT	16
 /* What stays backed above the goal, so that reaching it costs no backing. */
 #define RETAIN_PARTS	10
 /* The heap may be so much above the goal; who is there does nothing but assist or
@@ -293,6 +298,7 @@ int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pac
 	note_spent(heap, cycle->forced);
 	pacer_end(&heap->pacer, cycle);
 	put(&heap->gc_ended_ns, now_ns());
+	put(&heap->inuse_ended, get(&heap->status->counters.heap_inuse));
 	if (heap->debug_pacertrace)
 		trace(heap, cycle);
 	return publish(heap);
@@ -319,11 +325,18 @@ static bool goal_reached(const struct gca_heap *heap, uint64_t target, uint64_t 
 	return inuse >= inuse_most;
 }
 
+/* Where no page came free, in-use is after a cycle what it was at its end.  As long as it
+ * is about that, new objects go into holes, and an early cycle would change nothing.
+ */
 static bool trigger_reached(const struct gca_heap *heap, size_t bytes)
 {
-	uint64_t trigger = get(&heap->trigger);
+	uint64_t trigger = get(&heap->trigger), goal = get(&heap->next_gc);
+	uint64_t most = saturating_add(trigger, trigger / HOLES_PARTS);
+	uint64_t kept = saturating_add(get(&heap->inuse_ended), goal / HOLES_GROWN);
 
-	return goal_reached(heap, trigger, saturating_add(trigger, trigger / HOLES_PARTS), bytes);
+	if (kept > saturating_add(goal, goal / HOLES_KEPT))
+		kept = saturating_add(goal, goal / HOLES_KEPT);
+	return goal_reached(heap, trigger, most > kept ? most : kept, bytes);
 }
 
 static bool overdue(const struct gca_heap *heap, size_t bytes)

@@ -2,8 +2,8 @@
 /*
  * Pacing on the real heap: threads that outrun marking pay for it and the heap keeps
  * to its bound, with assists and without; a heap that does nothing is collected after
- * its period; steps of the live heap; metadata counts to the limit; a cycle with little to
- * do is its mutator's, and one that turns out to have much is not.
+ * its period; steps of the live heap; holes; metadata counts to the limit; a cycle with
+ * little to do is its mutator's, and one that turns out to have much is not.
  */
 #include "lib.h"
 
@@ -460,6 +460,62 @@ static void test_small(void)
 	eq(gca_close(heap), 0, "close");
 }
 
+/* Replaces objects at random until a cycle has begun and ended: of the room there was, what was
+ * allocated when it began.
+ */
+static double room_used(struct gca_mutator *m, gca_ref *table, size_t count, struct rng *rng)
+{
+	struct gca_heap *heap = gca_heap_of(m);
+	struct gca_stats before = stats_of(heap);
+
+	do {
+		for (size_t i = 0; i < 1000; i++)
+			gca_store(m, &table[rng_below(rng, count)], must(gca_new(m, node)));
+	} while (stats_of(heap).num_gc == before.num_gc);
+	return (double)heap->generations.allocated /
+	       (double)(before.next_gc - heap->generations.before);
+}
+
+/* No page ever comes free, so that in-use stays as it was when live objects were most.  New
+ * ones go into holes, which is no reason for a cycle before its time.
+ */
+static void test_holes(void)
+{
+	size_t count = many(200000);
+	struct rng rng = rng_seeded(3);
+	struct gca_config config;
+	struct gca_heap *heap;
+	struct gca_mutator *m;
+	struct gca_stats stats;
+	unsigned int early = 0;
+	double used;
+
+	gca_config_init(&config);
+	config.generations = GCA_GENERATIONS_OFF;
+	heap = open_with(&config);
+	m = attach(heap, GCA_STACK_PRECISE);
+	{
+		GCA_FRAME(m, f, gca_ref *table);
+		f.table = must(gca_new_refs(m, count));
+		for (size_t i = 0; i < count; i++)
+			gca_store(m, &f.table[i], must(gca_new(m, node)));
+		for (unsigned int i = 0; i < 4; i++)
+			room_used(m, f.table, count, &rng);
+		/* By its runway a cycle begins with three tenths left, at most. */
+		for (unsigned int i = 0; i < 9; i++) {
+			used = room_used(m, f.table, count, &rng);
+			early += used < 0.68;
+			diag("%.2f of the room used", used);
+		}
+		stats = stats_of(heap);
+	}
+	ok((double)stats.heap_inuse > 0.9 * (double)stats.next_gc, "spans have holes: %.2f in use",
+	   (double)stats.heap_inuse / (double)stats.next_gc);
+	ok(early <= 4, "and no reason for early cycles: %u of 9 are", early);
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
 int main(void)
 {
 	test_small();
@@ -469,6 +525,7 @@ int main(void)
 	test_bound(true);
 	test_bound(false);
 	test_steps();
+	test_holes();
 	test_period();
 	test_metadata();
 	return tap_done();
