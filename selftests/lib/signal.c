@@ -494,8 +494,91 @@ static void test_taken(void)
 	signal(number, SIG_DFL);
 }
 
+#if defined(__x86_64__) && !TEST_ASAN && !defined(__SANITIZE_THREAD__)
+#include <ucontext.h>
+
+#define TRAP_FLAG	0x100
+#define STEPS		64u
+
+/* Before which instruction of an inline allocation the run is closed. */
+static struct {
+	struct gca_mutator *m;
+	struct gca_cache *cache;
+	uintptr_t cur;
+	unsigned int left;
+	bool closed;		/* the slot was not taken yet */
+} stepping;
+
+static void on_trap(int number, siginfo_t *info, void *context)
+{
+	greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
+
+	if (--stepping.left) {
+		*flags |= TRAP_FLAG;
+		return;
+	}
+	*flags &= ~(greg_t)TRAP_FLAG;
+	if (runtime_depth || !alloc_settled(stepping.m))
+		return;
+	stepping.closed = stepping.cache->cur == stepping.cur;
+	alloc_flush(stepping.m);
+}
+
+static void trap_flag(bool on)
+{
+	unsigned long flags = __builtin_ia32_readeflags_u64();
+
+	__builtin_ia32_writeeflags_u64(on ? flags | TRAP_FLAG : flags & ~(unsigned long)TRAP_FLAG);
+}
+
+/* What a cycle does to a thread that stands still, at each instruction of GCA_TAKE_ too. */
+static void test_take(void)
+{
+	struct sigaction action = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO }, before;
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	unsigned int wrong = 0, closed = 0, nth;
+	const struct gcarena_span *span;
+	struct object object;
+	void *got;
+
+	sigaction(SIGTRAP, &action, &before);
+	stepping.m = m;
+	for (nth = 1; nth < STEPS; nth++) {
+		got = must(gca_new_bytes_raw(m, 40));
+		if (!object_at(heap, (uintptr_t)got, &object))
+			bail("no object");
+		span = &m->holdings[object.span_class].span;
+		stepping.cache = &m->caches[object.span_class];
+		stepping.cur = stepping.cache->cur;
+		stepping.left = nth;
+		stepping.closed = false;
+		trap_flag(true);
+		got = gca_new_bytes_raw(m, 40);
+		trap_flag(false);
+		if (!stepping.closed)
+			continue;
+		/* It was taken afterwards, so from a span that is held. */
+		closed++;
+		wrong += !span->npages ||
+			 ((uintptr_t)got - heap->base) >> GCARENA_PAGE_SHIFT != span->page;
+	}
+	sigaction(SIGTRAP, &before, NULL);
+	ok(closed >= 4, "a run is closed amid %u allocations", closed);
+	eq(wrong, 0, "and each gives an object of a span that is held");
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+#else
+static void test_take(void)
+{
+	skip(3, "it is not inline, or not taken that way");
+}
+#endif
+
 int main(void)
 {
+	test_take();
 	if (!signal_default()) {
 		skip(1, "no stops by signal on this machine");
 		return tap_done();
