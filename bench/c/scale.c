@@ -114,16 +114,23 @@ static void floors(peer_ref *table, uint64_t nr, size_t bytes)
 	per_unit("munmap", begin, bytes);
 }
 
-/* All that was live, and then @bytes of it anew, dropped at once. */
-static void give_back(struct bench *b, uint64_t nr, size_t bytes)
+/* By itself, as the next: stacks are scanned as they are, and no frame is to keep the table. */
+static __attribute__((noinline)) void drop(struct bench *b, uint64_t nr)
 {
 	peer_ref *table = peer_load(&roots[0]);
-	double begin;
 
 	for (uint64_t i = 0; i < nr && !PEER_COLLECTS; i++)
 		peer_free(peer_load(&table[i]));
 	peer_store(b->t, &roots[0], NULL);
 	peer_free(table);
+}
+
+/* All that was live, and then @bytes of it anew, dropped at once. */
+static void give_back(struct bench *b, uint64_t nr, size_t bytes)
+{
+	double begin;
+
+	drop(b, nr);
 	peer_collect(b->t);
 	begin = cpu_s();
 	peer_release(b->t);
@@ -140,12 +147,10 @@ static void give_back(struct bench *b, uint64_t nr, size_t bytes)
 	per_unit("zeroed", begin, bytes);
 }
 
-void run_scale(struct bench *b)
+static __attribute__((noinline)) void build_and_measure(struct bench *b, uint64_t nr, size_t bytes)
 {
-	uint64_t nr = (bench_number(b, 0, 1) << 20) / sizeof(struct scaled);
 	uint64_t cycles = bench_number(b, 1, 1), state = 8, sum = 0;
 	double least = 1e9, least_wall = 1e18, begin;
-	size_t bytes = nr * sizeof(struct scaled);
 	uint64_t wall;
 	struct scaled *node;
 	peer_thread t = b->t;
@@ -177,13 +182,21 @@ void run_scale(struct bench *b)
 		bench_figure("cycle", "ns/object", least / (double)nr * 1e9);
 		bench_figure("cycle_wall", "ns/object", least_wall / (double)nr);
 	}
-	if (bytes > MEMORY_MOST)
-		bytes = MEMORY_MOST;
 	floors(table, nr, bytes);
 	for (uint64_t i = 1; i < nr; i++) {
 		node = peer_load(&table[i]);
 		sum += peer_load(&node->left)->value + peer_load(&node->right)->value;
 	}
 	bench_sum(sum);
+}
+
+void run_scale(struct bench *b)
+{
+	uint64_t nr = (bench_number(b, 0, 1) << 20) / sizeof(struct scaled);
+	size_t bytes = nr * sizeof(struct scaled);
+
+	if (bytes > MEMORY_MOST)
+		bytes = MEMORY_MOST;
+	build_and_measure(b, nr, bytes);
 	give_back(b, nr, bytes);
 }
