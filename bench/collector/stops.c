@@ -127,10 +127,10 @@ int main(int argc, char **argv)
 	struct gca_account account = { .size = sizeof(account) };
 	struct gca_stats before, after, s;
 	struct gca_config config;
-	double bound = 0, over = 0;
+	uint64_t begin, peak = 0;
+	double over = 0, now;
 	struct gca_heap *heap;
 	struct laps laps = { 0 };
-	uint64_t begin;
 
 	if (nr < 1 || nr > THREADS_MAX)
 		return 2;
@@ -156,9 +156,15 @@ int main(int argc, char **argv)
 		/* From the first whole cycle of the steady state. */
 		if (s.num_gc < before.num_gc + 2)
 			continue;
-		bound = (double)s.next_gc;
-		if ((double)s.heap_inuse / bound > over)
-			over = (double)s.heap_inuse / bound;
+		/* Each new peak by the bound of its cycle.  Afterwards the live heap shrinks: the
+		 * first objects refer to each other, those that take their places do not.
+		 */
+		if (s.heap_inuse <= peak)
+			continue;
+		peak = s.heap_inuse;
+		now = (double)peak / (double)s.next_gc;
+		if (now > over)
+			over = now;
 	}
 	__atomic_store_n(&quit, 1, __ATOMIC_RELAXED);
 	for (unsigned int i = 0; i < nr; i++) {
