@@ -65,18 +65,12 @@ void table_release(void *table, size_t offset, size_t bytes)
 	madvise((char *)table + offset, bytes, MADV_DONTNEED);
 }
 
-/* Marking looks a pointer up anywhere in a table, a TLB miss each in base pages; but those
- * of a small heap would take a huge page each, and are in the caches.
- */
-static void huge_when_large(void *table, size_t chunks, size_t chunk_bytes)
+/* @chunk_bytes: of the table, for each chunk of the heap. */
+static void table_pages(void *table, size_t chunks, size_t chunk_bytes)
 {
-	size_t small = (GCA_TABLES_SMALL >> GCARENA_CHUNK_SHIFT) * chunk_bytes;
-
-	if (!table)
-		return;
-	madvise(table, chunks * chunk_bytes, MADV_NOHUGEPAGE);
-	if (chunks * chunk_bytes > small)
-		madvise((char *)table + small, chunks * chunk_bytes - small, MADV_HUGEPAGE);
+	if (table)
+		gca_table_pages(table, chunks * chunk_bytes,
+				(GCA_TABLES_SMALL >> GCARENA_CHUNK_SHIFT) * chunk_bytes);
 }
 
 /**
@@ -93,8 +87,8 @@ int tables_open(struct gca_heap *heap)
 	heap->kind_ids = table_map(chunks * KIND_BYTES);
 	heap->cards = table_map(chunks * CARD_BYTES);
 	heap->grey_bits = table_map(chunks * GREY_BYTES);
-	huge_when_large(heap->pointer_bits, chunks, POINTER_BYTES);
-	huge_when_large(heap->grey_bits, chunks, GREY_BYTES);
+	table_pages(heap->pointer_bits, chunks, POINTER_BYTES);
+	table_pages(heap->grey_bits, chunks, GREY_BYTES);
 	if (heap->pointer_bits && heap->kind_ids && heap->cards && heap->grey_bits)
 		return 0;
 	return error_set(-ENOMEM, "no address space for the tables of a heap of %zu bytes",

@@ -33,6 +33,8 @@ struct gca_process {
 	struct gca_core *core;
 };
 
+void gca_table_pages(void *table, size_t size, size_t small);
+
 int gca_process_open(const struct gcarena_setup *setup, struct gca_process **out);
 void gca_process_close(struct gca_process *process);
 
