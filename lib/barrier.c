@@ -77,10 +77,10 @@ static size_t drop_marked(struct gca_mutator *mutator)
  */
 void gca_shade_flush(struct gca_mutator *mutator)
 {
+	RUNTIME();
 	uintptr_t *end = &mutator->shades[SHADES_FLUSH - 1];
 	size_t nr;
 
-	RUNTIME();
 	/* A signal stopped the thread amid its store, and the cycle ended meanwhile: it has
 	 * written the buffer's end as it was.
 	 */
