@@ -259,7 +259,7 @@ static void flush_class(struct gca_mutator *mutator, unsigned int class)
 		holding->span.npages = 0;
 	}
 	for (i = 0; i < holding->nr_stock; i++)
-		spend(mutator, &holding->stock[i]);
+		spend(mutator, &mutator->stock[i][class]);
 	holding->nr_stock = 0;
 	if (holding->batch > BATCH_FIRST)
 		holding->batch /= 2;
@@ -496,7 +496,7 @@ static bool next_span(struct gca_mutator *mutator, unsigned int class)
 		}
 		if (!holding->nr_stock)
 			return false;
-		holding->span = holding->stock[--holding->nr_stock];
+		holding->span = mutator->stock[--holding->nr_stock][class];
 		base = mutator->heap->base + ((uintptr_t)holding->span.page << GCARENA_PAGE_SHIFT);
 		cache->elem = info->elem;
 		cache->needs_zero = by_object && holding->span.flags & GCARENA_SPAN_NEEDS_ZERO;
@@ -749,7 +749,7 @@ static int refill_small(struct gca_mutator *mutator, unsigned int class, size_t 
 			return error;
 		/* In the backend's order: the first is used first. */
 		for (i = 0; i < nr; i++)
-			holding->stock[nr - 1 - i] = ready[i];
+			mutator->stock[nr - 1 - i][class] = ready[i];
 		holding->nr_stock = nr;
 	}
 }

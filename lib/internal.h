@@ -256,11 +256,10 @@ struct holding {
 	uintptr_t run;		/* where the run began */
 	uintptr_t run_end;	/* and ends; the cache's part of it may end before */
 	uintptr_t limit;	/* end of the span's last slot */
-	uint32_t nr_stock;
+	uint32_t nr_stock;	/* of the mutator's stock */
 	uint32_t batch;		/* how many spans the next refill asks for */
 	uint32_t uncounted;	/* objects that heap->classes does not have yet */
 	uint64_t sample_left;	/* bytes from the cache's end to the next sample, SAMPLE_* */
-	struct gcarena_span stock[STOCK_MAX]; /* ready, not begun */
 };
 
 /* What a mutator's time is spent on: account.c. */
@@ -409,6 +408,10 @@ struct gca_mutator {
 	uint64_t wait_random;
 
 	struct holding holdings[SPAN_CLASSES_MAX];
+	/* Ready, not begun: by place first, so that who has little of each class, as most
+	 * blocked threads have, touches few pages.
+	 */
+	struct gcarena_span stock[STOCK_MAX][SPAN_CLASSES_MAX];
 	struct gca_cache caches[SPAN_CLASSES_MAX]; /* the real ones */
 };
 
