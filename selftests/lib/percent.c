@@ -150,7 +150,7 @@ int main(void)
 	worst = worst_ratio(GCA_PERCENT_OFF);
 	ok(worst > RATIO_PERCENT, "off: in use up to %llu %% of live", (unsigned long long)worst);
 	cycles = small_heap_cycles();
-	ok(cycles <= SMALL_CYCLES, "a small heap of many classes and threads: %llu cycles",
+	ok(cycles <= scaled(SMALL_CYCLES), "a small heap of many classes and threads: %llu cycles",
 	   (unsigned long long)cycles);
 	return tap_done();
 }
