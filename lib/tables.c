@@ -9,7 +9,6 @@
  * zero after that; every reader of a cell or bit finds an alloc bit first.
  */
 #include "internal.h"
-#include "process.h"
 
 #include <sys/mman.h>
 
@@ -65,14 +64,6 @@ void table_release(void *table, size_t offset, size_t bytes)
 	madvise((char *)table + offset, bytes, MADV_DONTNEED);
 }
 
-/* @chunk_bytes: of the table, for each chunk of the heap. */
-static void table_pages(void *table, size_t chunks, size_t chunk_bytes)
-{
-	if (table)
-		gca_table_pages(table, chunks * chunk_bytes,
-				(GCA_TABLES_SMALL >> GCARENA_CHUNK_SHIFT) * chunk_bytes);
-}
-
 /**
  * tables_open - reserve a heap's side tables
  * @heap: its size is set
@@ -87,8 +78,6 @@ int tables_open(struct gca_heap *heap)
 	heap->kind_ids = table_map(chunks * KIND_BYTES);
 	heap->cards = table_map(chunks * CARD_BYTES);
 	heap->grey_bits = table_map(chunks * GREY_BYTES);
-	table_pages(heap->pointer_bits, chunks, POINTER_BYTES);
-	table_pages(heap->grey_bits, chunks, GREY_BYTES);
 	if (heap->pointer_bits && heap->kind_ids && heap->cards && heap->grey_bits)
 		return 0;
 	return error_set(-ENOMEM, "no address space for the tables of a heap of %zu bytes",

@@ -470,30 +470,6 @@ static void unmap(struct process *p)
 		munmap(p->pub.tables.status, p->status_size);
 }
 
-/**
- * gca_table_pages - which pages a table that is looked up all over is on
- * @table: its mapping
- * @size: bytes
- * @small: bytes of it that a heap of GCA_TABLES_SMALL uses
- *
- * Those of a large heap are a TLB miss each in base pages; those of a small one would take a
- * huge page each, and are in the caches.  Nor is the last page a huge one, so that the
- * kernel does not join the table to a heap beside it: what is resident is counted by mappings.
- */
-void gca_table_pages(void *table, size_t size, size_t small)
-{
-	madvise(table, size, MADV_NOHUGEPAGE);
-	if (size > small + GCARENA_PAGE_SIZE)
-		madvise((char *)table + small, size - small - GCARENA_PAGE_SIZE, MADV_HUGEPAGE);
-}
-
-/* @page_bytes: of the table, for each page of the heap. */
-static void table_pages(const struct process *p, void *table, size_t page_bytes)
-{
-	gca_table_pages(table, (p->pub.heap_size >> GCARENA_PAGE_SHIFT) * page_bytes,
-			(GCA_TABLES_SMALL >> GCARENA_PAGE_SHIFT) * page_bytes);
-}
-
 static int map(struct process *p)
 {
 	struct gca_tables *tables = &p->pub.tables;
@@ -519,9 +495,10 @@ static int map(struct process *p)
 	madvise(tables->bitmap[0], p->bitmap_size, MADV_DONTFORK);
 	madvise(tables->bitmap[1], p->bitmap_size, MADV_DONTFORK);
 	madvise(tables->status, p->status_size, MADV_WIPEONFORK);
-	table_pages(p, tables->spans, sizeof(struct gcarena_row));
-	table_pages(p, tables->bitmap[0], GCARENA_LINE_SIZE);
-	table_pages(p, tables->bitmap[1], GCARENA_LINE_SIZE);
+	/* The tables of a small heap would take a huge page each. */
+	madvise(tables->spans, p->spans_size, MADV_NOHUGEPAGE);
+	madvise(tables->bitmap[0], p->bitmap_size, MADV_NOHUGEPAGE);
+	madvise(tables->bitmap[1], p->bitmap_size, MADV_NOHUGEPAGE);
 	return 0;
 }
 

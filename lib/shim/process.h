@@ -14,11 +14,6 @@
 
 struct gca_core;
 
-/* Tables that belong to so much of a heap are on base pages, the rest of them on huge ones;
- * the library's own too, on either backend.
- */
-#define GCA_TABLES_SMALL	(1024ULL * 1024 * 1024)
-
 /**
  * struct gca_process - an arena; what the library may read of it
  * @tables: span table, bitmaps and status page, for the whole heap
@@ -32,8 +27,6 @@ struct gca_process {
 	u64 heap_size;
 	struct gca_core *core;
 };
-
-void gca_table_pages(void *table, size_t size, size_t small);
 
 int gca_process_open(const struct gcarena_setup *setup, struct gca_process **out);
 void gca_process_close(struct gca_process *process);

@@ -32,49 +32,6 @@ static size_t resident_at(const void *address)
 	return total;
 }
 
-/* May the kernel back what is there by huge pages? */
-static bool may_be_huge(const void *address)
-{
-	FILE *file = fopen("/proc/self/smaps", "r");
-	bool inside = false, huge = false;
-	char line[512];
-
-	if (!file)
-		bail("/proc/self/smaps");
-	while (fgets(line, sizeof(line), file)) {
-		uintptr_t low, high;
-
-		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &low, &high) == 2)
-			inside = (uintptr_t)address - low < high - low;
-		else if (inside && !strncmp(line, "VmFlags:", 8))
-			huge = strstr(line, " hg");
-	}
-	fclose(file);
-	return huge;
-}
-
-/* A small heap's tables take no more than they need; those of a large one are found by few
- * TLB entries.
- */
-static void test_tables(struct gca_heap *heap)
-{
-	const uint64_t large = (2048 * MIB) / GCARENA_GRANULE_SIZE / 64;	/* words */
-
-	if (!may_be_huge((void *)heap->base)) {
-		skip(3, "a kernel without huge pages");
-		return;
-	}
-	ok(!may_be_huge(heap->grey_bits) && !may_be_huge(heap->pointer_bits),
-	   "a small heap's tables are on base pages");
-	ok(may_be_huge(&heap->grey_bits[large]) && may_be_huge(&heap->pointer_bits[2 * large]),
-	   "those beyond 2 GiB may be on huge ones");
-	if (gca_backend(heap) != GCA_BACKEND_PROCESS)
-		skip(1, "the device's tables are its own");
-	else
-		ok(!may_be_huge(heap->bitmap[0]) && may_be_huge(&heap->bitmap[0][large]) &&
-		   may_be_huge(&heap->bitmap[1][large]), "and so with the bitmaps");
-}
-
 /* The same about all of the process. */
 static size_t resident(void)
 {
@@ -259,7 +216,6 @@ int main(void)
 
 	if (TEST_ASAN)
 		skip_all("ASan's own memory is resident too");
-	test_tables(heap);
 	test_release(m, 100);
 	test_release(m, 30000);
 	test_release(m, 500000);
