@@ -131,6 +131,14 @@ static __attribute__((noinline)) void marked_slowly(struct marker *marker, uint6
 	}
 }
 
+/* Who finds no bit set has the word to scan, all that is added till then. */
+static inline void grey_word(struct marker *marker, uint64_t word, uint64_t mask,
+			     uint32_t span_class)
+{
+	if (!__atomic_fetch_or(&marker->grey_bits[word], mask, __ATOMIC_RELEASE))
+		push(marker, word * WORD_GRANULES, span_class | ENTRY_WORD);
+}
+
 /* Objects that this marker has just marked, of one span: their bits in a word. */
 static inline void marked(struct marker *marker, uint64_t word, uint64_t mask,
 			  uint32_t span_class, size_t size)
@@ -141,9 +149,7 @@ static inline void marked(struct marker *marker, uint64_t word, uint64_t mask,
 	uint32_t count = 0;
 
 	if (!marker->near_rest && span_classes[span_class].words && likely(!marker->watch)) {
-		/* Who finds no bit set has the word to scan, all that is added till then. */
-		if (!__atomic_fetch_or(&marker->grey_bits[word], mask, __ATOMIC_RELEASE))
-			push(marker, word * WORD_GRANULES, span_class | ENTRY_WORD);
+		grey_word(marker, word, mask, span_class);
 		scans = false;
 	}
 
@@ -557,8 +563,7 @@ void marker_grey(struct marker *marker, uint64_t granule, uint32_t span_class)
  */
 void marker_grey_word(struct marker *marker, uint64_t word, uint64_t mask, uint32_t span_class)
 {
-	if (!__atomic_fetch_or(&marker->grey_bits[word], mask, __ATOMIC_RELEASE))
-		push(marker, word * WORD_GRANULES, span_class | ENTRY_WORD);
+	grey_word(marker, word, mask, span_class);
 }
 
 /**
