@@ -40,6 +40,7 @@
  * mutator holds is to be no more than this part of the goal over all of them.
  */
 #define BATCH_STEADY	(2 * BATCH_BYTES)
+_Static_assert(BATCH_STEADY / GCARENA_PAGE_SIZE <= STOCK_MAX, "a refill fits into the stock");
 #define BATCH_PARTS	16
 /* Bytes of spans that threads in blocking regions keep at most, all together: what
  * ten thousand of them would hold must be there for those that run.
