@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * khugepaged.h: have khugepaged try its hardest, and see what came of it.
+ * khugepaged.h: have khugepaged try its hardest, and see what came of it; or not run.
  */
 #ifndef SELFTESTS_GUEST_KHUGEPAGED_H
 #define SELFTESTS_GUEST_KHUGEPAGED_H
@@ -11,7 +11,7 @@
 #define CHUNK_PAGES	256
 
 /* Base states of pages of a chunk: how many are in @state. */
-static int in_state(struct arena *a, uint32_t chunk, uint32_t state)
+static __attribute__((unused)) int in_state(struct arena *a, uint32_t chunk, uint32_t state)
 {
 	static struct gcarena_run runs[CHUNK_PAGES];
 	struct gcarena_residency args = {
@@ -61,26 +61,35 @@ static void khugepaged_as_before(void)
 	}
 }
 
-static void khugepaged_hard(void)
+static void khugepaged_set(struct khugepaged_knob *knob, const char *value)
 {
 	char path[128];
 
-	for (unsigned int i = 0; i < KHUGEPAGED_KNOBS; i++) {
-		struct khugepaged_knob *knob = &khugepaged_knobs[i];
+	snprintf(path, sizeof(path), THP "%s", knob->name);
+	/* A number, or one word of several in brackets. */
+	if (strchr(knob->name, '/'))
+		snprintf(knob->before, sizeof(knob->before), "%ld", g_file_number(path));
+	else
+		g_read_choice(path, knob->before, sizeof(knob->before));
+	if (g_write_file(path, value))
+		diag("%s cannot be set", path);
+}
 
-		snprintf(path, sizeof(path), THP "%s", knob->name);
-		/* A number, or one word of several in brackets. */
-		if (strchr(knob->name, '/'))
-			snprintf(knob->before, sizeof(knob->before), "%ld", g_file_number(path));
-		else
-			g_read_choice(path, knob->before, sizeof(knob->before));
-		if (g_write_file(path, knob->hard))
-			diag("%s cannot be set", path);
-	}
+static __attribute__((unused)) void khugepaged_hard(void)
+{
+	for (unsigned int i = 0; i < KHUGEPAGED_KNOBS; i++)
+		khugepaged_set(&khugepaged_knobs[i], khugepaged_knobs[i].hard);
 	atexit(khugepaged_as_before);
 }
 
-static long scans_so_far(void)
+/* Its thread ends; shared memory has huge pages all the same. */
+static __attribute__((unused)) void khugepaged_off(void)
+{
+	khugepaged_set(&khugepaged_knobs[0], "never");
+	atexit(khugepaged_as_before);
+}
+
+static __attribute__((unused)) long scans_so_far(void)
 {
 	FILE *f = fopen(THP "khugepaged/full_scans", "r");
 	long n = -1;
@@ -93,7 +102,7 @@ static long scans_so_far(void)
 }
 
 /* One that had begun, and three from their beginning. */
-static bool scanned(void)
+static __attribute__((unused)) bool scanned(void)
 {
 	long until = scans_so_far() + 4;
 

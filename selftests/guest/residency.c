@@ -10,6 +10,7 @@
  */
 #include <stdlib.h>
 
+#include "khugepaged.h"
 #include "swap_device.h"
 
 #define SIZE		(32 * MIB)
@@ -385,6 +386,8 @@ int main(void)
 	char shmem_enabled[32];
 	struct arena a;
 
+	/* It undoes what is looked at: small pages become huge, removed ones come back. */
+	khugepaged_off();
 	g_read_choice(SHMEM_ENABLED, shmem_enabled, sizeof(shmem_enabled));
 	g_open(&a, SIZE);
 	test_refill_scavenge(&a);
