@@ -166,7 +166,10 @@ static inline void hlist_del_init(struct hlist_node *node)
 	for (pos = hlist_entry_or_null((head)->first, __typeof__(*pos), member); pos; \
 	     pos = hlist_entry_or_null((pos)->member.next, __typeof__(*pos), member))
 
-/* The core lock.  In builds with assertions it knows whether it is held. */
+/* The core lock.  In builds with assertions it knows whether it is held.  It is held for
+ * a few microseconds, less than going to sleep and being woken takes: who finds it taken
+ * looks again for as long.
+ */
 typedef struct {
 	pthread_mutex_t mutex;
 	bool held;
@@ -174,7 +177,14 @@ typedef struct {
 
 static inline void gca_lock_init(gca_lock_t *lock)
 {
-	pthread_mutex_init(&lock->mutex, NULL);
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+#ifdef __GLIBC__
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+	pthread_mutex_init(&lock->mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
 	lock->held = false;
 }
 
