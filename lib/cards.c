@@ -2,6 +2,10 @@
 /*
  * Cards: where stores into the heap were, 512 bytes exactly enough.
  *
+ * The pages of a heap are looked at in rows of some, each an entry of the pool of grey objects
+ * (mark.c): workers and assisting mutators take them as any other.  Without memory for an
+ * entry all old objects are scanned, and the cards stay dirty.
+ *
  * A byte each, reserved for the whole heap, touched where stores are.  A store of a
  * mutator whose barrier has GCA_BARRIER_CARD dirties its slot's card before it stores.
  * A minor cycle takes the dirty ones when every mutator is black: nobody dirties any
@@ -22,8 +26,8 @@
 #define WORD_CARDS	(WORD_GRANULES / CARD_GRANULES)
 _Static_assert(GCA_INLINE_MAX <= CARD_SIZE, "slots with pointer bits are on two cards at most");
 
-/* Grey objects that are too many to wait for the end of the page. */
-#define DRAIN_AT	1024u
+/* Of an entry, up to the next multiple. */
+#define ROW_PAGES	64u
 _Static_assert(PAGE_CARDS == 2 * sizeof(uint64_t), "two words have a page's cards");
 
 struct scan {
@@ -31,8 +35,6 @@ struct scan {
 	struct gca_heap *heap;
 	struct span span;
 	uint64_t row;		/* of the page: the span is still this one */
-	uint64_t last;		/* granule of the last object scanned whole */
-	uint64_t cards;		/* dirty ones */
 	bool conservative;	/* only conservative objects */
 };
 
@@ -61,12 +63,10 @@ static void scan_object(struct scan *scan, const struct object *object, uintptr_
 		if (high > object->base + object->size)
 			high = object->base + object->size;
 		marker_part(marker, object, low, high);
-	} else if (object->granule != scan->last) {
-		scan->last = object->granule;
+	} else if (object->granule != marker->last_old) {
+		marker->last_old = object->granule;
 		marker_grey(marker, object->granule, object->span_class);
 	}
-	if (unlikely(stack_left(marker->stack) > DRAIN_AT || marker->left <= 0))
-		marker_drain(marker);
 }
 
 /* The objects that have a part in [low, high), which is in @page. */
@@ -140,8 +140,6 @@ static void scan_small(struct scan *scan, uint32_t page, uint32_t dirty)
 	}
 	if (spill && page > scan->span.page)
 		scan_word(scan, page, first - 1, spill);
-	if (unlikely(stack_left(scan->marker->stack) > DRAIN_AT || scan->marker->left <= 0))
-		marker_drain(scan->marker);
 }
 
 /* The dirty cards of a page, a bit each, which are clean then. */
@@ -162,13 +160,11 @@ static uint32_t take_cards(struct gca_heap *heap, uint32_t page)
 	return dirty;
 }
 
-static void scan_page(struct scan *scan, uint32_t page)
+static void scan_page(struct scan *scan, uint32_t page, uint32_t dirty)
 {
 	uintptr_t base = scan->heap->base + ((uintptr_t)page << GCARENA_PAGE_SHIFT);
 	const struct span_class *class = &span_classes[scan->span.span_class];
-	uint32_t dirty = take_cards(scan->heap, page);
 
-	scan->cards += (uint32_t)__builtin_popcount(dirty);
 	if (class->flavour == GCA_FLAVOUR_CONSERVATIVE) {
 		scan_part(scan, page, base, base + GCARENA_PAGE_SIZE);
 		return;
@@ -192,29 +188,66 @@ static void scan_page(struct scan *scan, uint32_t page)
 	}
 }
 
+/* May there be a store that no card tells of? */
+static bool may_be_conservative(const struct scan *scan)
+{
+	uint32_t flavour = span_classes[scan->span.span_class].flavour;
+
+	return flavour == GCA_FLAVOUR_CONSERVATIVE ||
+	       (flavour == GCA_FLAVOUR_KINDED &&
+		__atomic_load_n(&scan->heap->generations.conservative, __ATOMIC_RELAXED));
+}
+
 /**
- * cards_scan - make grey what old objects on dirty cards refer to
+ * cards_scan - make grey the old objects on the dirty cards of one page
  * @marker: the calling thread's, which counts as busy; a minor cycle's, every mutator black
+ * @page: where to look first; up to the end of its row of pages
+ *
+ * What is left of the row goes onto the stack before the objects, and so is looked at after
+ * what these lead to.
  */
-void cards_scan(struct marker *marker)
+void cards_scan(struct marker *marker, uint32_t page)
 {
 	struct gca_heap *heap = marker->heap;
-	struct scan scan = { .marker = marker, .heap = heap, .last = UINT64_MAX };
-	uint32_t used = heap_pages_used(heap), page;
+	struct scan scan = { .marker = marker, .heap = heap };
+	uint32_t used = heap_pages_used(heap), end = (page / ROW_PAGES + 1) * ROW_PAGES, dirty;
 
-	if (gca_fault_hit(GCA_FAULT_NO_CARD_SCAN))
-		return;
-	for (page = 0; page < used; page++) {
+	for (end = end < used ? end : used; page < end; page++) {
 		scan.row = row_word0(heap, page);
 		if (!(scan.row & GCARENA_ROW_IN_USE) || !span_at(heap, page, &scan.span))
 			continue;
 		if (scan.span.span_class == CLASS_MANUAL ||
 		    span_classes[scan.span.span_class].flavour == GCA_FLAVOUR_NOSCAN)
 			continue;
-		scan_page(&scan, page);
+		dirty = take_cards(heap, page);
+		if (!dirty && !may_be_conservative(&scan))
+			continue;
+		__atomic_add_fetch(&heap->generations.cards, __builtin_popcount(dirty),
+				   __ATOMIC_RELAXED);
+		if (page + 1 < end)
+			marker_grey(marker, (uint64_t)(page + 1) << PAGE_GRANULES_SHIFT, CLASS_CARDS);
+		scan_page(&scan, page, dirty);
+		return;
 	}
-	marker_drain(marker);
-	heap->generations.cards = scan.cards;
+}
+
+/**
+ * cards_give - have all dirty cards looked at
+ * @heap: the heap, its phase open, a minor cycle's; every mutator black
+ */
+void cards_give(struct gca_heap *heap)
+{
+	uint32_t used = heap_pages_used(heap), page = 0;
+	uint64_t entries[ROW_PAGES];
+	size_t nr;
+
+	if (gca_fault_hit(GCA_FAULT_NO_CARD_SCAN))
+		return;
+	while (page < used) {
+		for (nr = 0; nr < ARRAY_SIZE(entries) && page < used; page += ROW_PAGES)
+			entries[nr++] = entry_of((uint64_t)page << PAGE_GRANULES_SHIFT, CLASS_CARDS);
+		grey_give(heap, entries, nr);
+	}
 }
 
 /**

@@ -208,20 +208,31 @@ void grey_take(struct work *work, struct mark_stack *stack, size_t max)
 }
 
 /**
- * grey_put - grey objects for whoever has none
+ * grey_give - entries for whoever has none
  * @heap: the heap, marking on
- * @from: whose entries go, all of them
+ * @entries: grey objects
+ * @nr: how many
  *
- * Without memory they are dropped: they are marked, and will be found.
+ * Without memory they are dropped: what they are of is marked, and will be found.
  */
-void grey_put(struct gca_heap *heap, struct mark_stack *from)
+void grey_give(struct gca_heap *heap, const uint64_t *entries, size_t nr)
 {
 	struct work *work = &heap->work;
 
 	grey_lock(work);
-	if (!grey_add(work, &from->entries[from->low], stack_left(from)))
-		grey_lose(work, &from->entries[from->low], stack_left(from));
+	if (!grey_add(work, entries, nr))
+		grey_lose(work, entries, nr);
 	grey_unlock(work);
+}
+
+/**
+ * grey_put - the grey objects of a stack for whoever has none
+ * @heap: the heap, marking on
+ * @from: whose entries go, all of them
+ */
+void grey_put(struct gca_heap *heap, struct mark_stack *from)
+{
+	grey_give(heap, &from->entries[from->low], stack_left(from));
 	from->nr = 0;
 	from->low = 0;
 }

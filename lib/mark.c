@@ -14,6 +14,7 @@
  * grey_bits tell which objects those are: who sets the first of them pushes the word, and
  * who finds it on a stack takes all of its page (mark_near.c).  So objects of
  * precise kinds are kept as long as that has several of them scanned at a time.
+ * Or a row of pages whose dirty cards nobody has looked at yet (cards.c).
  * The granule of a piece of a large object
  * is that of the piece: the span table tells where the object begins.  A stack that
  * cannot grow drops the entry and remembers that it did; since the object is marked,
@@ -45,7 +46,7 @@
 #define NEAR_REST	63u
 _Static_assert(GCA_INLINE_MAX == 64 * sizeof(void *), "a word has the bits of an object");
 _Static_assert(BATCH + WORD_SLOTS <= FOUND_MAX, "room for a kilobyte of objects more");
-#define PAGE_BITS_SHIFT	(GCARENA_PAGE_SHIFT - GCARENA_GRANULE_SHIFT - 6) /* words of a bitmap */
+#define PAGE_BITS_SHIFT	(PAGE_GRANULES_SHIFT - 6) /* words of a bitmap */
 
 /**
  * stack_grow - make room on a mark stack
@@ -103,13 +104,13 @@ static inline bool try_push(struct marker *marker, uint64_t granule, uint32_t sp
 
 	if (unlikely(stack->nr == stack->max) && !make_room(marker))
 		return false;
-	stack->entries[stack->nr++] = granule << CLASS_BITS | span_class;
+	stack->entries[stack->nr++] = entry_of(granule, span_class);
 	return true;
 }
 
 static inline void push(struct marker *marker, uint64_t granule, uint32_t span_class)
 {
-	uint64_t entry = granule << CLASS_BITS | span_class;
+	uint64_t entry = entry_of(granule, span_class);
 
 	if (likely(try_push(marker, granule, span_class)))
 		return;
@@ -442,6 +443,10 @@ static void scan_entry(struct marker *marker, uint64_t entry)
 		scan_large(marker, granule);
 		return;
 	}
+	if (unlikely((entry & CLASS_MASK) == CLASS_CARDS)) {
+		cards_scan(marker, (uint32_t)(granule >> PAGE_GRANULES_SHIFT));
+		return;
+	}
 	object.base = marker->base + (granule << GCARENA_GRANULE_SHIFT);
 	object.size = class->elem;
 	object.granule = granule;
@@ -603,7 +608,7 @@ static void rescan_span(struct marker *marker, const struct span *span)
 		if (!object_at(marker->heap, base, &object) || object.base != base ||
 		    object.span_class != span->span_class)
 			continue;
-		scan_entry(marker, granule << CLASS_BITS | span->span_class);
+		scan_entry(marker, entry_of(granule, span->span_class));
 		marker_drain(marker);
 	}
 }
@@ -681,4 +686,5 @@ void marker_init(struct marker *marker, struct gca_heap *heap, struct mark_stack
 	marker->tick = never;
 	marker->left = INT64_MAX;
 	marker->piece = MARK_PIECE;
+	marker->last_old = UINT64_MAX;
 }

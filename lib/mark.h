@@ -52,6 +52,7 @@ struct marker {
 	/* Called each time @left has run out, which it sets again.  False: stop. */
 	bool (*tick)(struct marker *marker);
 	int64_t left;		/* bytes to scan until then */
+	uint64_t last_old;	/* granule of the last object that a card made grey */
 	size_t piece;		/* bytes of a large object at a time; divides MARK_PIECE */
 	/* Told of each object that this marker marks; mark_watch(). */
 	void (*watch)(void *arg, uintptr_t object);
@@ -117,6 +118,16 @@ static inline uint64_t set_bits(struct marker *marker, uint64_t word, uint64_t m
 #define CLASS_BITS	16
 #define ENTRY_WORD	0x8000u
 #define CLASS_MASK	(ENTRY_WORD - 1)
+/* Or some pages whose cards are to be looked at, as of the granule's: no object is grey of
+ * that class.
+ */
+#define CLASS_CARDS	CLASS_MANUAL
+#define PAGE_GRANULES_SHIFT (GCARENA_PAGE_SHIFT - GCARENA_GRANULE_SHIFT)
+
+static inline uint64_t entry_of(uint64_t granule, uint32_t span_class)
+{
+	return granule << CLASS_BITS | span_class;
+}
 
 /* Entries that nobody is going to scan: their objects are only found by marker_rescan(). */
 static inline void entries_forget(struct gca_heap *heap, const uint64_t *entries, size_t nr)
@@ -129,8 +140,12 @@ static inline void entries_forget(struct gca_heap *heap, const uint64_t *entries
 
 /* --------------------------------------------------------------- cards.c */
 
-/* What old objects on dirty cards refer to; the cards are clean then. */
-void cards_scan(struct marker *marker);
+/* Old objects on dirty cards become grey, of a row of pages from @page on, or as an entry of the
+ * stack; the cards are clean then.
+ */
+void cards_scan(struct marker *marker, uint32_t page);
+/* The same for all rows of the heap, as entries of the pool. */
+void cards_give(struct gca_heap *heap);
 
 /* ----------------------------------------------------------- mark_near.c */
 
@@ -138,9 +153,10 @@ mark_near_fn mark_near_best(void);
 
 /* ---------------------------------------------------------------- grey.c */
 
-/* Everything on a stack that cannot grow goes to the pool; if that cannot grow
- * either the entries are dropped and the overflow is remembered.
+/* Entries for whoever has none; if the pool cannot grow they are dropped and the overflow is
+ * remembered.  And all those of a stack that cannot grow.
  */
+void grey_give(struct gca_heap *heap, const uint64_t *entries, size_t nr);
 void grey_put(struct gca_heap *heap, struct mark_stack *from);
 
 void grey_lock(struct work *work);

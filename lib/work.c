@@ -681,17 +681,12 @@ static bool round_found_nothing(struct gca_heap *heap)
 /* What old objects may refer to.  Nobody dirties cards now, and nobody will before the
  * first round.
  */
-static void mark_cards(struct worker *worker)
+static void mark_cards(struct gca_heap *heap)
 {
-	struct gca_heap *heap = worker->marker.heap;
-
-	if (!heap->generations.minor) {
+	if (heap->generations.minor)
+		cards_give(heap);
+	else
 		cards_clear(heap);
-		return;
-	}
-	busy_begin(worker);
-	cards_scan(&worker->marker);
-	busy_end(worker);
 }
 
 /* Registered ranges, a piece at a time: who attaches need not wait for all. */
@@ -756,7 +751,7 @@ void mark_beside(struct gca_heap *heap, struct mark_result *result)
 	worker_begin(&worker, heap, &heap->mark_stack, 0);
 	mark_ranges(&worker, result);
 	special_visit_roots(heap, &worker.marker.visitor);
-	mark_cards(&worker);
+	mark_cards(heap);
 	mark_drain(&worker.marker.visitor);
 	generations_decide(heap);
 	mark_until_done(&worker);
@@ -805,7 +800,7 @@ bool mark_small(struct gca_heap *heap, struct mark_result *result)
 	worker.small = true;
 	mark_ranges(&worker, result);
 	special_visit_roots(heap, &worker.marker.visitor);
-	mark_cards(&worker);
+	mark_cards(heap);
 	if (stack_left(&heap->mark_stack))
 		grey_put(heap, &heap->mark_stack);
 	grey_lock(work);

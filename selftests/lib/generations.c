@@ -302,6 +302,34 @@ static void play_wrong(enum gca_fault fault, const char *debug, const char *what
 	close_minor(heap, m);
 }
 
+/* Without memory for what is to be looked at: each time that it is asked for. */
+static void test_no_memory(void)
+{
+	unsigned int nth, fired = 0, lost = 0, kept = 0;
+
+	for (nth = 1; nth <= 4; nth++) {
+		struct gca_heap *heap = open_minor("verify=1");
+		struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+		uintptr_t hidden[2];
+
+		gca_store(m, &root[0], must(make_node(m)));
+		full(m);
+		work_trim(heap);
+		hang(m, &settings[0], hidden);
+		gca_fault_arm(GCA_FAULT_NO_MEMORY, nth);
+		if (!minor(m))
+			bail("not a minor cycle");
+		fired += gca_fault_fired(GCA_FAULT_NO_MEMORY);
+		gca_fault_arm(GCA_FAULT_NO_MEMORY, 0);
+		kept += alive(m, (void *)~hidden[1]) && ((struct node *)~hidden[1])->key == 2;
+		lost += reports.count;
+		close_minor(heap, m);
+	}
+	ok(fired >= 2, "a stack of marking had no memory, %u times", fired);
+	eq(kept, nth - 1, "what young objects hang on is found all the same");
+	eq(lost, 0, "nothing to report %s", reports.text);
+}
+
 /* A full cycle begins with what is old unmarked. */
 static void test_full(bool armed)
 {
@@ -656,6 +684,7 @@ int main(void)
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
 		play(&plain[i], "verify=1");
 	test_sizes();
+	test_no_memory();
 	/* Stores take the slow path under shadow=1. */
 	play_wrong(GCA_FAULT_NO_CARD, "verify=1,shadow=1", "a store's card");
 	play_wrong(GCA_FAULT_NO_CARD_SCAN, "verify=1", "the look at dirty cards");
