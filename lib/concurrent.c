@@ -92,8 +92,8 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 	cycle_note_peak(heap);
 	check_stopped(heap);
 	cycle->trace.goal = heap->next_gc;
-	pace_begin(heap, &cycle->pace);
-	generations_begin(heap, cycle->full, &cycle->pace);
+	generations_begin(heap, cycle->full);
+	pace_begin(heap, heap->generations.minor, &cycle->pace);
 	gca_stage(heap, GCA_STAGE_BEGUN);
 	special_begin(heap);
 	heap->drifted = 0;

@@ -147,12 +147,12 @@ static int run_stopped(struct gca_heap *heap, struct gca_mutator *self, bool for
 	EVENT(heap, "phase name=start");
 	trace.open_ns = begin - heap->open_ns;
 	cycle_note_peak(heap);
-	pace_begin(heap, &pace);
+	pace_begin(heap, false, &pace);
 	work_prepare(heap);
 	world_stop(heap, self);
 	stopped = now_ns();
 	cpu = __atomic_load_n(&heap->work.cpu_ns, __ATOMIC_RELAXED);
-	generations_begin(heap, true, &pace);
+	generations_begin(heap, true);
 	special_begin(heap);
 	tables_trim(heap, false);
 	verify_table(heap);

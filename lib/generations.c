@@ -64,13 +64,11 @@ static void clear_marks(struct gca_heap *heap)
  * generations_begin - a cycle begins
  * @heap: the heap, its world held, the sweep before complete, every mutator white
  * @full: it may not be a minor one
- * @begun: what pace_begin() measured
  */
-void generations_begin(struct gca_heap *heap, bool full, const struct pacer_cycle *begun)
+void generations_begin(struct gca_heap *heap, bool full)
 {
 	struct generations *generations = &heap->generations;
 
-	generations->begun = *begun;
 	generations->before = get(&heap->heap_live);
 	generations->allocated = heap_allocated(heap);
 
@@ -101,17 +99,20 @@ static uint64_t old_count(const struct gca_heap *heap, uint64_t *objects)
 	       get(&generations->freed[epoch].bytes);
 }
 
-/* World held: what there is room for when the cycle is over, @live being taken for alive. */
-static uint64_t room_after(const struct gca_heap *heap, uint64_t live)
+/* World held: what there is room for when the cycle is over, cycle->live being taken for
+ * alive, and of that the runway of a full one.
+ */
+static void find_room(const struct gca_heap *heap, struct worth_cycle *cycle)
 {
 	struct pacer pacer = heap->pacer;
 
-	if (!heap->generations.minor) {
-		pacer.live = live;
+	if (!cycle->minor) {
+		pacer.live = cycle->live;
 		pacer.promoted = 0;
 		pacer_set(&pacer);
 	}
-	return pacer.goal > live ? pacer.goal - live : 0;
+	cycle->room = pacer.goal > cycle->live ? pacer.goal - cycle->live : 0;
+	cycle->runway = pacer_runway(&pacer);
 }
 
 /* World held. */
@@ -154,7 +155,7 @@ void generations_decide(struct gca_heap *heap)
 	pthread_mutex_lock(&heap->world);
 	old = old_count(heap, &objects);
 	cycle.live += cycle.minor ? old : 0;
-	cycle.room = room_after(heap, cycle.live);
+	find_room(heap, &cycle);
 	__atomic_store_n(&generations->remember, decide(heap, &cycle), __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&heap->world);
 }

@@ -759,7 +759,7 @@ static inline void pace_assist(struct gca_mutator *mutator)
 int pace_set(struct gca_heap *heap);
 /* Whether the hard heap size leaves room for @bytes more. */
 bool pace_may_grow(const struct gca_heap *heap, uint64_t bytes);
-void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle);
+void pace_begin(struct gca_heap *heap, bool minor, struct pacer_cycle *cycle);
 int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pacer_cycle *cycle);
 /* CPU time of marking since it began, of workers and mutators. */
 uint64_t pace_marking_ns(const struct gca_heap *heap, const struct pacer_cycle *begun);
@@ -799,7 +799,7 @@ struct generations {
 };
 
 /* World held, sweep complete, every mutator white: is the cycle a minor one? */
-void generations_begin(struct gca_heap *heap, bool full, const struct pacer_cycle *begun);
+void generations_begin(struct gca_heap *heap, bool full);
 /* What there was to mark is marked: whether the next may be a minor one.  No world held. */
 void generations_decide(struct gca_heap *heap);
 /* Marking is over: @result is of all that is alive. */
@@ -965,7 +965,9 @@ struct gca_heap {
 	uint64_t last_freed;	/* bytes that it found dead */
 	uint64_t next_gc;	/* of heap_live + allocated; UINT64_MAX: off */
 	uint64_t trigger;	/* of the same: where a concurrent cycle starts */
-	uint64_t expected;	/* bytes to scan in this cycle */
+	uint64_t assist_from;	/* the pacer's from, due and expected, for assists */
+	uint64_t assist_due;
+	uint64_t expected;
 	uint64_t scan_begun;	/* work.scanned when it began */
 	uint64_t assist_on;	/* mutators assist */
 	uint64_t assists;

@@ -23,10 +23,9 @@
 #define HOLES_PARTS	10
 #define HOLES_LAST	12
 /* What was in use when the last cycle ended, and so much of the goal more, is no reason to begin
- * one, up to so much above the goal.
+ * one, or to wait.
  */
 #define HOLES_GROWN	64
-#define HOLES_KEPT	16
 /* What stays backed above the goal, so that reaching it costs no backing. */
 #define RETAIN_PARTS	10
 /* The heap may be so much above the goal; who is there does nothing but assist or
@@ -192,9 +191,10 @@ static uint64_t holes(struct gca_heap *heap, uint64_t objects)
 /**
  * pace_begin - a cycle begins
  * @heap: the heap, its world held, the sweep before complete
+ * @minor: it is a minor one
  * @cycle: what is measured now is filled in
  */
-void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle)
+void pace_begin(struct gca_heap *heap, bool minor, struct pacer_cycle *cycle)
 {
 	uint64_t objects = get(&heap->heap_live) + heap_allocated(heap);
 
@@ -207,7 +207,10 @@ void pace_begin(struct gca_heap *heap, struct pacer_cycle *cycle)
 	cycle->worker_ns = get(&heap->work.cpu_ns) + get(&heap->work.idle_ns);
 	cycle->assist_ns = get(&heap->assist_ns);
 	cycle->program_ns = process_cpu_ns();
-	pacer_begin(&heap->pacer, objects);
+	heap->generations.begun = *cycle;
+	pacer_begin(&heap->pacer, objects, minor);
+	put(&heap->assist_from, heap->pacer.from);
+	put(&heap->assist_due, heap->pacer.due);
 	put(&heap->expected, heap->pacer.expected);
 	put(&heap->scan_begun, get(&heap->work.scanned));
 	__atomic_store_n(&heap->work.credit, 0, __ATOMIC_RELAXED);
@@ -309,7 +312,7 @@ int pace_end(struct gca_heap *heap, const struct mark_result *result, struct pac
  * their share, by what is in use, but not before half of the goal's room was
  * allocated, since the next cycle would find the same holes.
  */
-static bool goal_reached(const struct gca_heap *heap, uint64_t target, uint64_t inuse_most,
+static bool goal_reached(const struct gca_heap *heap, uint64_t target, uint64_t most,
 			 size_t bytes)
 {
 	uint64_t live = get(&heap->heap_live);
@@ -322,29 +325,35 @@ static bool goal_reached(const struct gca_heap *heap, uint64_t target, uint64_t 
 	if (goal < live || allocated < (goal - live) / 2)
 		return false;
 	inuse = get(&heap->status->counters.heap_inuse) + bytes;
-	return inuse >= inuse_most;
+	return inuse >= most;
 }
 
 /* Where no page came free, in-use is after a cycle what it was at its end.  As long as it
- * is about that, new objects go into holes, and an early cycle would change nothing.
+ * is about that, new objects go into holes, and neither an early cycle nor a wait would change
+ * anything.
  */
+static uint64_t inuse_most(const struct gca_heap *heap, uint64_t bound)
+{
+	uint64_t kept = saturating_add(get(&heap->inuse_ended), get(&heap->next_gc) / HOLES_GROWN);
+
+	return bound > kept ? bound : kept;
+}
+
 static bool trigger_reached(const struct gca_heap *heap, size_t bytes)
 {
-	uint64_t trigger = get(&heap->trigger), goal = get(&heap->next_gc);
+	uint64_t trigger = get(&heap->trigger);
 	uint64_t most = saturating_add(trigger, trigger / HOLES_PARTS);
-	uint64_t kept = saturating_add(get(&heap->inuse_ended), goal / HOLES_GROWN);
 
-	if (kept > saturating_add(goal, goal / HOLES_KEPT))
-		kept = saturating_add(goal, goal / HOLES_KEPT);
-	return goal_reached(heap, trigger, most > kept ? most : kept, bytes);
+	return goal_reached(heap, trigger, inuse_most(heap, most), bytes);
 }
 
 static bool overdue(const struct gca_heap *heap, size_t bytes)
 {
 	uint64_t goal = get(&heap->next_gc);
+	uint64_t most = saturating_add(goal, goal / HOLES_LAST);
 
 	return goal_reached(heap, saturating_add(goal, goal / OVERDUE_PARTS),
-			    saturating_add(goal, goal / HOLES_LAST), bytes);
+			    inuse_most(heap, most), bytes);
 }
 
 /**
@@ -421,7 +430,7 @@ void pace_assist_slow(struct gca_mutator *mutator)
 	if (!__atomic_load_n(&heap->assist_on, __ATOMIC_RELAXED))
 		return;
 	heap_now = get(&heap->heap_live) + heap_allocated(heap) + mutator->uncounted;
-	ratio = pacer_assist(get(&heap->next_gc), get(&heap->trigger), get(&heap->expected),
+	ratio = pacer_assist(get(&heap->assist_due), get(&heap->assist_from), get(&heap->expected),
 			     heap_now, get(&heap->work.scanned) - get(&heap->scan_begun));
 	mutator->debt += (int64_t)((double)allocated * ratio);
 	if (mutator->debt < (int64_t)ASSIST_LEAST)

@@ -26,6 +26,7 @@
  */
 #define RUNWAY_LEAST	5
 #define RUNWAY_MOST	30
+#define RUNWAY_MINOR	15
 /* Of the limit, per cent that the goal stays below it, and at least so much: what is
  * held and not yet counted.
  */
@@ -45,6 +46,10 @@
  */
 #define END_PARTS	8
 #define ROOM_PARTS	16
+/* What is born while a minor cycle marks stays until the next full one: such a cycle is to be
+ * over in a part of its way.
+ */
+#define MINOR_WAY	2
 /* CPU time that the collector may use more than the program does, for each CPU,
  * before it is called thrashing: Go's limit of 50 %, with half its memory.
  */
@@ -119,22 +124,55 @@ static uint64_t goal_by_limit(const struct pacer *pacer)
 	return goal > pacer->live ? goal : pacer->live;
 }
 
-static void set_trigger(struct pacer *pacer)
+/* For @scan bytes, where @room is between what lives and the goal, @percent of it at most.
+ * All is scanned then when the way is over but for its last part.
+ */
+static uint64_t runway_for(const struct pacer *pacer, uint64_t scan, uint64_t room,
+			   unsigned int percent)
 {
-	uint64_t room = subtract(pacer->goal, pacer->live);
+	double runway = pacer->cons_mark * (double)scan * END_PARTS / (END_PARTS - 1);
 	uint64_t least = percent_of(room, RUNWAY_LEAST);
-	uint64_t most = percent_of(room, RUNWAY_MOST);
-	/* All is scanned then when the way is over but for its last part. */
-	double runway = pacer->cons_mark * (double)pacer->scan * END_PARTS / (END_PARTS - 1);
+	uint64_t most = percent_of(room, percent);
+
+	if (runway < (double)least)
+		return least;
+	return runway > (double)most ? most : (uint64_t)runway;
+}
+
+/**
+ * pacer_runway - what the program may allocate while a full cycle marks
+ * @pacer: the pacer, its goal that of the cycle
+ *
+ * What minor cycles have taken for old is no less room to a full one: it finds
+ * what of that is dead.
+ *
+ * Return: bytes before the goal, 0 without one.
+ */
+uint64_t pacer_runway(const struct pacer *pacer)
+{
+	uint64_t base = subtract(pacer->live, pacer->promoted);
 
 	if (pacer->stopped || pacer->goal == UINT64_MAX)
-		pacer->trigger = pacer->goal;
-	else if (runway < (double)least)
-		pacer->trigger = pacer->goal - least;
-	else if (runway > (double)most)
-		pacer->trigger = pacer->goal - most;
+		return 0;
+	return runway_for(pacer, add(pacer->scan_full, pacer->promoted),
+			  subtract(pacer->goal, base), RUNWAY_MOST);
+}
+
+static void set_trigger(struct pacer *pacer)
+{
+	uint64_t runway;
+
+	if (pacer->stopped || pacer->goal == UINT64_MAX)
+		runway = 0;
+	else if (pacer->next_minor)
+		runway = runway_for(pacer, pacer->scan, subtract(pacer->goal, pacer->live),
+				    RUNWAY_MINOR);
 	else
-		pacer->trigger = pacer->goal - (uint64_t)runway;
+		runway = pacer_runway(pacer);
+	pacer->trigger = subtract(pacer->goal, runway);
+	/* At once, if a full one comes late. */
+	if (pacer->trigger < pacer->live && pacer->live < pacer->goal)
+		pacer->trigger = pacer->live;
 }
 
 /**
@@ -159,11 +197,18 @@ void pacer_set(struct pacer *pacer)
  * pacer_begin - a cycle begins
  * @pacer: the pacer
  * @heap: bytes of objects, live and allocated
+ * @minor: it is a minor one
  *
  * As much is expected to be scanned as last time; in the first cycle, all.
  */
-void pacer_begin(struct pacer *pacer, uint64_t heap)
+void pacer_begin(struct pacer *pacer, uint64_t heap, bool minor)
 {
+	pacer->from = pacer->trigger;
+	pacer->due = pacer->goal;
+	if (minor && pacer->goal != UINT64_MAX) {
+		pacer->from = heap;
+		pacer->due = add(heap, subtract(pacer->goal, heap) / MINOR_WAY);
+	}
 	pacer->expected = pacer->scan ? pacer->scan : heap;
 	if (pacer->expected < EXPECT_LEAST)
 		pacer->expected = EXPECT_LEAST;
@@ -171,8 +216,8 @@ void pacer_begin(struct pacer *pacer, uint64_t heap)
 
 /**
  * pacer_assist - what a mutator owes for what it allocates
- * @goal: the cycle's
- * @trigger: where it began
+ * @due: where it is to be over
+ * @from: where it began
  * @expected: bytes to scan in it
  * @heap: bytes of objects now
  * @scanned: bytes that were scanned in this cycle
@@ -184,17 +229,17 @@ void pacer_begin(struct pacer *pacer, uint64_t heap)
  *
  * Return: bytes to scan for each byte.
  */
-double pacer_assist(uint64_t goal, uint64_t trigger, uint64_t expected, uint64_t heap,
+double pacer_assist(uint64_t due, uint64_t from, uint64_t expected, uint64_t heap,
 		    uint64_t scanned)
 {
-	uint64_t way = subtract(goal, trigger), room;
+	uint64_t way = subtract(due, from), room;
 	double ratio;
 
-	if (goal == UINT64_MAX)
+	if (due == UINT64_MAX)
 		return 0;
 	if (scanned >= expected)
-		expected = add(scanned, subtract(trigger, scanned) / 4);
-	room = subtract(goal - way / END_PARTS, heap);
+		expected = add(scanned, subtract(from, scanned) / 4);
+	room = subtract(due - way / END_PARTS, heap);
 	if (room < way / ROOM_PARTS)
 		room = way / ROOM_PARTS;
 	ratio = (double)add(subtract(expected, scanned), 1) / (double)add(room, 1);
@@ -242,6 +287,7 @@ void pacer_end(struct pacer *pacer, const struct pacer_cycle *cycle)
 	pacer->live = cycle->live;
 	pacer->roots = cycle->roots;
 	pacer->scan = cycle->scanned;
+	pacer->next_minor = cycle->next_minor;
 	if (!cycle->next_minor)
 		pacer->scan = add(pacer->scan_full, pacer->promoted);
 	else if (!cycle->minor)

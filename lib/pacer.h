@@ -33,6 +33,7 @@ struct pacer {
 	uint64_t promoted;	/* of live: that minor cycles added since the last full one */
 	uint64_t scan_full;	/* scan of the last full cycle */
 	uint64_t scan;		/* of live: of objects with pointers, and roots */
+	bool next_minor;	/* the next one may be a minor one */
 	uint64_t overhead;	/* in use, metadata and reserve, beyond the objects */
 	double ratios[PACER_HISTORY]; /* the last ones */
 	unsigned int next_ratio;
@@ -45,7 +46,10 @@ struct pacer {
 	uint64_t trigger;
 	bool by_limit;		/* the goal is the limit's, not the percent's */
 
-	uint64_t expected;	/* bytes to scan in the cycle under way */
+	/* of the cycle under way; the first two as goal */
+	uint64_t from;		/* where it began, or was to */
+	uint64_t due;		/* where it is to be over */
+	uint64_t expected;	/* bytes to scan */
 
 	/* GC's CPU time beyond the program's: how near to thrashing */
 	double excess_ns;
@@ -73,12 +77,14 @@ struct pacer_cycle {
 
 /* Settings, eager and what was found so far are set: goal and trigger. */
 void pacer_set(struct pacer *pacer);
+/* Bytes before the goal that a full cycle begins at. */
+uint64_t pacer_runway(const struct pacer *pacer);
 /* A cycle begins with so many bytes of objects. */
-void pacer_begin(struct pacer *pacer, uint64_t heap);
-/* Bytes to scan for each byte allocated, so that the cycle ends at the goal.  @goal,
- * @trigger and @expected as in the pacer when the cycle began.
+void pacer_begin(struct pacer *pacer, uint64_t heap, bool minor);
+/* Bytes to scan for each byte allocated, so that the cycle is over when it is due.  @due,
+ * @from and @expected as in the pacer when the cycle began.
  */
-double pacer_assist(uint64_t goal, uint64_t trigger, uint64_t expected, uint64_t heap,
+double pacer_assist(uint64_t due, uint64_t from, uint64_t expected, uint64_t heap,
 		    uint64_t scanned);
 /* It is over: what it taught, then as pacer_set(). */
 void pacer_end(struct pacer *pacer, const struct pacer_cycle *cycle);

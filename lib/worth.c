@@ -65,7 +65,8 @@ static bool worth_first(const struct worth_cycle *cycle, double ns, uint64_t gro
 	if (survives > 1)
 		survives = 1;
 	ns = ns * survives * room / live + CYCLE_NS;
-	return !dearer(ns, room * (1 - survives), &full);
+	return room * (1 - survives) >= (double)cycle->runway &&
+	       !dearer(ns, room * (1 - survives), &full);
 }
 
 static bool after_full(struct worth *worth, const struct worth_cycle *cycle, double ns)
@@ -98,6 +99,9 @@ static bool after_minor(struct worth *worth, const struct worth_cycle *cycle, do
 	all.ns = worth->full.ns + worth->minor.ns;
 	all.room = worth->full.room + worth->minor.room + room;
 	if (!worth->sequence || allocated <= 0 || old >= allocated)
+		return false;
+	/* The full one after it would begin too late. */
+	if (room - old < (double)cycle->runway)
 		return false;
 	return !dearer(ns, room * (1 - old / allocated), &all);
 }

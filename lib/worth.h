@@ -38,6 +38,7 @@ struct worth_cycle {
 	uint64_t allocated;	/* since then */
 	uint64_t live;		/* bytes taken for alive now */
 	uint64_t room;		/* bytes that may be allocated until the next one */
+	uint64_t runway;	/* of these, while a full one marks */
 };
 
 /* The cycle counts; is the next one to be a minor one? */

@@ -81,9 +81,9 @@ static struct seen run_cycle(const struct program *program, struct pacer *pacer,
 			       (rate * program->busy * program->cpus);
 		*heap = (double)pacer->trigger;
 	}
-	pacer_begin(pacer, (uint64_t)*heap);
+	pacer_begin(pacer, (uint64_t)*heap, false);
 	while (scanned < to_scan) {
-		double ratio = pacer_assist(pacer->goal, pacer->trigger, pacer->expected,
+		double ratio = pacer_assist(pacer->due, pacer->from, pacer->expected,
 					    (uint64_t)*heap, (uint64_t)scanned);
 		double cpu = step / rate, pay, here;
 
@@ -346,6 +346,41 @@ static void test_price(void)
 	   (double)(goal - heap) / (double)(goal - trigger));
 }
 
+/* Minor cycles, and the full one after them. */
+static void test_minor(void)
+{
+	struct pacer pacer = { .percent = 100, .cpus = 2, .eager = 100 };
+	struct pacer_cycle cycle = {
+		.live = 100000000, .scanned = 100000000, .by_workers = 100000000,
+		.allocated = 17500000, .worker_ns = 50000000, .program_ns = 150000000,
+		.next_minor = true,
+	};
+
+	pacer_end(&pacer, &cycle);
+	runway_is(&pacer, 195, "a minor cycle is expected to scan an eighth, and begins late");
+	pacer_begin(&pacer, pacer.trigger, true);
+	ok(pacer.from == pacer.trigger && pacer.due > pacer.trigger &&
+	   pacer.due <= pacer.trigger + (pacer.goal - pacer.trigger) / 2,
+	   "and is to be over in a part of its way");
+	cycle.minor = true;
+	cycle.live = 130000000;
+	cycle.scanned = 5000000;
+	pacer_end(&pacer, &cycle);
+	eq(pacer.goal, 200000000, "it leaves the goal where it was");
+	ok(pacer_runway(&pacer) > 20000000 && pacer_runway(&pacer) <= 30000000,
+	   "the runway of a full one is that of all there is: %llu",
+	   (unsigned long long)pacer_runway(&pacer));
+	cycle.next_minor = false;
+	cycle.live = 165000000;
+	pacer_end(&pacer, &cycle);
+	runway_is(&pacer, 170, "what minor ones took for old is no less room to a full one");
+	cycle.live = 190000000;
+	pacer_end(&pacer, &cycle);
+	runway_is(&pacer, 190, "which begins at once when it comes late");
+	pacer_begin(&pacer, 190000000, false);
+	eq(pacer.due, pacer.goal, "and has its whole way");
+}
+
 /* In use, with what objects take beside their bytes. */
 static void test_limit(void)
 {
@@ -520,6 +555,7 @@ int main(void)
 	test_numbers();
 	test_rates();
 	test_price();
+	test_minor();
 	test_programs();
 	test_limit();
 	test_thrashing();

@@ -224,10 +224,34 @@ static void test_wasted(void)
 	   "where only full cycles come, stores are remembered for %u of 130", remembered);
 }
 
+/* Minor cycles that cost next to nothing: as long as the full one after them has its runway. */
+static void test_runway(void)
+{
+	struct worth_cycle cycle = { .ns = 25 * 1000 * 1000, .before = 100 * 1000 * 1000,
+				     .allocated = 100 * 1000 * 1000, .live = 100 * 1000 * 1000,
+				     .room = 100 * 1000 * 1000, .runway = 30 * 1000 * 1000 };
+	struct worth worth = { 0 };
+	unsigned int minors = 0;
+
+	worth_decide(&worth, &cycle);
+	ok(worth_decide(&worth, &cycle), "a minor cycle pays");
+	cycle.minor = true;
+	cycle.ns = 1000 * 1000;
+	do {
+		minors++;
+		cycle.before = cycle.live;
+		cycle.allocated = cycle.room;
+		cycle.live += 10 * 1000 * 1000;
+		cycle.room -= 10 * 1000 * 1000;
+	} while (worth_decide(&worth, &cycle) && minors < 10);
+	eq(minors, 7, "and the last one leaves the runway of a full one");
+}
+
 int main(void)
 {
 	test_programs();
 	test_change();
 	test_wasted();
+	test_runway();
 	return tap_done();
 }
