@@ -30,6 +30,11 @@ _Static_assert(GCA_INLINE_MAX <= CARD_SIZE, "slots with pointer bits are on two 
 #define ROW_PAGES	64u
 _Static_assert(PAGE_CARDS == 2 * sizeof(uint64_t), "two words have a page's cards");
 
+static uint64_t page_granule(uint32_t page)
+{
+	return (uint64_t)page << PAGE_GRANULES_SHIFT;
+}
+
 struct scan {
 	struct marker *marker;
 	struct gca_heap *heap;
@@ -225,7 +230,7 @@ void cards_scan(struct marker *marker, uint32_t page)
 		__atomic_add_fetch(&heap->generations.cards, __builtin_popcount(dirty),
 				   __ATOMIC_RELAXED);
 		if (page + 1 < end)
-			marker_grey(marker, (uint64_t)(page + 1) << PAGE_GRANULES_SHIFT, CLASS_CARDS);
+			marker_grey(marker, page_granule(page + 1), CLASS_CARDS);
 		scan_page(&scan, page, dirty);
 		return;
 	}
@@ -245,7 +250,7 @@ void cards_give(struct gca_heap *heap)
 		return;
 	while (page < used) {
 		for (nr = 0; nr < ARRAY_SIZE(entries) && page < used; page += ROW_PAGES)
-			entries[nr++] = entry_of((uint64_t)page << PAGE_GRANULES_SHIFT, CLASS_CARDS);
+			entries[nr++] = entry_of(page_granule(page), CLASS_CARDS);
 		grey_give(heap, entries, nr);
 	}
 }

@@ -51,7 +51,8 @@ static void *work(void *arg)
 static void test_blocked(void)
 {
 	/* Not fewer than would have several times the bound. */
-	unsigned int threads = (unsigned int)(scaled(THREADS) > THREADS ? scaled(THREADS) : THREADS);
+	size_t wanted = scaled(THREADS);
+	unsigned int threads = wanted > THREADS ? (unsigned int)wanted : THREADS;
 	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
 	struct worker *workers = calloc(threads, sizeof(*workers));

@@ -301,7 +301,8 @@ static void run(enum gca_mode mode, uint64_t salt, int percent)
 	diag("%s: up to %llu objects live in %zu rounds, %llu cycles", name,
 	     (unsigned long long)most, rounds, (unsigned long long)stats_of(heap).num_gc);
 	/* With more steps a round it dies together more often, and is no larger. */
-	ok(most > (steps < 20000 ? steps : 20000) / 10, "%s, percent %d: the graph is not trivial", name, percent);
+	ok(most > (steps < 20000 ? steps : 20000) / 10, "%s, percent %d: the graph is not trivial",
+	   name, percent);
 	eq(counted, 0, "%s: as many objects live as the model reaches", name);
 	eq(verdict.gone, 0, "%s: everything reachable is there", name);
 	eq(verdict.wrong, 0, "%s: with its contents", name);
