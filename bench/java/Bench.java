@@ -165,19 +165,30 @@ final class Bench {
         }
     }
 
-    // CPU time of the threads that collect, by their names.
+    // CPU time of one thread, if it is one that collects, by its name.
+    static long collectorNs(File task) throws IOException {
+        try {
+            String name = Files.readString(task.toPath().resolve("comm"));
+
+            if (!name.matches("(?s)(GC |G1 |VM Thread|Z[A-Z]|Shenandoah).*"))
+                return 0;
+            return Long.parseLong(Files.readString(task.toPath().resolve("schedstat"))
+                .split(" ")[0]);
+        } catch (IOException e) {
+            // A thread that was joined may still be listed, and gone when it is read.
+            if (task.exists())
+                throw e;
+            return 0;
+        }
+    }
+
     private static void collectorFigures() throws IOException {
         long cycles = 0, ns = 0;
 
         for (GarbageCollectorMXBean bean : ManagementFactory.getGarbageCollectorMXBeans())
             cycles += Math.max(0, bean.getCollectionCount());
-        for (File task : new File("/proc/self/task").listFiles()) {
-            String name = Files.readString(task.toPath().resolve("comm"));
-
-            if (name.matches("(?s)(GC |G1 |VM Thread|Z[A-Z]|Shenandoah).*"))
-                ns += Long.parseLong(Files.readString(task.toPath().resolve("schedstat"))
-                    .split(" ")[0]);
-        }
+        for (File task : new File("/proc/self/task").listFiles())
+            ns += collectorNs(task);
         figure("cycles", "1", cycles);
         figure("gc_cpu", "s", ns / 1e9);
     }

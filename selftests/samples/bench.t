@@ -87,6 +87,23 @@ stand_in malloc cat 'kill -KILL $$'
 ! lies && grep -q 'glibc failed, killed by SIGKILL: out of memory' "$tmp/log"
 result $? "so is one that is killed" "$tmp/log"
 
+# A virtual machine's threads end a moment after they were joined: they may be listed still.
+cat > "$tmp/Gone.java" << 'END'
+public class Gone {
+    public static void main(String[] args) throws Exception {
+        if (Bench.collectorNs(new java.io.File("/proc/self/task/2147483647")) != 0)
+            System.exit(1);
+    }
+}
+END
+if [ -e "$peers/java/Bench.class" ] && command -v javac > /dev/null; then
+	javac -cp "$peers/java" -d "$tmp" "$tmp/Gone.java" > "$tmp/log" 2>&1 &&
+		java -XX:TieredStopAtLevel=1 -cp "$peers/java:$tmp" Gone >> "$tmp/log" 2>&1
+	result $? "a thread that ended before it was looked at ends no run" "$tmp/log"
+else
+	skip "a thread that ended before it was looked at ends no run" "no Java here"
+fi
+
 # ---------------------------------------------------------- what goes wrong
 
 for bad in "--set none" "--rounds 0" "--peers none" "nothing" "--peers zgc limit" "--programs $tmp/none"; do
