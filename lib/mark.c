@@ -46,6 +46,11 @@
 #define NEAR_REST	63u
 _Static_assert(GCA_INLINE_MAX == 64 * sizeof(void *), "a word has the bits of an object");
 _Static_assert(BATCH + WORD_SLOTS <= FOUND_MAX, "room for a kilobyte of objects more");
+/* Bytes of a large object whose pieces go onto a stack at a time: pieces for others beside what
+ * a worker keeps, and room on a stack that cannot grow.
+ */
+#define RUN		(256 * MARK_PIECE)
+#define RUN_FIXED	(8 * MARK_PIECE)
 #define PAGE_BITS_SHIFT	(PAGE_GRANULES_SHIFT - 6) /* words of a bitmap */
 
 /**
@@ -336,10 +341,38 @@ static GCA_NO_ASAN GCA_NO_TSAN void visit_words(struct gca_visitor *visitor, uin
 	}
 }
 
-/* The piece of a large object that begins at @granule; at its beginning, its other
- * pieces go onto the stack first.  A marker with smaller pieces puts the rest of one there.
+/*
+ * A large object from @low on, of which @high is the end of the first piece: the pieces after it
+ * are put onto the stack, the first on top, and below them what is left.  So threads that mark
+ * one array go through it side by side, from its beginning.  One that began further on
+ * would find what mostly lies before, in no order, and make holes there.
+ *
+ * Return: the end of what has to be scanned now: @high, or more where there was no room.
  */
-static void scan_large(struct marker *marker, uint64_t granule)
+static uintptr_t push_rest(struct marker *marker, const struct object *object, uintptr_t low,
+			   uintptr_t high)
+{
+	uintptr_t end = object->base + object->size, piece;
+	uintptr_t some = marker->stack->fixed ? RUN_FIXED : RUN;
+
+	if (end - high > some) {
+		if (!try_push(marker, granule_of(marker->heap, high + some), CLASS_LARGE_REST))
+			return end;
+		end = high + some;
+	}
+	while (end > high) {
+		piece = end - 1 - (end - 1 - low) % MARK_PIECE;
+		if (!try_push(marker, granule_of(marker->heap, piece), CLASS_LARGE_SCAN))
+			break;
+		end = piece;
+	}
+	return end;
+}
+
+/* A piece of a large object, which begins at @granule, or all of it from there on.  A marker
+ * with smaller pieces puts the rest of one onto the stack.
+ */
+static void scan_large(struct marker *marker, uint64_t granule, bool rest)
 {
 	uintptr_t low = marker->base + (granule << GCARENA_GRANULE_SHIFT), high, end;
 	struct object object;
@@ -350,18 +383,10 @@ static void scan_large(struct marker *marker, uint64_t granule)
 	high = end;
 	if (object.size > MARK_PIECE && object_splits(marker->heap, &object)) {
 		high = low + MARK_PIECE - (low - object.base) % MARK_PIECE;
-		/* The last first: it is the first that leaves the stack last. */
-		while (low == object.base && end > high) {
-			uintptr_t piece = end - 1 - (end - 1 - low) % MARK_PIECE;
-
-			if (!try_push(marker, granule_of(marker->heap, piece), CLASS_LARGE_SCAN))
-				break;
-			end = piece;
-		}
-		if (low == object.base && end > high)
+		if (high > end)
 			high = end;
-		if (high > object.base + object.size)
-			high = object.base + object.size;
+		if (rest || low == object.base)
+			high = push_rest(marker, &object, low, high);
 		if (high - low > marker->piece && high - low <= MARK_PIECE &&
 		    try_push(marker, granule_of(marker->heap, low + marker->piece),
 			     CLASS_LARGE_SCAN))
@@ -439,12 +464,12 @@ static void scan_entry(struct marker *marker, uint64_t entry)
 		marker->near(marker, granule / WORD_GRANULES, entry & CLASS_MASK);
 		return;
 	}
-	if ((entry & CLASS_MASK) == CLASS_LARGE_SCAN) {
-		scan_large(marker, granule);
-		return;
-	}
 	if (unlikely((entry & CLASS_MASK) == CLASS_CARDS)) {
 		cards_scan(marker, (uint32_t)(granule >> PAGE_GRANULES_SHIFT));
+		return;
+	}
+	if (unlikely((entry & CLASS_MASK) < CLASS_SMALL)) {
+		scan_large(marker, granule, (entry & CLASS_MASK) == CLASS_LARGE_REST);
 		return;
 	}
 	object.base = marker->base + (granule << GCARENA_GRANULE_SHIFT);

@@ -122,6 +122,8 @@ static inline uint64_t set_bits(struct marker *marker, uint64_t word, uint64_t m
  * that class.
  */
 #define CLASS_CARDS	CLASS_MANUAL
+/* Or what is left of a large object, of which some pieces are on a stack. */
+#define CLASS_LARGE_REST CLASS_LARGE_NOSCAN
 #define PAGE_GRANULES_SHIFT (GCARENA_PAGE_SHIFT - GCARENA_GRANULE_SHIFT)
 
 static inline uint64_t entry_of(uint64_t granule, uint32_t span_class)

@@ -79,7 +79,7 @@ static void test_shapes(enum gca_mode mode, unsigned int workers)
 {
 	struct gca_heap *heap = open_workers(mode, workers, GCA_PERCENT_OFF);
 	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
-	size_t slots = scaled(1000000), i, wrong = 0;
+	size_t slots = scaled(1000000), cut = MARK_PIECE / sizeof(gca_ref), i, wrong = 0;
 	unsigned int depth = test_on_device() ? 12 : 16;
 	uint64_t nodes = (2u << depth) - 1;
 
@@ -115,7 +115,7 @@ static void test_shapes(enum gca_mode mode, unsigned int workers)
 		/* The pieces' first and last slots only. */
 		f.refs = must(gca_new_refs(m, slots));
 		for (i = 0; i < slots; i++)
-			if (i % 16384 < 2 || i % 16384 > 16382)
+			if (i % cut < 2 || i % cut == cut - 1)
 				gca_store(m, &f.refs[i], (void *)must(gca_new(m, node)));
 		nodes = 1;
 		for (i = 0; i < slots; i++)
@@ -167,6 +167,8 @@ static void test_ten_million(enum gca_mode mode)
 		for (i = 0; i < length; i += 100)
 			gca_store(m, &f.refs[i], (void *)must(gca_new(m, node)));
 		eq(live_objects(m), 1 + (length + 99) / 100, "an array of %zu slots", length);
+		/* Which of a large object is on a stack is what comes next. */
+		eq(heap->mark_stack.max * sizeof(uint64_t), 64 * KIB, "a short stack is enough");
 	}
 	gca_detach(m);
 	gca_close(heap);
