@@ -11,6 +11,8 @@ import statistics
 from harness import words_of
 
 AT_MOST, AT_LEAST = "<=", ">="
+# No target: what the machine itself gives, of the same run, beside the target before it.
+FLOOR = "floor"
 MALLOCS = ("glibc", "jemalloc", "mimalloc")
 MIB = 1024  # KiB
 # A worst stop is flat when it does not grow by more, over the live sets that were run.
@@ -30,6 +32,8 @@ class Result:
     def verdict(self):
         if self.value is None:
             return "not measured"
+        if self.relation == FLOOR:
+            return FLOOR
         met = self.value <= self.bound if self.relation == AT_MOST else self.value >= self.bound
         return "met" if met else "missed"
 
@@ -39,7 +43,8 @@ class Result:
             spread = f"{min(self.values):.2f} .. {max(self.values):.2f}"
         return [self.group, self.text + (" (stretch)" if self.stretch else ""), self.where,
                 "-" if self.value is None else f"{self.value:.2f}", spread,
-                f"{self.relation} {self.bound:.2f}", self.verdict]
+                "" if self.relation == FLOOR else f"{self.relation} {self.bound:.2f}",
+                self.verdict]
 
 
 HEADINGS = ["", "target", "case", "measured", "spread", "bound", ""]
@@ -138,37 +143,40 @@ class Judge:
             self.over("6", workload, "completed", "go", AT_LEAST, 1.0)
             self.over("6", workload, "gc_cpu", "go", AT_MOST, 0.7)
 
+    def exponent(self, cases, metric):
+        """Of a cost an object by the live set: 1 when twice the objects cost twice as much."""
+        points = [(dict(case[1])["mib"], self.figures.median(case, metric, "gcarena"))
+                  for case in cases]
+        points = [(math.log(mib), math.log(mib * cost)) for mib, cost in points if cost]
+        if len(points) < 2:
+            return []
+        mx, my = (statistics.mean(values) for values in zip(*points))
+        return [sum((x - mx) * (y - my) for x, y in points) / sum((x - mx) ** 2 for x, _ in points)]
+
     def scale(self):
         cases = sorted(self.cases("scale"), key=lambda case: dict(case[1])["mib"])
-        points = [(dict(case[1])["mib"],
-                   self.figures.median(case, "cycle", "gcarena"),
-                   self.figures.median(case, "stop_max", "gcarena")) for case in cases]
-        points = [point for point in points if all(point)]
-        exponent, growth = [], []
-        if len(points) > 1:
-            xs = [math.log(mib) for mib, _, _ in points]
-            ys = [math.log(mib * cycle) for mib, cycle, _ in points]
-            mx, my = statistics.mean(xs), statistics.mean(ys)
-            exponent = [sum((x - mx) * (y - my) for x, y in zip(xs, ys)) /
-                        sum((x - mx) ** 2 for x in xs)]
-            growth = [points[-1][2] / points[0][2]]
         case = cases[-1] if cases else None
-        self.add("7", "scale: exponent of a cycle's CPU by the live set", case, exponent,
-                 AT_MOST, 1.05)
-        self.add("7", "scale: worst stop, largest over smallest live set", case, growth,
-                 AT_MOST, FLAT)
+        stops = [stop for stop in (self.figures.median(c, "stop_max", "gcarena") for c in cases)
+                 if stop]
 
-        def each(peer, figure):
-            chase = self.figures.peers(case, "chase").get(peer, {}) if case else {}
+        def each(figure, peer, other, other_peer):
+            """Of the largest case's rounds: @figure of @peer over @other of @other_peer."""
             mine = self.figures.peers(case, figure).get(peer, {}) if case else {}
-            return [chase[i] / mine[i] for i in chase if mine.get(i)]
+            theirs = self.figures.peers(case, other).get(other_peer, {}) if case else {}
+            return [mine[i] / theirs[i] for i in mine if theirs.get(i)]
 
+        self.add("7", "scale: exponent of a cycle's CPU by the live set", case,
+                 self.exponent(cases, "cycle"), AT_MOST, 1.05)
+        self.add("7", "scale: exponent of the chase over the same graphs", case,
+                 self.exponent(cases, "chase"), FLOOR, None)
+        self.add("7", "scale: worst stop, largest over smallest live set", case,
+                 [stops[-1] / stops[0]] if len(stops) > 1 else [], AT_MOST, FLAT)
         self.add("7", "scale: a cycle's throughput on one core, over the chase's", case,
-                 each("gcarena-1", "cycle"), AT_LEAST, 0.5)
-        one = self.figures.peers(case, "cycle_wall").get("gcarena-1", {}) if case else {}
-        two = self.figures.peers(case, "cycle_wall").get("gcarena", {}) if case else {}
+                 each("chase", "gcarena-1", "cycle", "gcarena-1"), AT_LEAST, 0.5)
         self.add("7", "scale: a cycle with one marker over one with all, on the clock", case,
-                 [one[i] / two[i] for i in one if two.get(i)], AT_LEAST, 1.7)
+                 each("cycle_wall", "gcarena-1", "cycle_wall", "gcarena"), AT_LEAST, 1.7)
+        self.add("7", "scale: the chase by one thread over that by two, on the clock", case,
+                 each("chase_wall", "gcarena", "chase_both_wall", "gcarena"), FLOOR, None)
 
     def guest(self):
         for case in self.figures.cases:
