@@ -47,7 +47,9 @@ static uint64_t run_delay(int tid)
 	return sscanf(text, "%llu %llu", &ran, &waited) == 2 ? waited : 0;
 }
 
-static void window_add(struct mmu_window *window, uint64_t length, uint64_t from, uint64_t to)
+/* Time that was lost in other parts of the window than the newest, or in more than one. */
+static __attribute__((noinline)) void window_move(struct mmu_window *window, uint64_t length,
+						  uint64_t from, uint64_t to)
 {
 	uint64_t part = length / MMU_PARTS;
 
@@ -68,11 +70,24 @@ static void window_add(struct mmu_window *window, uint64_t length, uint64_t from
 			*oldest = 0;
 		}
 		window->newest = index;
+		window->end = end;
+		window->part = &window->lost[index % (MMU_PARTS + 1)];
 		if (end > to)
 			end = to;
-		window->lost[index % (MMU_PARTS + 1)] += end - from;
+		*window->part += end - from;
 		window->sum += end - from;
 		from = end;
+	}
+}
+
+static void window_add(struct mmu_window *window, uint64_t length, uint64_t from, uint64_t to)
+{
+	/* Mostly microseconds after the last time: no division for those. */
+	if (likely(to <= window->end && window->end - from <= length / MMU_PARTS)) {
+		*window->part += to - from;
+		window->sum += to - from;
+	} else {
+		window_move(window, length, from, to);
 	}
 	if (window->sum > window->worst)
 		put(&window->worst, window->sum < length ? window->sum : length);

@@ -66,26 +66,10 @@ _Static_assert(BATCH_STEADY / GCARENA_PAGE_SIZE <= STOCK_MAX, "a refill fits int
 /* From how many bytes on a request is compared with what the machine has. */
 #define MACHINE_LOOK	GIB
 
-/* The next class that @mutator has ever refilled, or nr_span_classes. */
-static unsigned int next_used(const struct gca_mutator *mutator, unsigned int class)
-{
-	unsigned int word = class / 64;
-	uint64_t bits;
-
-	if (class >= nr_span_classes)
-		return nr_span_classes;
-	bits = mutator->used[word] & ~0ULL << (class & 63);
-	while (!bits) {
-		if (++word == ARRAY_SIZE(mutator->used))
-			return nr_span_classes;
-		bits = mutator->used[word];
-	}
-	return word * 64 + (unsigned int)__builtin_ctzll(bits);
-}
-
+/* Of the classes, those that @mutator ever refilled. */
 #define for_each_used(mutator, class)						\
-	for ((class) = next_used((mutator), CLASS_SMALL); (class) < nr_span_classes; \
-	     (class) = next_used((mutator), (class) + 1))
+	for ((class) = next_used((mutator)->used, CLASS_SMALL); (class) < nr_span_classes; \
+	     (class) = next_used((mutator)->used, (class) + 1))
 
 /* For the pacing, which is told by cycle, and for verify. */
 static void count_allocated(struct gca_mutator *mutator, uint64_t bytes, uint64_t objects)
@@ -469,14 +453,18 @@ static bool open_run(struct gca_mutator *mutator, unsigned int class, uintptr_t 
 /* Opens the next run of the span in use: true, or false at the span's end. */
 static bool next_run(struct gca_mutator *mutator, unsigned int class)
 {
+	const struct holding *holding = &mutator->holdings[class];
 	uintptr_t slot = mutator->caches[class].end;
 
 	count_run(mutator, class);
 	pace_assist(mutator);
-	if (slot != mutator->holdings[class].run_end) {
+	if (slot != holding->run_end) {
 		next_piece(mutator, class);
 		return true;
 	}
+	/* Mostly: of a span that was wholly free. */
+	if (slot == holding->limit)
+		return false;
 	return open_run(mutator, class, slot);
 }
 
@@ -726,11 +714,15 @@ static uint32_t next_batch(const struct gca_mutator *mutator, unsigned int class
 static int refill_small(struct gca_mutator *mutator, unsigned int class, size_t size)
 {
 	struct holding *holding = &mutator->holdings[class];
+	const uint64_t bit = 1ULL << (class & 63);
 	struct gcarena_span ready[STOCK_MAX];
 	uint32_t nr, i;
 	int error;
 
-	mutator->used[class / 64] |= 1ULL << (class & 63);
+	if (unlikely(!(mutator->used[class / 64] & bit))) {
+		mutator->used[class / 64] |= bit;
+		__atomic_fetch_or(&mutator->heap->used[class / 64], bit, __ATOMIC_RELAXED);
+	}
 	for (;;) {
 		if (next_run(mutator, class) || next_span(mutator, class))
 			return 0;

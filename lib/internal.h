@@ -282,6 +282,8 @@ struct mmu_window {		/* own thread; worst is read by others */
 	uint64_t lost[MMU_PARTS + 1]; /* ns, by sixteenth of a window */
 	uint64_t sum;
 	uint64_t newest;	/* sixteenth, from the clock's beginning */
+	uint64_t end;		/* ns: of that, once something was lost in it */
+	uint64_t *part;		/* that one's of lost, then */
 	uint64_t worst;		/* ns lost in any window */
 };
 
@@ -879,6 +881,23 @@ static inline void class_count_out(struct gca_mutator *mutator, unsigned int cla
 		class_count_slow(mutator, class);
 }
 
+/* The first of the small classes from @class on whose bit is set in @used, or nr_span_classes. */
+static inline unsigned int next_used(const uint64_t *used, unsigned int class)
+{
+	unsigned int word = class / 64;
+	uint64_t bits;
+
+	if (class >= nr_span_classes)
+		return nr_span_classes;
+	bits = __atomic_load_n(&used[word], __ATOMIC_RELAXED) & ~0ULL << (class & 63);
+	while (!bits) {
+		if (++word == SPAN_CLASSES_MAX / 64)
+			return nr_span_classes;
+		bits = __atomic_load_n(&used[word], __ATOMIC_RELAXED);
+	}
+	return word * 64 + (unsigned int)__builtin_ctzll(bits);
+}
+
 void class_count_large(struct gca_mutator *mutator, unsigned int class);
 /* Owner or claimed: what it marked is the heap's. */
 void class_marked_out(struct gca_mutator *mutator);
@@ -1035,6 +1054,7 @@ struct gca_heap {
 	uint64_t stats_sequence; /* odd while what must be seen at once is written */
 	struct pause_stats pauses;
 	struct class_count classes[SPAN_CLASSES_MAX];
+	uint64_t used[SPAN_CLASSES_MAX / 64]; /* small classes that a mutator ever had; atomic */
 	struct gca_stops stops[GCA_STOP_CAUSES]; /* atomic */
 	uint32_t shaded[SPAN_CLASSES_MAX]; /* marked by whoever holds world */
 

@@ -20,6 +20,8 @@
 
 /* Looks at a sequence before the writer is given the CPU: it may wait for this one. */
 #define READ_SPINS	64u
+/* Classes that are looked at together, as most have nothing to say. */
+#define MARKED_BLOCK	8u
 
 static uint64_t get(const uint64_t *value)
 {
@@ -181,13 +183,21 @@ void class_count_large(struct gca_mutator *mutator, unsigned int class)
  */
 void class_marked(struct gca_heap *heap, uint32_t *marked)
 {
-	unsigned int class;
+	unsigned int class, block;
 
-	for (class = 0; class < nr_span_classes; class++) {
-		if (!marked[class])
+	_Static_assert(SPAN_CLASSES_MAX % MARKED_BLOCK == 0, "whole blocks");
+	for (block = 0; block < nr_span_classes; block += MARKED_BLOCK) {
+		const uint32_t *in = &marked[block];
+
+		if (!(in[0] | in[1] | in[2] | in[3] | in[4] | in[5] | in[6] | in[7]))
 			continue;
-		__atomic_add_fetch(&heap->classes[class].marked, marked[class], __ATOMIC_RELAXED);
-		marked[class] = 0;
+		for (class = block; class < block + MARKED_BLOCK; class++) {
+			if (!marked[class])
+				continue;
+			__atomic_add_fetch(&heap->classes[class].marked, marked[class],
+					   __ATOMIC_RELAXED);
+			marked[class] = 0;
+		}
 	}
 }
 
@@ -203,6 +213,26 @@ void class_marked_out(struct gca_mutator *mutator)
 	mutator->has_marked = false;
 }
 
+static uint64_t taken(uint64_t *count)
+{
+	return __atomic_exchange_n(count, 0, __ATOMIC_RELAXED);
+}
+
+static void settle_one(struct gca_heap *heap, unsigned int class, uint32_t epoch, bool both)
+{
+	struct class_count *count = &heap->classes[class];
+	uint64_t white = taken(&count->allocated[epoch]), marked = taken(&count->marked);
+	uint64_t black = taken(&count->black[epoch]), freed = taken(&count->freed[epoch]);
+
+	/* A minor cycle finds the others marked. */
+	if (heap->generations.minor)
+		marked += count->settled - count->dead + black - freed;
+	if (both)
+		white += taken(&count->allocated[epoch ^ 1]);
+	put(&count->settled, count->settled + white);
+	put(&count->dead, count->settled > marked ? count->settled - marked : 0);
+}
+
 /**
  * class_settle - a cycle is over: what is dead
  * @heap: the heap, between stats_begin() and stats_end(), every mutator white
@@ -214,23 +244,11 @@ void class_settle(struct gca_heap *heap, uint32_t epoch, bool both)
 	unsigned int class;
 
 	class_marked(heap, heap->shaded);
-	for (class = 0; class < nr_span_classes; class++) {
-		struct class_count *count = &heap->classes[class];
-		uint64_t white = __atomic_exchange_n(&count->allocated[epoch], 0, __ATOMIC_RELAXED);
-		uint64_t marked = __atomic_exchange_n(&count->marked, 0, __ATOMIC_RELAXED);
-
-		uint64_t black = __atomic_exchange_n(&count->black[epoch], 0, __ATOMIC_RELAXED);
-		uint64_t freed = __atomic_exchange_n(&count->freed[epoch], 0, __ATOMIC_RELAXED);
-
-		/* A minor cycle finds the others marked. */
-		if (heap->generations.minor)
-			marked += count->settled - count->dead + black - freed;
-		if (both)
-			white += __atomic_exchange_n(&count->allocated[epoch ^ 1], 0,
-						     __ATOMIC_RELAXED);
-		put(&count->settled, count->settled + white);
-		put(&count->dead, count->settled > marked ? count->settled - marked : 0);
-	}
+	for (class = 0; class < CLASS_SMALL; class++)
+		settle_one(heap, class, epoch, both);
+	for (class = next_used(heap->used, CLASS_SMALL); class < nr_span_classes;
+	     class = next_used(heap->used, class + 1))
+		settle_one(heap, class, epoch, both);
 }
 
 /* ----------------------------------------------------------------- Go's */

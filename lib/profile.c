@@ -105,6 +105,8 @@ static struct profile_bucket *bucket_of(struct profile_table *table,
 	memcpy(bucket->pcs, stack->pcs, bytes);
 	bucket->next = table->slots[hash & (table->size - 1)];
 	table->slots[hash & (table->size - 1)] = bucket;
+	bucket->before = table->all;
+	table->all = bucket;
 	table->nr++;
 	return bucket;
 }
@@ -317,7 +319,7 @@ void profile_large(struct gca_mutator *mutator, unsigned int class, uintptr_t ob
  *
  * An object that a mutator allocates beside this is black, as is its bit.
  *
- * Return: how many slots of tables it had to look at.
+ * Return: how many slots and sites it had to look at.
  */
 size_t profile_settle(struct gca_heap *heap)
 {
@@ -326,7 +328,7 @@ size_t profile_settle(struct gca_heap *heap)
 	size_t i = 0, looked;
 
 	pthread_mutex_lock(&profile->lock);
-	looked = profile->live.size + profile->sites.size;
+	looked = profile->live.size + profile->sites.nr;
 	while (i < profile->live.size) {
 		const struct addrmap_slot *slot = &profile->live.slots[i];
 
@@ -336,11 +338,9 @@ size_t profile_settle(struct gca_heap *heap)
 		else
 			i++;
 	}
-	for (i = 0; i < profile->sites.size; i++) {
-		for (bucket = profile->sites.slots[i]; bucket; bucket = bucket->next) {
-			bucket->settled_allocs = bucket->allocs;
-			bucket->settled_frees = bucket->frees;
-		}
+	for (bucket = profile->sites.all; bucket; bucket = bucket->before) {
+		bucket->settled_allocs = bucket->allocs;
+		bucket->settled_frees = bucket->frees;
 	}
 	profile->settled = true;
 	pthread_mutex_unlock(&profile->lock);

@@ -40,6 +40,7 @@ struct holding;
 /* Samples of one stack and one size, or one stack and one cause of waiting. */
 struct profile_bucket {
 	struct profile_bucket *next; /* of the same hash */
+	struct profile_bucket *before; /* made before it, of any */
 	uint64_t tag;		/* bytes of an object, or enum account_state */
 	/* Of the heap: objects sampled, and those of them that died; and as they were
 	 * at the end of the last cycle.
@@ -68,6 +69,7 @@ struct profile_piece;
 
 struct profile_table {
 	struct profile_bucket **slots;
+	struct profile_bucket *all; /* whatever the hash */
 	size_t size;		/* a power of two, or 0 */
 	size_t nr;
 	struct profile_piece *pieces; /* memory of the buckets */
