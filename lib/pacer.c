@@ -26,6 +26,8 @@
  */
 #define RUNWAY_LEAST	5
 #define RUNWAY_MOST	30
+/* Of a full cycle after minor ones: to begin later leaves room for those. */
+#define RUNWAY_AFTER	20
 #define RUNWAY_MINOR	15
 /* Of the limit, per cent that the goal stays below it, and at least so much: what is
  * held and not yet counted.
@@ -140,7 +142,7 @@ static uint64_t runway_for(const struct pacer *pacer, uint64_t scan, uint64_t ro
 }
 
 /**
- * pacer_runway - what the program may allocate while a full cycle marks
+ * pacer_runway - what the program may allocate while a full cycle after minor ones marks
  * @pacer: the pacer, its goal that of the cycle
  *
  * What minor cycles have taken for old is no less room to a full one: it finds
@@ -155,20 +157,21 @@ uint64_t pacer_runway(const struct pacer *pacer)
 	if (pacer->stopped || pacer->goal == UINT64_MAX)
 		return 0;
 	return runway_for(pacer, add(pacer->scan_full, pacer->promoted),
-			  subtract(pacer->goal, base), RUNWAY_MOST);
+			  subtract(pacer->goal, base), RUNWAY_AFTER);
 }
 
 static void set_trigger(struct pacer *pacer)
 {
-	uint64_t runway;
+	uint64_t room = subtract(pacer->goal, pacer->live), runway;
 
 	if (pacer->stopped || pacer->goal == UINT64_MAX)
 		runway = 0;
 	else if (pacer->next_minor)
-		runway = runway_for(pacer, pacer->scan, subtract(pacer->goal, pacer->live),
-				    RUNWAY_MINOR);
-	else
+		runway = runway_for(pacer, pacer->scan, room, RUNWAY_MINOR);
+	else if (pacer->promoted)
 		runway = pacer_runway(pacer);
+	else
+		runway = runway_for(pacer, pacer->scan, room, RUNWAY_MOST);
 	pacer->trigger = subtract(pacer->goal, runway);
 	/* At once, if a full one comes late. */
 	if (pacer->trigger < pacer->live && pacer->live < pacer->goal)

@@ -77,7 +77,7 @@ struct pacer_cycle {
 
 /* Settings, eager and what was found so far are set: goal and trigger. */
 void pacer_set(struct pacer *pacer);
-/* Bytes before the goal that a full cycle begins at. */
+/* Bytes before the goal that a full cycle after minor ones begins at. */
 uint64_t pacer_runway(const struct pacer *pacer);
 /* A cycle begins with so many bytes of objects. */
 void pacer_begin(struct pacer *pacer, uint64_t heap, bool minor);
