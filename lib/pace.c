@@ -378,8 +378,8 @@ bool pace_may_grow(const struct gca_heap *heap, uint64_t bytes)
 
 /* ----------------------------------------------------------------- assist */
 
-/* Scans up to @bytes: what came of it, 0 if there was nothing to scan; @spent grows. */
-static uint64_t assist_with(struct gca_mutator *mutator, uint64_t bytes, uint64_t *spent)
+/* Scans up to @bytes: what came of it, 0 if there was nothing to scan. */
+static uint64_t assist_with(struct gca_mutator *mutator, uint64_t bytes)
 {
 	struct gca_heap *heap = mutator->heap;
 	enum account_state before;
@@ -392,7 +392,6 @@ static uint64_t assist_with(struct gca_mutator *mutator, uint64_t bytes, uint64_
 	scanned = work_assist(mutator, bytes);
 	profile_wait_end(mutator, before);
 	ns = mutator->account.since - begin;
-	*spent += ns;
 	PROBE3(assist, heap, scanned, ns);
 	EVENT(heap, "assist bytes=%llu ns=%llu", (unsigned long long)scanned,
 	      (unsigned long long)ns);
@@ -428,8 +427,8 @@ void pace_assist_slow(struct gca_mutator *mutator)
 	struct gca_heap *heap = mutator->heap;
 	uint64_t total = mutator->total_alloc + mutator->uncounted;
 	uint64_t allocated = total - mutator->charged;
-	uint64_t heap_now;
-	uint64_t spent = 0, scanned;
+	uint64_t *in_assists = &mutator->account.ns[ACCOUNT_ASSIST];
+	uint64_t heap_now, scanned, until;
 	double ratio;
 
 	if (allocated < ASSISTS_APART)
@@ -446,10 +445,11 @@ void pace_assist_slow(struct gca_mutator *mutator)
 	mutator->debt -= take_credit(heap, mutator->debt);
 	if (mutator->debt < (int64_t)ASSIST_LEAST)
 		return;
+	until = *in_assists + ASSISTS_NS;
 	do {
-		scanned = assist_with(mutator, ASSIST_LEAST, &spent);
+		scanned = assist_with(mutator, ASSIST_LEAST);
 		mutator->debt -= (int64_t)scanned;
-	} while (scanned && mutator->debt >= (int64_t)ASSIST_LEAST && spent < ASSISTS_NS);
+	} while (scanned && mutator->debt >= (int64_t)ASSIST_LEAST && *in_assists < until);
 	if (mutator->debt > (int64_t)DEBT_MOST)
 		mutator->debt = DEBT_MOST;
 }
@@ -478,13 +478,13 @@ static void at_goal(struct gca_mutator *mutator, size_t bytes)
 {
 	bool helps = __atomic_load_n(&mutator->heap->assist_on, __ATOMIC_RELAXED);
 	struct gca_heap *heap = mutator->heap;
-	uint64_t spent = 0, cycle;
+	uint64_t cycle;
 
 	if (likely(!overdue(heap, bytes)))
 		return;
 	cycle = concurrent_request(heap);
 	for (;;) {
-		if (helps && assist_with(mutator, ASSIST_MOST, &spent)) {
+		if (helps && assist_with(mutator, ASSIST_MOST)) {
 			gca_safepoint(mutator);
 			if (concurrent_over(heap, cycle))
 				return;

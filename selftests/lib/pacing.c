@@ -542,9 +542,7 @@ int main(void)
 	test_bound(true);
 	test_bound(false);
 	test_steps();
-	/* On the device in-use moves by the kernel's sweep as well, and in a guest it is slow. */
-	if (!test_on_device())
-		test_holes();
+	test_holes();
 	test_period();
 	test_metadata();
 	return tap_done();
