@@ -377,6 +377,8 @@ def measure_in(case, peer, programs, group):
     wall = time.monotonic() - begin
     figures = {
         "cpu": ("s", usage.ru_utime + usage.ru_stime),
+        # Of that the kernel's, which is mostly first touch of memory.
+        "sys": ("s", usage.ru_stime),
         "wall": ("s", wall),
         "others": ("CPUs", max(0, ticks() - own_cpu() - others) / wall),
         # Of the memory that was made ready, before: what a run would have paid without.
