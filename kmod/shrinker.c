@@ -184,6 +184,12 @@ static struct gca_anchor *gca_anchor_create(struct gca_arena *arena, gfp_t gfp)
 	return anchor;
 }
 
+static void gca_anchor_free(struct gca_anchor *anchor)
+{
+	list_lru_del_obj(&gca_anchor_lru, &anchor->link);
+	kmem_cache_free(gca_anchor_cache, anchor);
+}
+
 /* Without memory the arena has none, until the next chunk is backed. */
 static void gca_shrinker_anchor(struct gca_arena *arena, gfp_t gfp)
 {
@@ -194,16 +200,10 @@ static void gca_shrinker_anchor(struct gca_arena *arena, gfp_t gfp)
 	anchor = gca_anchor_create(arena, gfp);
 	if (!anchor)
 		return;
+	/* On the list first: once it is known, another thread may replace and free it. */
+	list_lru_add_obj(&gca_anchor_lru, &anchor->link);
 	if (cmpxchg(&arena->reclaim.anchor, NULL, anchor))
-		kmem_cache_free(gca_anchor_cache, anchor);
-	else
-		list_lru_add_obj(&gca_anchor_lru, &anchor->link);
-}
-
-static void gca_anchor_free(struct gca_anchor *anchor)
-{
-	list_lru_del_obj(&gca_anchor_lru, &anchor->link);
-	kmem_cache_free(gca_anchor_cache, anchor);
+		gca_anchor_free(anchor);
 }
 
 /**
