@@ -18,6 +18,7 @@
 #include <linux/err.h>
 #include <linux/gfp.h>
 #include <linux/mount.h>
+#include <linux/nospec.h>
 #include <linux/pagemap.h>
 #include <linux/pseudo_fs.h>
 #include <linux/slab.h>
@@ -258,6 +259,8 @@ struct folio **gca_meta_pin(struct gca_meta *meta, u32 chunk)
 
 	if (chunk >= meta->nr_chunks)
 		return NULL;
+	/* It may be a user's. */
+	chunk = array_index_nospec(chunk, meta->nr_chunks);
 	leaf = READ_ONCE(meta->top[chunk / GCA_LEAF_CHUNKS]);
 	return leaf ? &leaf->pin[chunk % GCA_LEAF_CHUNKS] : NULL;
 }

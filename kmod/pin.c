@@ -80,13 +80,20 @@ void gca_pin_drop(struct gca_arena *arena, u32 chunk)
 	folio_put(folio);
 }
 
-/* Whether a chunk at @first has a pin that does its work, also when @going is gone. */
+/*
+ * Whether a chunk at @first has a pin that does its work, also when @going is gone.
+ * Nobody else sets it, and one that is dropped now was not wanted.  Its page may then
+ * be anything, as another page of this very heap.
+ */
 static bool gca_pin_good(struct folio *folio, struct address_space *mapping, pgoff_t first,
 			 const u64 *going)
 {
-	/* Nobody else sets it, and one that is dropped now was not wanted. */
-	return folio && READ_ONCE(folio->mapping) == mapping &&
-	       !(going && gca_map_test(going, folio->index - first));
+	pgoff_t at;
+
+	if (!folio || READ_ONCE(folio->mapping) != mapping)
+		return false;
+	at = READ_ONCE(folio->index) - first;
+	return at < GCA_CHUNK_BASES && !(going && gca_map_test(going, at));
 }
 
 /**
