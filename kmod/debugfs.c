@@ -175,7 +175,10 @@ static int stats_show(struct seq_file *m, void *unused)
 	update = gca_core_snapshot(arena->core, &stats);
 
 	seq_printf(m, "pid: %d\n", pid_nr(arena->owner));
-	seq_printf(m, "comm: %s\n", comm);
+	/* The owner's to choose: it makes no lines of its own. */
+	seq_puts(m, "comm: ");
+	seq_escape(m, comm, "\n\\");
+	seq_putc(m, '\n');
 	seq_printf(m, "heap_size: %llu\n", arena->heap_size);
 	seq_printf(m, "generation: %u\n", stats.generation);
 	seq_printf(m, "update: %u\n", update);

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 
 #include "guest.h"
 
@@ -111,6 +112,13 @@ static void test_stats(struct arena *a)
 	f = fopen(path_of(a->setup.id, "stats"), "r");
 	ok(fscanf(f, "pid: %*d comm: %63s", comm) == 1 && !strcmp(comm, NAME), "stats: comm");
 	fclose(f);
+	prctl(PR_SET_NAME, "x\npid: 1");
+	eq(value(a, "stats", "pid"), getpid(), "stats: a name makes no lines");
+	f = fopen(path_of(a->setup.id, "stats"), "r");
+	ok(fscanf(f, "pid: %*d comm: %63[^\n]", comm) == 1 && !strcmp(comm, "x\\012pid: 1"),
+	   "stats: its line ends are escaped");
+	fclose(f);
+	prctl(PR_SET_NAME, NAME);
 	eq(value(a, "stats", "heap_size"), SIZE, "stats: heap_size");
 	eq(value(a, "stats", "generation"), stats.generation, "stats: generation");
 	eq(value(a, "stats", "sweep_left"), stats.sweep_left, "stats: sweep_left");
