@@ -585,7 +585,8 @@ static int refill(struct gca_mutator *mutator, unsigned int class, uint32_t npag
 	      error ? error : (int)args.nr_ready,
 	      (unsigned long long)(mutator->account.since - begin));
 
-	if (!error || error == -ENOMEM) {
+	/* An error that came before the first was looked at has left all as it was. */
+	if (!error || (error == -ENOMEM && !args.nr_ready)) {
 		gca_assert(args.nr_spent == mutator->nr_spent);
 		mutator->nr_spent = 0;
 	}
