@@ -337,5 +337,6 @@ int gca_device_init(void);
 void gca_device_exit(void);
 /* The arena of @file, or NULL before set-up. */
 struct gca_arena *gca_file_arena(struct file *file);
+void gca_refill_undo(struct gca_arena *arena, const struct gcarena_span *ready, u32 nr);
 
 #endif /* GCARENA_ARENA_H */

@@ -147,15 +147,11 @@ static int gca_ioctl_policy(struct file *file, const struct gca_call *call, void
 		gca_worker_tend(arena);
 		return err;
 	}
-	/* Only the size is the caller's. */
-	if (!IS_ALIGNED((uintptr_t)where.addr, GCA_UAPI_ALIGN))
-		return -EINVAL;
-	if (get_user(where.size, (u32 __user *)where.addr))
-		return -EFAULT;
-	if (where.size < GCARENA_POLICY_SIZE_VER0)
-		return -EINVAL;
-	if (where.size > PAGE_SIZE)
-		return -E2BIG;
+	/* Only the size is the caller's, and what is not known here must be zero. */
+	err = gca_copy_in(&policy, sizeof(policy), GCARENA_POLICY_SIZE_VER0, where.addr,
+			  &where.size);
+	if (err)
+		return err;
 	gca_core_get_policy(arena->core, &policy);
 	return gca_copy_out(&where, &policy, sizeof(policy));
 }
@@ -313,12 +309,22 @@ static void gca_spans_put(struct gca_spans *spans)
 		kfree(spans->list);
 }
 
-/* What was filled cannot be told to the caller: back with it. */
-static void gca_refill_undo(struct gca_arena *arena, const struct gcarena_span *ready, u32 nr)
+/**
+ * gca_refill_undo - what was filled cannot be told to the caller: back with it
+ * @arena: the caller's
+ * @ready: spans
+ * @nr: how many
+ *
+ * Those of them that another thread has returned or kept meanwhile, which it can
+ * know of from the span table, are passed over.
+ */
+void gca_refill_undo(struct gca_arena *arena, const struct gcarena_span *ready, u32 nr)
 {
-	u32 taken;
+	u32 i, taken;
 
-	WARN_ON_ONCE(nr && gca_core_return(arena->core, ready, nr, &taken));
+	for (i = 0; i < nr; i += taken)
+		if (gca_core_return(arena->core, ready + i, nr - i, &taken))
+			taken++;
 }
 
 static int gca_refill_run(struct gca_arena *arena, const struct gca_call *call,
@@ -334,10 +340,10 @@ static int gca_refill_run(struct gca_arena *arena, const struct gca_call *call,
 
 	err = gca_core_refill_slot(arena->core, gca_percpu_slot(), args, spent->list, ready->list,
 				   &level);
-	if (level < GCA_LEVELS) {
-		gca_latency_add(&arena->latency[level], ktime_get_ns() - start);
-		trace_gcarena_refill(arena->id, args, wanted, level, err);
-	}
+	/* Nothing was looked at: nothing is written. */
+	if (level >= GCA_LEVELS)
+		return err;
+	gca_latency_add(&arena->latency[level], ktime_get_ns() - start);
 	filled = err ? 0 : args->nr_ready;
 	args->nr_ready = filled;
 
@@ -346,9 +352,14 @@ static int gca_refill_run(struct gca_arena *arena, const struct gca_call *call,
 	/* After an error, too: how many spent spans went is in there. */
 	if (!fault)
 		fault = gca_copy_out(call, args, sizeof(*args));
-	if (fault)
+	if (fault) {
 		gca_refill_undo(arena, ready->list, filled);
-	return err ? err : fault;
+		args->nr_ready = 0;
+	}
+	if (!err)
+		err = fault;
+	trace_gcarena_refill(arena->id, args, wanted, level, err);
+	return err;
 }
 
 static int gca_ioctl_refill(struct file *file, const struct gca_call *call, void *data)

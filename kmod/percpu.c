@@ -129,20 +129,22 @@ int gca_percpu_refill(struct gca_arena *arena, void __user *addr)
 	/* Only what was filled is copied; zeroing all of it would cost more. */
 	struct gcarena_span spans[GCA_HIT_SPANS] __uninitialized;
 	union gca_refill_words call __uninitialized;
-	u32 taken;
+	u32 wanted;
+	int err = 0;
 
 	if (!IS_ALIGNED((uintptr_t)addr, sizeof(u32)) || gca_percpu_copy_in(&call, addr) ||
 	    !gca_percpu_understands(&call.args) ||
 	    !gca_core_refill_ready(arena->core, gca_percpu_slot(), call.args.span_class,
 				   call.args.nr_ready, spans))
 		return -EAGAIN;
+	wanted = call.args.nr_ready;
 	if (gca_percpu_copy_out(&call, addr, spans)) {
-		/* Nobody knows of them. */
-		WARN_ON_ONCE(gca_core_return(arena->core, spans, call.args.nr_ready, &taken));
-		return -EFAULT;
+		gca_refill_undo(arena, spans, wanted);
+		call.args.nr_ready = 0;
+		err = -EFAULT;
 	}
-	trace_gcarena_refill(arena->id, &call.args, call.args.nr_ready, GCA_LEVEL_READY, 0);
-	return 0;
+	trace_gcarena_refill(arena->id, &call.args, wanted, GCA_LEVEL_READY, err);
+	return err;
 }
 
 static void gca_percpu_drain(struct gca_arena *arena, void *data)

@@ -77,6 +77,7 @@ int gca_process_refill(struct gca_process *process, struct gcarena_refill *args)
 	struct gcarena_span spent[GCARENA_BATCH_MAX], ready[GCARENA_BATCH_MAX];
 	struct process *p = process_of(process);
 	struct gcarena_refill call;
+	enum gca_level level;
 	int err;
 
 	err = process_take_in(&call, sizeof(call), GCARENA_REFILL_SIZE_VER0, args);
@@ -94,7 +95,9 @@ int gca_process_refill(struct gca_process *process, struct gcarena_refill *args)
 	if (err)
 		return err;
 
-	err = gca_core_refill(process->core, &call, spent, ready);
+	err = gca_core_refill_slot(process->core, GCA_SLOT_NONE, &call, spent, ready, &level);
+	if (level >= GCA_LEVELS)
+		return err;
 	if (err)
 		call.nr_ready = 0;
 	if (call.nr_ready)
@@ -246,7 +249,7 @@ int gca_process_policy(struct gca_process *process, struct gcarena_policy_call *
 	struct gcarena_policy policy = {};
 	struct process *p = process_of(process);
 	struct gcarena_policy_call call;
-	u32 *out;
+	void *out;
 	int err;
 
 	err = process_take_in(&call, sizeof(call), GCARENA_POLICY_CALL_SIZE_VER0, args);
@@ -264,14 +267,10 @@ int gca_process_policy(struct gca_process *process, struct gcarena_policy_call *
 		process_tend_worker(p);
 		return err;
 	}
-	/* Only the size is read of it. */
 	out = process_address(call.policy);
-	if (!out)
-		return -EFAULT;
-	if (call.policy % sizeof(u32) || *out < GCARENA_POLICY_SIZE_VER0)
-		return -EINVAL;
-	if (*out > STRUCT_SIZE_MAX)
-		return -E2BIG;
+	err = process_take_in(&policy, sizeof(policy), GCARENA_POLICY_SIZE_VER0, out);
+	if (err)
+		return err;
 	gca_core_get_policy(process->core, &policy);
 	give_out(out, &policy, sizeof(policy));
 	return 0;

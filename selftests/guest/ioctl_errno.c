@@ -425,12 +425,15 @@ static struct gcarena_refill refill_args(unsigned int cls, uint32_t npages, uint
 
 #define BAD_REFILL(want, name, cls, npages, nr, ...)			\
 	do {								\
-		struct gcarena_refill r = refill_args(cls, npages, nr);	\
+		struct gcarena_refill r = refill_args(cls, npages, nr), was; \
 									\
 		__VA_ARGS__;						\
+		was = r;						\
 		memset(ready_out, POISON, sizeof(ready_out));		\
 		eq(g_ioctl(a->fd, GCARENA_IOC_REFILL, &r), want, "refill: " name); \
 		eq(ready_out[0].page, 0xccccccccu, "refill: nothing handed out"); \
+		if ((want) == -EINVAL)					\
+			ok(!memcmp(&r, &was, sizeof(r)), "refill: nothing written"); \
 	} while (0)
 
 static void test_refill(struct arena *a)
@@ -449,6 +452,8 @@ static void test_refill(struct arena *a)
 	BAD_REFILL(-ENOMEM, "more pages than the heap", C_LARGE, SIZE / PAGE + 1, 1);
 	BAD_REFILL(-ENOMEM, "absurd pages", C_LARGE, ~0U, 1);
 	BAD_REFILL(-EINVAL, "no such node", C_64, 0, 1, r.node = 1025);
+	BAD_REFILL(-EINVAL, "no such class, with spent", C_COUNT, 0, 1,
+		   r.spent = (uintptr_t)held; r.nr_spent = 1);
 	BAD_REFILL(-EINVAL, "what can be no node", C_64, 0, 1, r.node = -1);
 	BAD_REFILL(-EINVAL, "ready misaligned", C_64, 0, 1, r.ready += 2);
 	BAD_REFILL(-EINVAL, "spent misaligned", C_64, 0, 1, r.spent = 2);
@@ -590,6 +595,8 @@ static void test_residency(struct arena *a)
 
 static void test_policy(struct arena *a)
 {
+	struct gcarena_policy longer[2] = {};
+
 	POLICY(-EFAULT, "set from null", GCARENA_POLICY_SET, c.policy = 0);
 	POLICY(-EFAULT, "read to null", 0, c.policy = 0);
 	POLICY(-EINVAL, "set, misaligned", GCARENA_POLICY_SET, c.policy += 2);
@@ -597,6 +604,12 @@ static void test_policy(struct arena *a)
 	POLICY(-EINVAL, "set, short", GCARENA_POLICY_SET, policy.size = 8);
 	POLICY(-EINVAL, "read, short", 0, policy.size = 8);
 	POLICY(-E2BIG, "read, absurd size", 0, policy.size = ~0U);
+	longer[0].size = sizeof(longer);
+	POLICY(0, "read, longer", 0, c.policy = (uintptr_t)longer);
+	longer[1].reserved2[1] = 1;
+	POLICY(-E2BIG, "read, an unknown field that is set", 0, c.policy = (uintptr_t)longer);
+	POLICY(-E2BIG, "set, an unknown field that is set", GCARENA_POLICY_SET,
+	       c.policy = (uintptr_t)longer);
 	POLICY(-EINVAL, "set, unknown flag", GCARENA_POLICY_SET, policy.flags = 1);
 	POLICY(-EINVAL, "set, watermark", GCARENA_POLICY_SET, policy.watermark_high = 101);
 	POLICY(-EINVAL, "set, no such node", GCARENA_POLICY_SET, policy.node = 1025);

@@ -10,6 +10,7 @@
  */
 #include <linux/userfaultfd.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -377,7 +378,7 @@ static int fault_fd(void *page)
 	struct uffdio_register reg = {
 		.range = { (uintptr_t)page, BASE_PAGE }, .mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg))
 		return -1;
@@ -433,6 +434,96 @@ static void test_stuck(void)
 	waitpid(pid, &status, 0);
 	ok(g_now_ns() - start < DEATH_MS * 1000000LL, "T8 stuck: and the caller can be killed");
 	close(fd);
+}
+
+/*
+ * T3: spans that a refill is about to tell of, returned by another thread that has found
+ * them in the span table, when the refill then cannot tell of them.
+ */
+struct late {
+	struct arena *a;
+	struct gcarena_span *ready;
+	uint32_t nr;
+	int err;
+};
+
+static void *late_refill(void *arg)
+{
+	struct late *late = arg;
+
+	late->err = g_refill(late->a, C_64, 0, late->ready, late->nr);
+	return NULL;
+}
+
+/* Any held span whose page is not in @known. */
+static struct gcarena_span found_held(struct arena *a, const bool *known)
+{
+	struct gcarena_span span = { .npages = 1, .span_class = C_64 };
+
+	while (span.page < SIZE / PAGE && (known[span.page] || !g_row_in_use(a, span.page) ||
+					   g_row_state(a, span.page) != GCARENA_STATE_HELD))
+		span.page++;
+	if (span.page < SIZE / PAGE)
+		span.generation = a->rows[span.page].word1 >> GCARENA_ROW_GENERATION_SHIFT;
+	return span;
+}
+
+static void steal_spans(struct arena *a, const bool *known, uint32_t nr, const char *way)
+{
+	struct gcarena_stats before, after;
+	struct late late = { .a = a, .nr = nr };
+	struct gcarena_span span;
+	struct pollfd pollfd;
+	pthread_t thread;
+
+	late.ready = mmap(NULL, BASE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+	pollfd = (struct pollfd) { .fd = fault_fd(late.ready), .events = POLLIN };
+	if (pollfd.fd < 0) {
+		munmap(late.ready, BASE_PAGE);
+		skip(4, "T3 stolen: no userfaultfd here");
+		return;
+	}
+	g_stats(a, &before);
+	pthread_create(&thread, NULL, late_refill, &late);
+	poll(&pollfd, 1, DEATH_MS);
+	g_stats(a, &after);
+	eq(after.counters.refill_hits - before.counters.refill_hits, way[0] == 's',
+	   "T3 stolen: a refill by the %s waits to tell", way);
+	span = found_held(a, known);
+	eq(g_return(a, &span, 1), 0, "T3 stolen: one of its spans goes back before it does");
+	munmap(late.ready, BASE_PAGE);
+	close(pollfd.fd);
+	pthread_join(thread, NULL);
+	eq(late.err, -EFAULT, "T3 stolen: it cannot tell");
+	g_stats(a, &after);
+	eq(after.counters.spans_held, before.counters.spans_held,
+	   "T3 stolen: and the others have gone back");
+}
+
+static void test_stolen(void)
+{
+	static bool known[SIZE / PAGE];
+	struct gcarena_span s[4];
+	cpu_set_t old, one;
+	struct arena a;
+
+	/* What lies ready does so on one CPU. */
+	sched_getaffinity(0, sizeof(old), &old);
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+	g_open(&a, SIZE);
+	steal_spans(&a, known, 3, "long way");
+	for (int i = 0; i < 8; i++) {
+		if (g_refill(&a, C_64, 0, s, 4) != 4)
+			bail("no spans");
+		for (int k = 0; k < 4; k++)
+			known[s[k].page] = true;
+	}
+	steal_spans(&a, known, 3, "short way");
+	sched_setaffinity(0, sizeof(old), &old);
+	g_close(&a);
 }
 
 /* T9: what root sees, others do not; and nobody sees an address. */
@@ -594,6 +685,7 @@ int main(void)
 	test_tables();
 	test_killable();
 	test_stuck();
+	test_stolen();
 	test_seen();
 	test_inherited();
 	test_moving();

@@ -105,6 +105,12 @@ static void test_refill(struct arena *a)
 	eq(number(line, "npages"), SIZE / PAGE + 1, "refill: the length");
 	eq(number(line, "err"), -ENOMEM, "refill: the error");
 	eq(number(line, "ready"), 0, "refill: nothing");
+
+	eq(g_refill(a, C_64, 0, NULL, 2), -EFAULT, "nowhere to say which");
+	read_trace();
+	line = next("gcarena_refill");
+	eq(number(line, "err"), -EFAULT, "refill: that error");
+	eq(number(line, "ready"), 0, "refill: they went back");
 }
 
 /* A span with a marked object, one without, one that is held. */
