@@ -22,7 +22,8 @@ static void gca_reclaim_end(struct work_struct *work)
 {
 	struct gca_reclaim *reclaim = container_of(to_delayed_work(work), struct gca_reclaim, end);
 	struct gca_arena *arena = container_of(reclaim, struct gca_arena, reclaim);
-	unsigned long over = READ_ONCE(reclaim->last) + GCA_EPISODE;
+	unsigned long last = READ_ONCE(reclaim->last);
+	unsigned long over = last + GCA_EPISODE;
 	unsigned long now = jiffies;
 
 	if (time_before(now, over)) {
@@ -33,6 +34,10 @@ static void gca_reclaim_end(struct work_struct *work)
 	}
 	gca_core_reclaim(arena->core, false);
 	atomic_set(&reclaim->going, 0);
+	/* Pairs with gca_reclaim_note(): who came by since took it for going on. */
+	smp_mb();
+	if (READ_ONCE(reclaim->last) != last)
+		gca_reclaim_begin(arena);
 }
 
 /**
@@ -54,6 +59,8 @@ void gca_reclaim_create(struct gca_reclaim *reclaim)
 bool gca_reclaim_note(struct gca_arena *arena)
 {
 	WRITE_ONCE(arena->reclaim.last, jiffies);
+	/* Pairs with gca_reclaim_end(): it sees the time, or it has ended. */
+	smp_mb();
 	return !atomic_read(&arena->reclaim.going);
 }
 
