@@ -68,13 +68,14 @@ u32 gca_percpu_slot(void)
 static int gca_percpu_copy_in(union gca_refill_words *to, void __user *addr)
 {
 	const u64 __user *from = addr;
+	u64 *words = to->words;	/* no array: nothing is to be called in between */
 	unsigned int i;
 
 	BUILD_BUG_ON(sizeof(*to) != sizeof(to->args));
 	if (!user_read_access_begin(from, sizeof(*to)))
 		return -EFAULT;
 	for (i = 0; i < ARRAY_SIZE(to->words); i++)
-		unsafe_get_user(to->words[i], &from[i], fault);
+		unsafe_get_user(words[i], &from[i], fault);
 	user_read_access_end();
 	return 0;
 fault:
