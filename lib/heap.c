@@ -295,6 +295,7 @@ static void heap_free(struct gca_heap *heap)
 	profile_close(heap);
 	timeline_close(heap);
 	pthread_mutex_destroy(&heap->world);
+	pthread_mutex_destroy(&heap->turn);
 	pthread_mutex_destroy(&heap->work.lock);
 	pthread_mutex_destroy(&heap->gc_lock);
 	free(heap);
@@ -322,6 +323,7 @@ int gca_open(const struct gca_config *config, struct gca_heap **out)
 	heap = calloc(1, sizeof(*heap));
 	if (!heap)
 		return error_set(-ENOMEM, "no memory for a heap");
+	pthread_mutex_init(&heap->turn, NULL);
 	pthread_mutex_init(&heap->world, NULL);
 	special_open(heap);
 	profile_open(heap);

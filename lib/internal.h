@@ -945,6 +945,7 @@ struct gca_heap {
 	bool slow_alloc;	/* mutators' abi.cache are the empty ones */
 	uint64_t open_ns;
 
+	pthread_mutex_t turn;	/* to take world next; held for nothing but the wait */
 	pthread_mutex_t world;
 
 	/* world held */

@@ -309,10 +309,18 @@ uint64_t stops_ns(const struct gca_heap *heap)
  */
 void world_lock(struct gca_heap *heap, struct gca_mutator *mutator)
 {
-	if (!pthread_mutex_trylock(&heap->world))
-		return;
+	/* Who comes back for it at once finds the turn taken by who has waited meanwhile. */
+	if (!pthread_mutex_trylock(&heap->turn)) {
+		bool locked = !pthread_mutex_trylock(&heap->world);
+
+		pthread_mutex_unlock(&heap->turn);
+		if (locked)
+			return;
+	}
 	blocked_enter(mutator);
+	pthread_mutex_lock(&heap->turn);
 	pthread_mutex_lock(&heap->world);
+	pthread_mutex_unlock(&heap->turn);
 	/* No stop is in force while we hold it: this does not wait. */
 	blocked_leave(mutator);
 }

@@ -6,6 +6,8 @@
  */
 #include "lib.h"
 
+#include "internal.h"
+
 #include <fcntl.h>
 #include <sched.h>
 
@@ -372,6 +374,44 @@ static void test_flapping(void)
 	eq(gca_close(heap), 0, "close");
 }
 
+static void *wants_world(void *arg)
+{
+	struct worker *worker = arg;
+
+	world_lock(worker->heap, NULL);
+	__atomic_store_n(&worker->rounds, 1, __ATOMIC_RELEASE);
+	world_unlock(worker->heap);
+	return NULL;
+}
+
+static bool somebody_waits(struct gca_heap *heap)
+{
+	if (pthread_mutex_trylock(&heap->turn))
+		return true;
+	pthread_mutex_unlock(&heap->turn);
+	return false;
+}
+
+/* Who collects all the time comes back for the lock at once: who has waited for it is first. */
+static void test_turns(void)
+{
+	struct gca_heap *heap = open_quiet(GCA_MODE_STOP_THE_WORLD);
+	struct worker worker = { .heap = heap };
+	unsigned int ms;
+	pthread_t thread;
+
+	world_lock(heap, NULL);
+	spawn(&worker, &thread, wants_world);
+	for (ms = 0; ms < 5000 && !somebody_waits(heap); ms++)
+		sleep_ms(1);
+	world_unlock(heap);
+	world_lock(heap, NULL);
+	eq(__atomic_load_n(&worker.rounds, __ATOMIC_ACQUIRE), 1, "who waits is first");
+	world_unlock(heap);
+	pthread_join(thread, NULL);
+	eq(gca_close(heap), 0, "close");
+}
+
 /* A thread that exits attached is detached, and holds up nobody. */
 static void *leaver(void *arg)
 {
@@ -483,6 +523,7 @@ int main(void)
 	test_shared();
 	test_blocking();
 	test_flapping();
+	test_turns();
 	test_exit();
 	test_cancel(GCA_MODE_CONCURRENT);
 	test_cancel(GCA_MODE_STOP_THE_WORLD);
