@@ -243,6 +243,9 @@ void mark_found(struct marker *marker, bool some)
 		found[left] = granule;
 		left += ~(bits >> (granule & 63)) & 1;
 	}
+	/* All together: an atomic operation below waits for what was asked for before it. */
+	for (i = 0; i < left; i++)
+		__builtin_prefetch(&marker->alloc_bits[found[i] >> 6]);
 	for (i = 0; i < left;) {
 		uint64_t word = found[i] >> 6, mask = 0;
 
