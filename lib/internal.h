@@ -508,6 +508,8 @@ void concurrent_close(struct gca_heap *heap);
 
 /* Finds the calling thread's stack.  0 or -ENOTSUP. */
 int stack_find(uintptr_t *low, uintptr_t *high);
+/* Where the main thread's stack began, above all frames: the C library's. */
+extern void *__libc_stack_end __attribute__((weak));
 /* Copies the registers and the frames near the top of the calling thread's
  * stack to where a stopper finds them.
  */

@@ -17,6 +17,31 @@
  */
 #include "internal.h"
 
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Bytes of a main thread's stack that may have any number of them. */
+#define STACK_MAX	(1 * GIB)
+
+/*
+ * For the main thread the C library reads /proc/self/maps, which may not be there (chroot) or
+ * cannot be opened (no descriptor is left).  Without: from the limit, as it does.
+ */
+static bool main_stack(uintptr_t *low, uintptr_t *high)
+{
+	struct rlimit limit;
+	uintptr_t size = STACK_MAX;
+
+	if (getpid() != gettid() || !&__libc_stack_end)
+		return false;
+	if (!getrlimit(RLIMIT_STACK, &limit) && limit.rlim_cur < size)
+		size = limit.rlim_cur;
+	*high = (uintptr_t)__libc_stack_end & ~(sizeof(void *) - 1);
+	*low = *high - size;
+	return true;
+}
+
 /**
  * stack_find - the bounds of the calling thread's stack
  * @low: where the low end goes
@@ -36,12 +61,44 @@ int stack_find(uintptr_t *low, uintptr_t *high)
 		error = pthread_attr_getstack(&attr, &start, &size);
 		pthread_attr_destroy(&attr);
 	}
+	if (error && main_stack(low, high))
+		return 0;
 	if (error)
 		return error_set(-ENOTSUP, "the thread's stack cannot be found: %s",
 				 strerror(error));
 	*low = (uintptr_t)start;
 	*high = ((uintptr_t)start + size) & ~(sizeof(void *) - 1);
 	return 0;
+}
+
+/* Every page of [@low, @high) is there. */
+static bool mapped(uintptr_t low, uintptr_t high)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), bytes;
+	unsigned char state[256];
+
+	for (low &= ~(page - 1); low < high; low += bytes) {
+		bytes = align_up(high - low, page);
+		if (bytes > sizeof(state) * page)
+			bytes = sizeof(state) * page;
+		if (mincore((void *)low, bytes, state))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The main thread's stack grows as far as RLIMIT_STACK allows, which the program may have
+ * changed since the bounds were looked up.  Below it the kernel leaves a gap: what is joined
+ * to it is it.
+ */
+static bool has_grown(struct gca_mutator *mutator, uintptr_t low)
+{
+	if (getpid() != gettid() || low >= mutator->stack_base ||
+	    !mapped(low, mutator->stack_limit))
+		return false;
+	mutator->stack_limit = low;
+	return true;
 }
 
 /* There in a program that was built with it, as the library need not be. */
@@ -70,7 +127,8 @@ static __attribute__((noinline)) GCA_NO_ASAN void publish_from(struct gca_mutato
 	/* On another stack (a coroutine's, a signal's) the scan would read what is
 	 * not there and miss what is: such threads attach with GCA_STACK_PRECISE.
 	 */
-	if (unlikely(low < mutator->stack_limit || low >= mutator->stack_base))
+	if (unlikely(low < mutator->stack_limit || low >= mutator->stack_base) &&
+	    !has_grown(mutator, low))
 		assertion_failed("a mutator is used on the stack of the thread that attached it",
 				 __FILE__, __LINE__);
 	bytes = mutator->stack_base - low;

@@ -8,6 +8,8 @@
 
 #include "internal.h"
 
+#include <sys/resource.h>
+
 #define PATTERN	0xa5
 
 struct link;
@@ -195,6 +197,48 @@ static void test_garbage(struct gca_mutator *m)
 	   (unsigned long long)live);
 }
 
+static NOINLINE size_t kept_below(struct gca_mutator *m, size_t bytes)
+{
+	volatile unsigned char frame[16384];
+	unsigned char *mine = filled(m, 100);
+	size_t kept = 0;
+
+	frame[0] = 0;
+	if (bytes > sizeof(frame))
+		kept = kept_below(m, bytes - sizeof(frame));
+	else
+		collect_and_reuse(m, 100);
+	return kept + frame[0] + is_filled(mine, PATTERN, 100);
+}
+
+/* The main thread's stack is as large as its limit is, and that may change. */
+static void test_limits(struct gca_heap *heap)
+{
+	struct rlimit before, limit;
+	struct gca_mutator *m;
+
+	if (getrlimit(RLIMIT_STACK, &before))
+		bail("getrlimit");
+	limit = before;
+	limit.rlim_cur = MIB;
+	setrlimit(RLIMIT_STACK, &limit);
+	m = attach(heap, GCA_STACK_CONSERVATIVE);
+	setrlimit(RLIMIT_STACK, &before);
+	eq(kept_below(m, 3 * MIB), 192, "a stack that has grown beyond its first limit");
+	setrlimit(RLIMIT_STACK, &limit);
+	eq(kept_below(m, 2 * MIB), 128, "one that is beyond it when it is set");
+	eq(gca_detach(m), 0, "detach");
+	setrlimit(RLIMIT_STACK, &before);
+	getrlimit(RLIMIT_NOFILE, &before);
+	limit = before;
+	limit.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	m = attach(heap, GCA_STACK_CONSERVATIVE);
+	setrlimit(RLIMIT_NOFILE, &before);
+	eq(kept_below(m, MIB), 64, "one whose bounds cannot be read in /proc");
+	eq(gca_detach(m), 0, "detach");
+}
+
 static const size_t sizes[] = { 16, 24, 63, 64, 100, 496, 512, 1000, 8192, 30000, 32767, 50000,
 				200000, 3000000 };
 
@@ -223,6 +267,7 @@ int main(void)
 	test_keepalive(m);
 	test_garbage(m);
 	eq(gca_detach(m), 0, "detach");
+	test_limits(heap);
 	eq(gca_close(heap), 0, "close");
 	return tap_done();
 }
