@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <semaphore.h>
 
 #define THREADS	6
 
@@ -515,6 +516,63 @@ static void test_destructors(void)
 	eq(gca_close(heap), 0, "close");
 }
 
+/* A thread that ends in a region and in a frame, while the world is stopped. */
+static struct {
+	sem_t go;
+	struct gca_mutator *mutator;	/* atomic */
+	struct gca_frame *frames;	/* out */
+	bool ended;
+} ending;
+
+static void *ends_in_frame(void *arg)
+{
+	struct gca_mutator *m = attach(arg, GCA_STACK_PRECISE);
+
+	GCA_FRAME(m, f, struct cell *cell[32]);
+	for (unsigned int i = 0; i < 32; i++)
+		f.cell[i] = must(gca_new(m, cell));
+	gca_blocking_begin(m);
+	__atomic_store_n(&ending.mutator, m, __ATOMIC_RELEASE);
+	sem_wait(&ending.go);
+	pthread_exit(NULL);
+}
+
+/* What the thread waits for the stop's end with lies where its frame was. */
+static void end_thread(struct gca_visitor *visitor, void *arg)
+{
+	struct gca_mutator *m = ending.mutator;
+
+	if (ending.ended)
+		return;
+	ending.ended = true;
+	sem_post(&ending.go);
+	while (__atomic_load_n(&m->account.state, __ATOMIC_RELAXED) != ACCOUNT_HANDSHAKE)
+		usleep(1000);
+	ending.frames = __atomic_load_n(&m->frames, __ATOMIC_RELAXED);
+}
+
+static void test_end_in_stop(void)
+{
+	struct gca_heap *heap = open_quiet(GCA_MODE_STOP_THE_WORLD);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	pthread_t thread;
+
+	if (sem_init(&ending.go, 0, 0) || pthread_create(&thread, NULL, ends_in_frame, heap))
+		bail("pthread_create");
+	while (!__atomic_load_n(&ending.mutator, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	gca_root_callback_add(heap, end_thread, NULL);
+	eq(gca_collect(m), 0, "a thread ends in a frame while the world is stopped");
+	gca_root_callback_remove(heap, end_thread, NULL);
+	gca_blocking_begin(m);
+	pthread_join(thread, NULL);
+	gca_blocking_end(m);
+	ok(ending.ended && !ending.frames, "what was its frame is not looked at any more");
+	eq(live_objects(m), 0, "and keeps nothing");
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
 int main(void)
 {
 	test_attach_churn();
@@ -528,5 +586,6 @@ int main(void)
 	test_cancel(GCA_MODE_CONCURRENT);
 	test_cancel(GCA_MODE_STOP_THE_WORLD);
 	test_destructors();
+	test_end_in_stop();
 	return tap_done();
 }
