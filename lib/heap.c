@@ -385,7 +385,8 @@ fail:
  * gca_close - close a heap
  * @heap: the heap; gone afterwards, with everything in it; NULL does nothing
  *
- * Return: 0 or -EBUSY: a mutator is attached.  In a child of fork() it only drops
+ * Return: 0 or -EBUSY: a mutator is attached, be it the heap's own in a finalizer, which
+ * calls this.  In a child of fork() it only drops
  * what the child inherited.
  */
 int gca_close(struct gca_heap *heap)
@@ -404,7 +405,11 @@ int gca_close(struct gca_heap *heap)
 		return 0;
 	}
 	world_lock(heap, mutator_self(heap));
-	mutators = heap->nr_mutators - heap->special.thread_running;
+	mutators = heap->nr_mutators;
+	/* The heap's own goes with it, but for one of whose finalizers this is called. */
+	if (heap->special.thread_running &&
+	    !pthread_equal(heap->special.thread, pthread_self()))
+		mutators--;
 	world_unlock(heap);
 	if (mutators)
 		return error_set(-EBUSY, "%u mutators are attached", mutators);

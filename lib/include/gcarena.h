@@ -129,7 +129,7 @@ GCA_API void gca_config_init(struct gca_config *config);
  */
 GCA_API int gca_open(const struct gca_config *config, struct gca_heap **heap);
 
-/* -EBUSY while a mutator is attached.  Everything in the heap is gone. */
+/* -EBUSY while a mutator is attached, and from a finalizer.  Everything in the heap is gone. */
 GCA_API int gca_close(struct gca_heap *heap);
 
 /* The calling thread's last failure in a sentence; never NULL. */

@@ -335,6 +335,40 @@ static NOINLINE void many_finalizers(struct gca_mutator *m, size_t count)
 	}
 }
 
+/* What a finalizer must not do: its thread would be waited for by itself. */
+static struct {
+	bool go;
+	bool done;
+	int error;
+} closing;
+
+static void close_own(struct gca_mutator *m, void *object, void *arg)
+{
+	gca_blocking_begin(m);
+	while (!__atomic_load_n(&closing.go, __ATOMIC_ACQUIRE))
+		sleep_ms(1);
+	gca_blocking_end(m);
+	closing.error = gca_close(gca_heap_of(m));
+	__atomic_store_n(&closing.done, true, __ATOMIC_RELEASE);
+}
+
+static void test_finalizer_closes(void)
+{
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+
+	if (gca_finalizer_thread(heap) ||
+	    gca_finalizer_set(m, must(gca_new(m, node)), close_own, NULL, 0))
+		bail("finalizer: %s", gca_error());
+	gca_collect(m);
+	gca_detach(m);
+	__atomic_store_n(&closing.go, true, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&closing.done, __ATOMIC_ACQUIRE))
+		sleep_ms(1);
+	eq(closing.error, -EBUSY, "a finalizer on the heap's thread does not close it");
+	eq(gca_close(heap), 0, "who has no part in it does");
+}
+
 static void test_finalizer_thread(enum gca_mode mode)
 {
 	struct gca_heap *heap = open_verified(mode, GCA_PERCENT_OFF);
@@ -650,6 +684,7 @@ static void test_mode(enum gca_mode mode)
 
 int main(void)
 {
+	test_finalizer_closes();
 	test_mode(GCA_MODE_STOP_THE_WORLD);
 	test_mode(GCA_MODE_CONCURRENT);
 	test_gate(false);
