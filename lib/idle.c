@@ -8,8 +8,10 @@
  * keeper itself holds no lock and nothing grey, so that it may be kept waiting for
  * as long as the machine is busy; a worker with that policy would hold up the cycle.
  *
- * One keeper for the process, made when somebody first asks, never ended: joining it
- * could take as long.  It touches nothing but the places below.
+ * One keeper for the process, made when somebody first asks.  When nobody may ask any
+ * more it is told to end, and ends when it is given a CPU: joining it could take as
+ * long.  A process whose heaps are closed has no thread of the library's for good, and
+ * can end by the end of its own.  It touches nothing but the places below.
  */
 #include "internal.h"
 
@@ -26,6 +28,7 @@
 static uint32_t granted[PLACES];	/* futex; atomic */
 static uint64_t wanted;			/* by place; atomic */
 static uint32_t asked;			/* futex: counts requests */
+static uintptr_t current;		/* number of the keeper that is to stay; atomic */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t taken;			/* by place; lock */
@@ -43,7 +46,7 @@ static void grant(unsigned int place)
 	futex_wake(&granted[place]);
 }
 
-static void *keeper(void *unused)
+static void *keeper(void *number)
 {
 	struct sched_param param = { 0 };
 	uint32_t before;
@@ -54,6 +57,8 @@ static void *keeper(void *unused)
 		return NULL;
 	for (;;) {
 		before = __atomic_load_n(&asked, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&current, __ATOMIC_SEQ_CST) != (uintptr_t)number)
+			return NULL;
 		who = __atomic_load_n(&wanted, __ATOMIC_SEQ_CST);
 		if (!who) {
 			sleep_on(&asked, before);
@@ -78,7 +83,8 @@ int idle_join(void)
 
 	pthread_mutex_lock(&lock);
 	if (!running && !refused) {
-		refused = thread_start(&thread, "gca-idle", KEEPER_STACK, keeper, NULL);
+		refused = thread_start(&thread, "gca-idle", KEEPER_STACK, keeper,
+				       (void *)current);
 		running = !refused;
 		if (running)
 			pthread_detach(thread);
@@ -103,6 +109,12 @@ void idle_leave(int place)
 	__atomic_store_n(&granted[place], 0, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&lock);
 	taken &= ~(1ull << place);
+	if (!taken) {
+		__atomic_add_fetch(&current, 1, __ATOMIC_SEQ_CST);
+		__atomic_add_fetch(&asked, 1, __ATOMIC_SEQ_CST);
+		futex_wake(&asked);
+		running = false;
+	}
 	pthread_mutex_unlock(&lock);
 }
 
