@@ -49,7 +49,7 @@ static struct gca_handle *take(struct special *special)
 }
 
 /* Lock held: the block that @handle would be of, or NULL. */
-static struct handle_block *block_of(struct special *special, const struct gca_handle *handle)
+static struct handle_block *block_of(const struct special *special, const struct gca_handle *handle)
 {
 	uint64_t value;
 
@@ -144,10 +144,12 @@ struct gca_handle *gca_handle_new(struct gca_mutator *mutator, void *object)
 /**
  * gca_handle_get - the object of a handle
  * @handle: the handle
+ *
+ * Return: the object, or NULL: there is none, or in a child of fork().
  */
 void *gca_handle_get(const struct gca_handle *handle)
 {
-	return gca_load(&handle->slot);
+	return heap_inherited(handle) ? NULL : gca_load(&handle->slot);
 }
 
 /**
@@ -286,6 +288,16 @@ int gca_unpin(struct gca_mutator *mutator, const void *address)
 	if (!pins)
 		return error_set(-EINVAL, "unpin: %p is not pinned", address);
 	return left ? 0 : gca_handle_free(mutator, handle);
+}
+
+/**
+ * handle_known - whether an address is that of a handle, used or not
+ * @heap: of this heap; locked, or nobody else's
+ * @handle: the address
+ */
+bool handle_known(const struct gca_heap *heap, const void *handle)
+{
+	return block_of(&heap->special, handle);
 }
 
 /**

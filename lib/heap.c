@@ -36,16 +36,20 @@
 static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gca_heap *heaps;
 static uint32_t heaps_ever;
+/* In a child: some of them are the parent's. */
+static bool inherited;
 
 static void fork_prepare(void)
 {
 	endpoint_lock();
 	pthread_mutex_lock(&heaps_lock);
 	kind_lock();
+	signal_lock();
 }
 
 static void fork_parent(void)
 {
+	signal_unlock();
 	kind_unlock();
 	pthread_mutex_unlock(&heaps_lock);
 	endpoint_unlock();
@@ -55,10 +59,14 @@ static void fork_child(void)
 {
 	struct gca_heap *heap;
 
-	for (heap = heaps; heap; heap = heap->next_heap)
+	for (heap = heaps; heap; heap = heap->next_heap) {
 		__atomic_store_n(&heap->forked, 1, __ATOMIC_RELAXED);
+		inherited = true;
+	}
 	mutator_forked();
 	idle_forked();
+	profile_writer_forked();
+	signal_unlock();
 	kind_unlock();
 	pthread_mutex_unlock(&heaps_lock);
 	endpoint_forked();
@@ -135,6 +143,30 @@ int heap_usable(const struct gca_heap *heap)
 	if (unlikely(__atomic_load_n(&heap->broken, __ATOMIC_RELAXED)))
 		return error_set(-EIO, "the heap's arena is gone");
 	return 0;
+}
+
+/**
+ * heap_inherited - for calls that are given no heap: is it the parent's?
+ * @address: an object's, or a handle
+ *
+ * Return: true in a child of fork(), of what is not there, with gca_error() set.
+ */
+bool heap_inherited(const void *address)
+{
+	const struct gca_heap *heap;
+	bool found = false;
+
+	if (likely(!inherited))
+		return false;
+	RUNTIME();
+	pthread_mutex_lock(&heaps_lock);
+	for (heap = heaps; heap && !found; heap = heap->next_heap)
+		found = heap->forked && ((uintptr_t)address - heap->base < heap->size ||
+					 handle_known(heap, address));
+	pthread_mutex_unlock(&heaps_lock);
+	if (found)
+		error_set(-EIO, "the heap belongs to the parent process");
+	return found;
 }
 
 /**
@@ -610,6 +642,8 @@ uint64_t gca_set_period(struct gca_heap *heap, uint64_t ms)
 	RUNTIME();
 	uint64_t ns = ms > UINT64_MAX / NS_PER_MS ? 0 : ms * NS_PER_MS;
 
+	if (heap_usable(heap))
+		return heap->period_ns / NS_PER_MS;
 	ns = __atomic_exchange_n(&heap->period_ns, ns, __ATOMIC_RELAXED);
 	concurrent_wake(heap);
 	return ns / NS_PER_MS;

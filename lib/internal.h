@@ -463,6 +463,8 @@ uint64_t stops_ns(const struct gca_heap *heap);
 
 /* World held: ns until the next call, or 0. */
 uint64_t signal_late(struct gca_heap *heap, uint64_t waited);
+void signal_lock(void);
+void signal_unlock(void);
 int signal_default(void);
 /* The calling thread's mutators, by next_mine. */
 struct gca_mutator *mutators_mine(void);
@@ -1104,6 +1106,7 @@ static inline void generations_note_kind(struct gca_heap *heap, const struct kin
 
 /* 0, or -EIO with gca_error() set: a child of fork(), or the arena is gone. */
 int heap_usable(const struct gca_heap *heap);
+bool heap_inherited(const void *address);
 
 /* env.c */
 int env_read(struct gca_config *config, struct gca_heap *heap);

@@ -131,5 +131,6 @@ const struct profile_stack *profile_stack(struct gca_mutator *mutator);
 int profile_env(struct gca_heap *heap);
 int profile_writer_open(struct gca_heap *heap);
 void profile_writer_close(struct gca_heap *heap);
+void profile_writer_forked(void);
 
 #endif /* GCARENA_PROFILE_H */

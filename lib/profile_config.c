@@ -35,6 +35,8 @@ static pthread_mutex_t writer_lock = PTHREAD_MUTEX_INITIALIZER;
 static sem_t writer_wake;
 /* Lock held; 0: none. */
 static int writer_signal;
+/* Lock held. */
+static bool writer_running;
 static struct gca_heap *writer_heaps;
 static uint64_t files_written;	/* atomic */
 
@@ -93,13 +95,14 @@ static int writer_start(int number)
 	pthread_t thread;
 	int error;
 
-	if (writer_signal == number)
+	if (writer_running && writer_signal == number)
 		return 0;
-	if (writer_signal)
+	if (writer_running)
 		return error_set(-EINVAL, NAME ": another heap has another signal");
 	if (sigaction(number, NULL, &old))
 		return error_set(-errno, NAME ": signal %d: %s", number, strerror(errno));
-	if (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN)
+	/* In a child it may be ours already. */
+	if (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN && old.sa_handler != on_signal)
 		return error_set(-EBUSY, NAME ": the program has a handler for signal %d", number);
 	sem_init(&writer_wake, 0, 0);
 	error = thread_start(&thread, "gca-profile", WRITER_STACK, writer, NULL);
@@ -109,6 +112,7 @@ static int writer_start(int number)
 	sigemptyset(&action.sa_mask);
 	sigaction(number, &action, NULL);
 	writer_signal = number;
+	writer_running = true;
 	return 0;
 }
 
@@ -152,6 +156,16 @@ void profile_writer_close(struct gca_heap *heap)
 	pthread_mutex_unlock(&writer_lock);
 	if (heap->profile.at_close)
 		write_files(heap);
+}
+
+/**
+ * profile_writer_forked - in a child: no thread that writes, and no heap to be written
+ */
+void profile_writer_forked(void)
+{
+	pthread_mutex_init(&writer_lock, NULL);
+	writer_running = false;
+	writer_heaps = NULL;
 }
 
 /* ----------------------------------------------------------- environment */

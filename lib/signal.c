@@ -204,6 +204,22 @@ static int install(int number)
 	return 0;
 }
 
+/**
+ * signal_lock - no handler is being installed until signal_unlock()
+ */
+void signal_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+/**
+ * signal_unlock - the counterpart of signal_lock()
+ */
+void signal_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
 /* Before each use: the program may have taken the signal since. */
 static bool still_ours(int number)
 {
@@ -333,6 +349,14 @@ int gca_set_stop_signal(struct gca_heap *heap, int number)
 int signal_default(void)
 {
 	return 0;
+}
+
+void signal_lock(void)
+{
+}
+
+void signal_unlock(void)
+{
 }
 
 #endif

@@ -147,6 +147,7 @@ void pools_close(struct gca_heap *heap);
 /* -------------------------------------------------------------- handle.c */
 
 void handles_close(struct gca_heap *heap);
+bool handle_known(const struct gca_heap *heap, const void *handle);
 
 /* -------------------------------------------------------------- manual.c */
 

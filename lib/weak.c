@@ -211,7 +211,8 @@ void *gca_weak_get(struct gca_mutator *mutator, struct gca_weak *weak)
 void gca_weak_clear(struct gca_weak *weak)
 {
 	RUNTIME();
-	__atomic_store_n(&weak->target, 0, __ATOMIC_RELEASE);
+	if (!heap_inherited(weak))
+		__atomic_store_n(&weak->target, 0, __ATOMIC_RELEASE);
 }
 
 static void set_value(struct gca_mutator *mutator, struct gca_ephemeron *ephemeron, void *value)

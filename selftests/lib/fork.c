@@ -58,8 +58,8 @@ static bool alone(void)
 
 static int child(void (*fn)(void))
 {
-	int status = -1;
-	pid_t pid;
+	int status = -1, waits;
+	pid_t pid, ended;
 
 	fflush(stdout);
 	pid = fork();
@@ -68,8 +68,16 @@ static int child(void (*fn)(void))
 		fn();
 		_exit(0);
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+	if (pid < 0)
 		bail("fork");
+	/* An alarm does not end one whose last thread has signals blocked. */
+	for (waits = 0; !(ended = waitpid(pid, &status, WNOHANG)); waits++) {
+		if (waits == 60000)
+			kill(pid, SIGKILL);
+		usleep(1000);
+	}
+	if (ended != pid)
+		bail("waitpid");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -111,6 +119,8 @@ static void special_of_the_parents(void)
 	CHECK(33, gca_heap_walk(mutator, NULL, NULL, NULL) == -EIO);
 	CHECK(34, strstr(gca_error(), "parent"));
 	CHECK(35, !gca_handle_free(mutator, own));
+	CHECK(36, !gca_handle_get(handle));
+	gca_weak_clear(weak);
 }
 
 static void use_of_the_parents(void)
@@ -164,8 +174,56 @@ static void heap_of_its_own(void)
 	CHECK(5, !gca_close(own));
 }
 
-static void nothing(void)
+/* Others hold locks of the parent's heap when it forks. */
+static void settings(void)
 {
+	CHECK(1, gca_set_period(heap, 1000) == 120000);
+	CHECK(2, gca_set_percent(heap, 50) == GCA_PERCENT_OFF);
+}
+
+/* After its heap is closed a process ends with its last thread. */
+static void leave_by_threads(void)
+{
+	heap_of_its_own();
+	pthread_exit(NULL);
+}
+
+static char profiles[64] = "/tmp/gcarena-fork-XXXXXX";
+
+/* The parent's signal asks for profiles of a child's heap, too. */
+static void profiles_of_its_own(void)
+{
+	struct gca_heap *own = NULL;
+	char name[128];
+
+	CHECK(1, !gca_open(NULL, &own));
+	raise(SIGUSR2);
+	snprintf(name, sizeof(name), "%s/p.%d.2.wait.pb.gz", profiles, getpid());
+	while (access(name, F_OK))
+		usleep(1000);
+	unlink(name);
+	memcpy(strstr(name, "wait"), "heap", 4);
+	CHECK(2, !unlink(name));
+	CHECK(3, !gca_close(own));
+}
+
+static void test_profiles(void)
+{
+	struct gca_heap *sampled = NULL;
+	char value[128];
+
+	if (!mkdtemp(profiles))
+		bail("mkdtemp");
+	snprintf(value, sizeof(value), "close=1,signal=USR2,file=%s/p", profiles);
+	setenv("GCARENA_PROFILE", value, 1);
+	sampled = open_quiet(GCA_MODE_CONCURRENT);
+	eq(gca_close(sampled), 0, "a heap with a profile");
+	snprintf(value, sizeof(value), "signal=USR2,file=%s/p", profiles);
+	setenv("GCARENA_PROFILE", value, 1);
+	eq(child(profiles_of_its_own), 0, "one of a child's, asked for by the same signal");
+	unsetenv("GCARENA_PROFILE");
+	snprintf(value, sizeof(value), "rm -r %s", profiles);
+	eq(system(value), 0, "files are where they should be");
 }
 
 static void leave_by_exit(void)
@@ -207,7 +265,7 @@ static void test_beside_cycles(void)
 		while (past_malloc && __atomic_load_n(&threads[i].rounds, __ATOMIC_RELAXED) < 10)
 			usleep(1000);
 	for (size_t i = 0; i < scaled(30); i++)
-		failed += child(i % 2 ? heap_of_its_own : nothing) != 0;
+		failed += child(i % 2 ? heap_of_its_own : settings) != 0;
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
 	for (unsigned int i = 0; i < 2; i++)
 		pthread_join(threads[i].thread, NULL);
@@ -238,6 +296,8 @@ int main(void)
 	eq(child(use_of_the_parents), 0, "in a child every call refuses");
 	eq(child(heap_of_its_own), 0, "a child can open a heap");
 	eq(child(leave_by_exit), 0, "a child can exit");
+	eq(child(leave_by_threads), 0, "or end with its last thread");
+	test_profiles();
 	eq(build(mutator, 5000), 5000, "the parent goes on");
 	test_beside_cycles();
 	eq(build(mutator, 1000), 1000, "and on");
