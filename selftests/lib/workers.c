@@ -168,7 +168,7 @@ static void test_ten_million(enum gca_mode mode)
 			gca_store(m, &f.refs[i], (void *)must(gca_new(m, node)));
 		eq(live_objects(m), 1 + (length + 99) / 100, "an array of %zu slots", length);
 		/* Which of a large object is on a stack is what comes next. */
-		eq(heap->mark_stack.max * sizeof(uint64_t), 64 * KIB, "a short stack is enough");
+		ok(heap->mark_stack.max * sizeof(uint64_t) <= 64 * KIB, "a short stack is enough");
 	}
 	gca_detach(m);
 	gca_close(heap);
