@@ -34,6 +34,8 @@ report "$out"
 result $? "the records are valid and the report renders" "$tmp/log"
 grep -q '^1 *trees: cpu, over glibc' "$tmp/log" && grep -qE '(met|missed)$' "$tmp/log"
 result $? "targets are judged" "$tmp/log"
+grep -qE '^7 *scale: the chase by one thread .* [0-9.]+ +floor$' "$tmp/log"
+result $? "what the machine gives anybody stands beside them, and is none" "$tmp/log"
 python3 - "$tmp/report.html" > "$tmp/log" 2>&1 << 'END'
 import html.parser, sys
 class Check(html.parser.HTMLParser):
