@@ -593,6 +593,10 @@ struct gca_visitor {
 	 */
 	uintptr_t low;
 	uintptr_t high;
+	/* A root callback has shown words, of a stack that is in use perhaps: they need
+	 * not be the same when they are shown again.
+	 */
+	bool fleeting;
 };
 
 /* World stopped: all roots.  Stacks first, then frames, ranges, callbacks. */

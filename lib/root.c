@@ -372,8 +372,11 @@ void gca_visit_words(struct gca_visitor *visitor, const void *low, const void *h
 		from = visitor->low;
 	if (to > visitor->high)
 		to = visitor->high;
-	if (from < to)
-		visit_stack(visitor, from, to);
+	if (from >= to)
+		return;
+	if (!visitor->low)
+		visitor->fleeting = true;
+	visit_stack(visitor, from, to);
 }
 
 /**

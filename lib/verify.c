@@ -263,8 +263,10 @@ static void see_words(struct gca_visitor *visitor, uintptr_t low, uintptr_t high
 		if (!heap_has(heap, value) || lookup(heap, value, &object) ||
 		    !bit_test(alloc_bitmap(heap), object.granule))
 			continue;
-		/* A blocked thread's stack may show now what it did not then. */
-		if (!verify->exact && !verify->from &&
+		/* A stack may show now what it did not then: a blocked thread's, or one that a
+		 * callback knows of.
+		 */
+		if ((!verify->exact || visitor->fleeting) && !verify->from &&
 		    !bit_test(mark_bitmap(heap), object.granule))
 			continue;
 		check_mark(verify, &object, (const void *)at);
@@ -329,6 +331,8 @@ static void trace(struct verify *verify)
 			verify->exact = false;
 	verify->from = NULL;
 	roots_visit(heap, &verify->visitor);
+	if (verify->visitor.fleeting)
+		verify->exact = false;
 	do {
 		drain(verify);
 	} while (special_visit_kept(heap, &verify->visitor, seen));

@@ -202,6 +202,39 @@ static void test_frames(struct gca_mutator *m)
 	eq(live_objects(m), 0, "return, break, continue and goto pop");
 }
 
+/* What a callback shows of a stack that runs is another thing each time. */
+static struct {
+	uintptr_t words[4];
+	unsigned int calls;
+} running;
+
+static void visit_running(struct gca_visitor *visitor, void *arg)
+{
+	unsigned int call = running.calls++ % 4;
+
+	gca_visit_words(visitor, &running.words[call], &running.words[call + 1]);
+}
+
+static NOINLINE void hide(struct gca_mutator *m)
+{
+	for (unsigned int i = 0; i < 4; i++)
+		running.words[i] = (uintptr_t)must(gca_new_bytes(m, 100));
+}
+
+static void test_running(void)
+{
+	struct gca_heap *heap = open_debug("verify=1", GCA_MODE_STOP_THE_WORLD, GCA_PERCENT_OFF);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+
+	hide(m);
+	gca_root_callback_add(heap, visit_running, NULL);
+	eq(gca_collect(m), 0, "a callback shows one object for another");
+	gca_root_callback_remove(heap, visit_running, NULL);
+	ok(running.calls >= 2 && !reports.count, "which is no mistake: %s", reports.text);
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
 int main(void)
 {
 	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
@@ -213,5 +246,6 @@ int main(void)
 	test_longjmp(m);
 	eq(gca_detach(m), 0, "detach");
 	eq(gca_close(heap), 0, "close");
+	test_running();
 	return tap_done();
 }
