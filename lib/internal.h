@@ -460,6 +460,7 @@ uint64_t stops_ns(const struct gca_heap *heap);
 /* -------------------------------------------------------------- signal.c */
 
 #define STOP_SIGNAL_BELOW	4	/* SIGRTMAX less this: what a heap begins with */
+#define STOP_SIGNAL_TRIES	4	/* and how many more below, if that has a handler */
 
 /* World held: ns until the next call, or 0. */
 uint64_t signal_late(struct gca_heap *heap, uint64_t waited);

@@ -229,19 +229,28 @@ static bool still_ours(int number)
 	       now.sa_sigaction == on_signal;
 }
 
-static bool ready(struct gca_heap *heap, int number)
+/*
+ * @number, or where nobody chose it and it has a handler (of another copy of the library,
+ * say) one of the next ones below; 0: none.
+ */
+static int ready(struct gca_heap *heap, int number)
 {
-	int error;
+	int chosen = number, error;
 
 	pthread_mutex_lock(&lock);
-	error = install(number);
+	error = install(chosen);
+	while (error == -EBUSY && chosen <= SIGRTMAX - STOP_SIGNAL_BELOW &&
+	       chosen > SIGRTMAX - STOP_SIGNAL_BELOW - STOP_SIGNAL_TRIES)
+		error = install(--chosen);
 	pthread_mutex_unlock(&lock);
-	if (!error && still_ours(number))
-		return true;
+	if (!error && still_ours(chosen)) {
+		__atomic_store_n(&heap->stop_signal, chosen, __ATOMIC_RELAXED);
+		return chosen;
+	}
 	__atomic_store_n(&heap->stop_signal, 0, __ATOMIC_RELAXED);
 	gca_warn(heap, "signal %d is the program's: threads that do not poll are waited for",
 		 number);
-	return false;
+	return 0;
 }
 
 /**
@@ -271,7 +280,8 @@ uint64_t signal_late(struct gca_heap *heap, uint64_t waited)
 			/* Of several pending each would be delivered. */
 			if (!__atomic_load_n(&mutator->signalled, __ATOMIC_ACQUIRE) ||
 			    waited - mutator->signalled_at > 10 * AGAIN_NS) {
-				if (!ready(heap, number))
+				number = ready(heap, number);
+				if (!number)
 					return 0;
 				mutator->late = true;
 				mutator->signalled_at = waited;

@@ -164,7 +164,8 @@ GCA_API int gca_follow_cgroup(struct gca_heap *heap, unsigned int percent);
  */
 GCA_API uint64_t gca_set_watchdog(struct gca_heap *heap, uint64_t ms);
 /* The signal that stops threads with conservative stacks which come to no safepoint
- * for 10 ms; SIGRTMAX - 4 at first; 0: they are waited for.  -EINVAL: no real-time
+ * for 10 ms; SIGRTMAX - 4 at first, or one of the four below it if that has a handler;
+ * 0: they are waited for.  -EINVAL: no real-time
  * signal; -EBUSY: it has a handler; -ENOTSUP: not on this machine.
  */
 GCA_API int gca_set_stop_signal(struct gca_heap *heap, int number);

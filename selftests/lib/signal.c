@@ -494,6 +494,32 @@ static void test_taken(void)
 	signal(number, SIG_DFL);
 }
 
+/* What a heap begins with has a handler already, as with a second copy of the library. */
+static void test_second(void)
+{
+	struct gca_heap *heap = open_debug(NULL, GCA_MODE_CONCURRENT, GCA_PERCENT_OFF);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	int number = heap->stop_signal;
+	pthread_t thread;
+
+	ready = 0;
+	quit = 0;
+	signal(number, on_other);
+	spawn(&thread, loops, heap);
+	wait_for(1);
+	eq(gca_collect(m), 0, "a cycle with a thread that does not poll");
+	ok(heap->stop_signal < number && heap->stop_signal > number - 5,
+	   "signal %d is taken, and another one used", number);
+	ok(heap->signal_stops && !reports.count, "which stops it: %s", reports.text);
+	__atomic_store_n(&quit, 1, __ATOMIC_RELEASE);
+	gca_blocking_begin(m);
+	pthread_join(thread, NULL);
+	gca_blocking_end(m);
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+	signal(number, SIG_DFL);
+}
+
 #if defined(__x86_64__) && !TEST_ASAN && !defined(__SANITIZE_THREAD__)
 #include <ucontext.h>
 
@@ -585,6 +611,7 @@ int main(void)
 	}
 	test_choice();
 	test_taken();
+	test_second();
 	test_loops(GCA_MODE_CONCURRENT);
 	test_loops(GCA_MODE_STOP_THE_WORLD);
 	test_late_store();
