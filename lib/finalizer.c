@@ -193,8 +193,10 @@ void finalizers_publish(struct gca_heap *heap)
 	if (!ready->nr)
 		return;
 	pthread_mutex_lock(&special->lock);
-	for (i = 0; i < ready->nr && room(queue); i++)
-		queue->entries[queue->nr++] = ready->entries[i];
+	for (i = 0; i < ready->nr && room(queue); i++) {
+		queue->entries[queue->nr] = ready->entries[i];
+		__atomic_store_n(&queue->nr, queue->nr + 1, __ATOMIC_RELAXED);
+	}
 	pthread_cond_broadcast(&special->queued);
 	pthread_mutex_unlock(&special->lock);
 	/* Without memory the rest stays ready until the next cycle, and is a root. */
@@ -224,7 +226,8 @@ static bool take(struct gca_mutator *mutator, struct finalizer *finalizer, void 
 	}
 	if (special->queue_head == special->queue.nr) {
 		special->queue_head = 0;
-		special->queue.nr = 0;
+		/* Cycles ask without the lock whether there is anything. */
+		__atomic_store_n(&special->queue.nr, 0, __ATOMIC_RELAXED);
 	}
 	pthread_mutex_unlock(&special->lock);
 	return some;

@@ -546,7 +546,10 @@ int gca_process_open(const struct gcarena_setup *setup, struct gca_process **out
 	int err;
 
 #if defined(__x86_64__) && !defined(__POPCNT__) && !defined(__CHECKER__)
-	__atomic_store_n(&gca_have_popcnt, !!__builtin_cpu_supports("popcnt"), __ATOMIC_RELAXED);
+	/* Once: other heaps are reading it. */
+	if (__builtin_cpu_supports("popcnt") &&
+	    !__atomic_load_n(&gca_have_popcnt, __ATOMIC_RELAXED))
+		__atomic_store_n(&gca_have_popcnt, true, __ATOMIC_RELAXED);
 #endif
 	err = process_take_in(&args, sizeof(args), GCARENA_SETUP_SIZE_VER0, setup);
 	if (!err)
