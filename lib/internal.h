@@ -247,6 +247,11 @@ enum handshake {
  * to have, and cheap beside the system call that follows.
  */
 #define STACK_COPY_MAX	(16 * KIB)
+/* Slots of frames that are copied where a thread blocks: those of the functions of an
+ * ordinary thread; of a deep recursion they stay where they are.
+ */
+#define FRAME_SLOTS	128u
+#define FRAMES_IN_PLACE	UINT32_MAX
 
 #define STOCK_MAX	16	/* spans of one class that one refill brings at most */
 
@@ -355,6 +360,9 @@ struct gca_mutator {
 	uintptr_t stack_low;
 	size_t copied;
 	struct gca_frame *frames;
+	/* Of frames' slots while the thread is in a blocking region, if they are so few. */
+	void *frame_slots[FRAME_SLOTS];
+	uint32_t nr_frame_slots;	/* FRAMES_IN_PLACE: they are not copied */
 
 	/* world held */
 	struct gca_mutator *next;
@@ -604,6 +612,7 @@ struct gca_visitor {
 void roots_visit(struct gca_heap *heap, struct gca_visitor *visitor);
 /* The stack as published and the frames of @mutator: its own, or claimed. */
 void roots_visit_mutator(struct gca_mutator *mutator, struct gca_visitor *visitor);
+void frames_publish(struct gca_mutator *mutator);
 void roots_visit_callbacks(struct gca_heap *heap, struct gca_visitor *visitor);
 /* World held: at most @slots slots of the ranges from @at on; 0: no more. */
 size_t roots_next_piece(struct gca_heap *heap, uintptr_t *at, size_t slots, void *const **start);

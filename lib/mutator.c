@@ -163,6 +163,7 @@ static int mutator_new(struct gca_heap *heap, unsigned int flags, struct gca_mut
 	madvise(mutator, sizeof(*mutator), MADV_NOHUGEPAGE);
 	mutator->heap = heap;
 	mutator->flags = flags;
+	mutator->nr_frame_slots = FRAMES_IN_PLACE;
 	mutator->abi.heap_base = heap->base;
 	mutator->abi.pointer_bits = heap->pointer_bits;
 	mutator->abi.cache = heap->slow_alloc ? empty_caches : mutator->caches;

@@ -225,6 +225,30 @@ void gca_frame_unwind(struct gca_mutator *mutator, void *frame)
 	mutator->frames = frame;
 }
 
+/**
+ * frames_publish - copy the slots of the calling thread's frames
+ * @mutator: the thread's, about to become BLOCKED
+ *
+ * A thread that is canceled or exits in a blocking region leaves its frames, without
+ * -fexceptions, as they are, and goes on using what they lie on: beside somebody who scans
+ * them.  Nothing in them changes meanwhile otherwise.
+ */
+void frames_publish(struct gca_mutator *mutator)
+{
+	const struct gca_frame *frame;
+	uint32_t nr = 0;
+
+	for (frame = mutator->frames; frame; frame = frame->next) {
+		if (frame->count > FRAME_SLOTS - nr) {
+			nr = FRAMES_IN_PLACE;
+			break;
+		}
+		memcpy(&mutator->frame_slots[nr], frame + 1, frame->count * sizeof(void *));
+		nr += (uint32_t)frame->count;
+	}
+	mutator->nr_frame_slots = nr;
+}
+
 /*
  * Words that may be pointers.  Memcheck would name each that nobody has written yet, where
  * the collector looks at it: it is shown copies, which are said to have been.
@@ -261,6 +285,10 @@ void roots_visit_mutator(struct gca_mutator *mutator, struct gca_visitor *visito
 	if (copy) {
 		visit_stack(visitor, copy, copy + mutator->copied);
 		visit_stack(visitor, mutator->stack_low + mutator->copied, mutator->stack_base);
+	}
+	if (mutator->nr_frame_slots != FRAMES_IN_PLACE) {
+		visitor->slots(visitor, mutator->frame_slots, mutator->nr_frame_slots);
+		return;
 	}
 	for (frame = mutator->frames; frame; frame = frame->next)
 		visitor->slots(visitor, (void *const *)(frame + 1), frame->count);

@@ -100,6 +100,7 @@ void blocked_enter(struct gca_mutator *mutator)
 	if (mutator->outside == ACCOUNT_RUNNING)
 		account_switch(&mutator->account, ACCOUNT_BLOCKED);
 	stack_publish(mutator);
+	frames_publish(mutator);
 	__atomic_store_n(&mutator->state, MUTATOR_BLOCKED, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&heap->stop, __ATOMIC_SEQ_CST) ||
 	    __atomic_load_n(&mutator->request, __ATOMIC_SEQ_CST))
@@ -155,6 +156,7 @@ void blocked_leave(struct gca_mutator *mutator)
 		}
 	}
 	mutator->wakes++;
+	mutator->nr_frame_slots = FRAMES_IN_PLACE;
 	if (!begin) {
 		account_switch(&mutator->account, mutator->outside);
 		return;

@@ -573,6 +573,55 @@ static void test_end_in_stop(void)
 	eq(gca_close(heap), 0, "close");
 }
 
+/* Ended where it is blocked, a thread writes over its frame beside the scan of it. */
+static void *scribbles(void *arg)
+{
+	struct worker *worker = arg;
+	struct gca_mutator *m = attach(worker->heap, GCA_STACK_PRECISE);
+
+	{
+		GCA_FRAME(m, f, struct cell *cell);
+		struct cell *cell;
+
+		f.cell = must(gca_new(m, cell));
+		f.cell->value = 77;
+		cell = f.cell;
+		gca_blocking_begin(m);
+		f.cell = (struct cell *)&worker->rounds;
+		__atomic_store_n(&ending.mutator, m, __ATOMIC_RELEASE);
+		sem_wait(&ending.go);
+		f.cell = cell;
+		gca_blocking_end(m);
+		worker->wrong = f.cell->value != 77;
+	}
+	worker->err = gca_detach(m);
+	return NULL;
+}
+
+static void test_scribble(enum gca_mode mode)
+{
+	struct gca_heap *heap = open_debug("verify=1,poison=1", mode, GCA_PERCENT_OFF);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	struct worker worker = { .heap = heap };
+	pthread_t thread;
+
+	ending.mutator = NULL;
+	spawn(&worker, &thread, scribbles);
+	while (!__atomic_load_n(&ending.mutator, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	gca_collect(m);
+	gca_collect(m);
+	sem_post(&ending.go);
+	gca_blocking_begin(m);
+	pthread_join(thread, NULL);
+	gca_blocking_end(m);
+	if (!eq(reports.count, 0, "frames of a blocked thread are what they were"))
+		diag("%s", reports.text);
+	eq(total_wrong(&worker, 1), 0, "and keep what they kept");
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
 int main(void)
 {
 	test_attach_churn();
@@ -587,5 +636,7 @@ int main(void)
 	test_cancel(GCA_MODE_STOP_THE_WORLD);
 	test_destructors();
 	test_end_in_stop();
+	test_scribble(GCA_MODE_CONCURRENT);
+	test_scribble(GCA_MODE_STOP_THE_WORLD);
 	return tap_done();
 }
