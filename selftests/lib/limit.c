@@ -8,6 +8,8 @@
 
 #include <sys/sysinfo.h>
 
+#include "internal.h"
+
 #define LIMIT	(32 * MIB)
 
 struct link;
@@ -315,8 +317,43 @@ static void test_threads(void)
 	eq(gca_close(heap), 0, "close");
 }
 
+static const struct backend_ops *real_ops;
+static unsigned int refused;
+
+/* As the device without memory for a list: nothing was looked at, nothing is written. */
+static int refuse_spent(struct gca_heap *heap, struct gcarena_refill *args)
+{
+	if (!args->nr_spent || refused)
+		return real_ops->refill(heap, args);
+	refused = args->nr_spent;
+	return -ENOMEM;
+}
+
+static void test_refused(void)
+{
+	struct gca_heap *heap = limited(LIMIT, 0, 100);
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	struct gcarena_stats stats;
+	struct backend_ops spy;
+
+	real_ops = heap->ops;
+	spy = *real_ops;
+	spy.refill = refuse_spent;
+	heap->ops = &spy;
+	refused = 0;
+	for (unsigned int i = 0; i < 200000 && !refused; i++)
+		must(gca_new_bytes(m, 16 + i % 61 * 16));
+	ok(refused, "a refill with spent spans had no memory for them");
+	heap->ops = real_ops;
+	gca_detach(m);
+	eq(heap->ops->stats(heap, &stats), 0, "statistics");
+	eq(stats.counters.spans_held, 0, "they are given back all the same");
+	eq(gca_close(heap), 0, "close");
+}
+
 int main(void)
 {
+	test_refused();
 	test_limit(100);
 	test_limit(5000);
 	test_limit(300000);
