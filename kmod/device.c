@@ -544,6 +544,7 @@ static int gca_ioctl_stats(struct file *file, const struct gca_call *call, void 
 	struct gca_file *gf = file->private_data;
 	struct gcarena_stats *args = data;
 	struct gca_arena *arena;
+	u64 seen;
 	int err;
 
 	if (args->flags)
@@ -554,9 +555,13 @@ static int gca_ioctl_stats(struct file *file, const struct gca_call *call, void 
 	memset(args, 0, sizeof(*args));
 	gca_core_stats(arena->core, args);
 	err = gca_copy_out(call, args, sizeof(*args));
-	if (!err)
-		WRITE_ONCE(gf->seen, args->sequence);
-	return err;
+	if (err)
+		return err;
+	/* Another thread may have read a later one: that stays read. */
+	seen = READ_ONCE(gf->seen);
+	while (args->sequence > seen && !try_cmpxchg(&gf->seen, &seen, args->sequence))
+		;
+	return 0;
 }
 
 struct gca_ioctl {

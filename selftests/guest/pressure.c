@@ -7,10 +7,12 @@
  * A span here is one page of 8 KiB or a whole chunk, and the limit 16 MiB, so that
  * a per cent of it is some twenty pages.
  */
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 
 #include "guest.h"
 
@@ -237,6 +239,59 @@ static void test_waiting(void)
 	g_close(&shared);
 }
 
+/*
+ * Statistics that one thread has read, and is a long time about being told, because
+ * the page may not be written yet, when another reads of a later event.
+ */
+static void *late_stats(void *stats)
+{
+	return (void *)(intptr_t)g_ioctl(shared.fd, GCARENA_IOC_STATS, stats);
+}
+
+static void test_late(void)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+	};
+	struct gcarena_stats *stats = mmap(NULL, BASE_PAGE, PROT_READ | PROT_WRITE,
+					   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_register range = {
+		.range = { (uintptr_t)stats, BASE_PAGE }, .mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	struct uffdio_writeprotect protect = {
+		.range = range.range, .mode = UFFDIO_WRITEPROTECT_MODE_WP,
+	};
+	struct pollfd fault = {
+		.fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK), .events = POLLIN,
+	};
+	pthread_t thread;
+	void *err;
+
+	stats->size = sizeof(*stats);
+	if (fault.fd < 0 || ioctl(fault.fd, UFFDIO_API, &api) ||
+	    ioctl(fault.fd, UFFDIO_REGISTER, &range) ||
+	    ioctl(fault.fd, UFFDIO_WRITEPROTECT, &protect)) {
+		skip(4, "C7 late: no userfaultfd that protects");
+		return;
+	}
+	g_open_uncached(&shared, SIZE);
+	set_policy(&shared, LIMIT, 0, 0, 0);
+	pthread_create(&thread, NULL, late_stats, stats);
+	eq(poll(&fault, 1, 10000), 1, "C7 late: statistics wait to be written");
+	use(&shared, percent(86));
+	stats_of(&shared);
+	ok(!priority(&shared), "C7 late: others have read of an event since");
+	protect.mode = 0;
+	ioctl(fault.fd, UFFDIO_WRITEPROTECT, &protect);
+	pthread_join(thread, &err);
+	eq((intptr_t)err, 0, "C7 late: then they are");
+	ok(!priority(&shared), "C7 late: what was read stays read");
+	use(&shared, 0);
+	close(fault.fd);
+	munmap(stats, BASE_PAGE);
+	g_close(&shared);
+}
+
 /* The owner's end ends the wait; others are told nothing else. */
 static void test_end(void)
 {
@@ -421,6 +476,7 @@ int main(void)
 	held = 0;
 	test_arming();
 	test_waiting();
+	test_late();
 	test_end();
 
 	mkdir(GROUP, 0755);
