@@ -9,7 +9,7 @@
 . "$(dirname "$0")/../tap.sh"
 cd "$top" || exit 2
 cc=${CC:-cc}
-flags='-std=gnu11 -O1 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-unused-function'
+flags='-std=gnu11 -O1 -Wall -Wextra -Werror'
 
 # guide PAGE EXPECTED: runs the page's program, which reads "one" and "two"
 guide()
