@@ -9,8 +9,8 @@
  * as long as the machine is busy; a worker with that policy would hold up the cycle.
  *
  * One keeper for the process, made when somebody first asks.  When nobody may ask any
- * more it is told to end, and ends when it is given a CPU: joining it could take as
- * long.  A process whose heaps are closed has no thread of the library's for good, and
+ * more it is told to end, and ends when it is given a CPU: waiting for that could take as
+ * long, and is not done for long.  A process whose heaps are closed has no thread of the library's for good, and
  * can end by the end of its own.  It touches nothing but the places below.
  */
 #include "internal.h"
@@ -19,10 +19,13 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KEEPER_STACK	(64 * KIB)
 #define PLACES		64u
+/* Nanoseconds that are waited for a keeper's end: enough where a CPU is idle. */
+#define END_NS		10000000u
 
 /* One of each asker's. */
 static uint32_t granted[PLACES];	/* futex; atomic */
@@ -33,6 +36,7 @@ static uintptr_t current;		/* number of the keeper that is to stay; atomic */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t taken;			/* by place; lock */
 static bool running;			/* there is a keeper; lock */
+static pthread_t thread;		/* which; lock */
 static bool refused;			/* there cannot be one; lock */
 
 static void sleep_on(uint32_t *word, uint32_t value)
@@ -78,7 +82,6 @@ static void *keeper(void *number)
  */
 int idle_join(void)
 {
-	pthread_t thread;
 	int place = -1;
 
 	pthread_mutex_lock(&lock);
@@ -86,8 +89,6 @@ int idle_join(void)
 		refused = thread_start(&thread, "gca-idle", KEEPER_STACK, keeper,
 				       (void *)current);
 		running = !refused;
-		if (running)
-			pthread_detach(thread);
 	}
 	if (running && ~taken) {
 		place = __builtin_ctzll(~taken);
@@ -95,6 +96,27 @@ int idle_join(void)
 	}
 	pthread_mutex_unlock(&lock);
 	return place;
+}
+
+/* Lock held.  Leak checkers see to it that what can end before the program does so. */
+static void keeper_end(void)
+{
+	UNCANCELLED();
+	struct timespec until;
+
+	__atomic_add_fetch(&current, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&asked, 1, __ATOMIC_SEQ_CST);
+	futex_wake(&asked);
+	running = false;
+	/* By the clock that TSan's libraries know of. */
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += END_NS;
+	if (until.tv_nsec >= (long)NSEC_PER_SEC) {
+		until.tv_nsec -= NSEC_PER_SEC;
+		until.tv_sec++;
+	}
+	if (pthread_timedjoin_np(thread, NULL, &until))
+		pthread_detach(thread);
 }
 
 /**
@@ -109,12 +131,8 @@ void idle_leave(int place)
 	__atomic_store_n(&granted[place], 0, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&lock);
 	taken &= ~(1ull << place);
-	if (!taken) {
-		__atomic_add_fetch(&current, 1, __ATOMIC_SEQ_CST);
-		__atomic_add_fetch(&asked, 1, __ATOMIC_SEQ_CST);
-		futex_wake(&asked);
-		running = false;
-	}
+	if (!taken)
+		keeper_end();
 	pthread_mutex_unlock(&lock);
 }
 
