@@ -20,7 +20,8 @@
 /* The unwinder's callers in this file. */
 #define OWN_FRAMES	1
 
-#if defined(__x86_64__)
+/* sparse does not know __builtin_dwarf_cfa(). */
+#if defined(__x86_64__) && !defined(__CHECKER__)
 /* Where a call puts its return address: below what was the top of the stack. */
 #define SLOT_OF(cfa)	((cfa) - sizeof(uintptr_t))
 #define REMEMBERS	1

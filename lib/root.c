@@ -9,9 +9,12 @@
  */
 #include "internal.h"
 
-#if defined(__has_include) && __has_include("valgrind/memcheck.h")
+#ifdef __has_include
+#if __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
-#else
+#endif
+#endif
+#ifndef RUNNING_ON_VALGRIND
 #define RUNNING_ON_VALGRIND	0
 #define VALGRIND_MAKE_MEM_DEFINED(address, bytes)	((void)(address), (void)(bytes), 0)
 #endif
