@@ -10,8 +10,9 @@
  *
  * One keeper for the process, made when somebody first asks.  When nobody may ask any
  * more it is told to end, and ends when it is given a CPU: waiting for that could take as
- * long, and is not done for long.  A process whose heaps are closed has no thread of the library's for good, and
- * can end by the end of its own.  It touches nothing but the places below.
+ * long, and is not done for long.  A process whose heaps are closed has no thread of the
+ * library's for good, and can end by the end of its own.  It touches nothing but the
+ * places below.
  */
 #include "internal.h"
 
