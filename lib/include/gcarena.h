@@ -25,6 +25,13 @@
 
 #ifdef __cplusplus
 extern "C" {
+/* C as it is: casts, and structures with a function of their name. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#pragma GCC diagnostic ignored "-Wshadow"
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wuseless-cast"
+#endif
 #endif
 
 #if defined(__GNUC__)
@@ -1265,6 +1272,7 @@ GCA_API int gca_profile_heap_write(struct gca_heap *heap, int fd);
 GCA_API int gca_profile_wait_write(struct gca_heap *heap, int fd);
 
 #ifdef __cplusplus
+#pragma GCC diagnostic pop
 }
 #endif
 

@@ -196,4 +196,14 @@ refuse "two TAILs" 'flexible array' << 'END'
 #define P(F) F(VAL, int, n) F(TAIL, struct node, x) F(TAIL, struct node, y)
 GCA_STRUCT(p, P);
 END
+# The header itself, in a program that has more warnings for errors than we do.
+echo '#include <gcarena.h>' > "$tmp/header.c"
+strict='-Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual -Wundef'
+for compiler in $compilers; do
+	for dialect in "$c" "$cxx -Wold-style-cast"; do
+		# shellcheck disable=SC2086
+		$compiler $dialect $flags $strict "$tmp/header.c" > "$tmp/log" 2>&1
+		result $? "$compiler has nothing to say of the header with $dialect" "$tmp/log"
+	done
+done
 tap_done
