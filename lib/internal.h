@@ -1260,6 +1260,8 @@ struct object {
 	uint32_t span_class;
 };
 
+size_t object_usable(const struct object *object);
+
 /* The slot of a collected span that @address points into, whether or not an
  * object is there.
  */

@@ -10,6 +10,18 @@
 #include "internal.h"
 
 /**
+ * object_usable - bytes of an object that its program may use
+ * @object: the object
+ *
+ * The last byte is padding: a pointer to it is one past the end.  But an exact object
+ * has none, and what has pointer bits may be one.
+ */
+size_t object_usable(const struct object *object)
+{
+	return object->size - (span_classes[object->span_class].flavour != GCA_FLAVOUR_PRECISE);
+}
+
+/**
  * gca_object_of - the object that an address points into
  * @heap: the heap; the calling thread is attached and running
  * @address: any, an interior one too
@@ -37,12 +49,8 @@ void *gca_object_of(struct gca_heap *heap, const void *address, size_t *size)
 	} while (before != __atomic_load_n(generation, __ATOMIC_RELAXED));
 	if (!there)
 		return NULL;
-	/* The last byte is padding: a pointer to it is one past the end.  But an
-	 * exact object has none, and what has pointer bits may be one.
-	 */
 	if (size)
-		*size = object.size -
-			(span_classes[object.span_class].flavour != GCA_FLAVOUR_PRECISE);
+		*size = object_usable(&object);
 	return (void *)object.base;
 }
 

@@ -24,8 +24,7 @@ static void show(struct walk *walk, uintptr_t base)
 	if (walk->stopped || !object_at(walk->heap, base, &object) || object.base != base)
 		return;
 	info.object = (void *)base;
-	/* The last byte is padding, as gca_object_of() says. */
-	info.bytes = object.size - 1;
+	info.bytes = object_usable(&object);
 	info.kind = object_kind_name(walk->heap, &object);
 	info.flavour = span_classes[object.span_class].flavour;
 	walk->nr++;

@@ -272,12 +272,17 @@ struct seen {
 	size_t large;
 	size_t limit;
 	size_t total;
+	struct gca_heap *heap;
+	size_t wrong;		/* not as large as gca_object_of() says */
 };
 
 static bool see(const struct gca_object_info *info, void *arg)
 {
 	struct seen *seen = arg;
+	size_t bytes = 0;
 
+	if (gca_object_of(seen->heap, info->object, &bytes) != info->object || bytes != info->bytes)
+		seen->wrong++;
 	if (info->size != sizeof(*info) || !info->kind)
 		return false;
 	if (!strcmp(info->kind, "wide"))
@@ -294,7 +299,7 @@ static bool see(const struct gca_object_info *info, void *arg)
 static void test_walk(struct gca_mutator *m)
 {
 	GCA_FRAME(m, f, struct wide *wide; char *large; gca_ref *bytes);
-	struct seen seen = { 0 };
+	struct seen seen = { .heap = gca_heap_of(m) };
 	size_t nr = 0;
 
 	gca_collect(m);
@@ -305,6 +310,7 @@ static void test_walk(struct gca_mutator *m)
 	gca_store(m, &f.bytes[0], (void *)must(gca_new_bytes(m, 40)));
 	f.large = must(gca_new_bytes(m, 100000));
 	eq(gca_heap_walk(m, see, &seen, &nr), 0, "a walk");
+	eq(seen.wrong, 0, "shows what gca_object_of() does");
 	eq(nr, 104, "shows each object once");
 	eq(seen.wide, 1, "with the name of its kind");
 	eq(seen.nodes, 101, "or its flavour");
@@ -312,10 +318,10 @@ static void test_walk(struct gca_mutator *m)
 	eq(seen.large, 1, "large ones");
 	f.wide = NULL;
 	gca_collect(m);
-	memset(&seen, 0, sizeof(seen));
+	seen = (struct seen){ .heap = gca_heap_of(m) };
 	gca_heap_walk(m, see, &seen, NULL);
 	eq(seen.total, 3, "after a cycle those that live");
-	memset(&seen, 0, sizeof(seen));
+	seen = (struct seen){ .heap = gca_heap_of(m) };
 	seen.limit = 2;
 	gca_heap_walk(m, see, &seen, &nr);
 	eq(nr, 2, "and no more than are wanted");
