@@ -608,6 +608,6 @@ uint64_t layout_slot(const struct layout *layout, uint64_t size, const char **fl
 	if (!info.object)
 		return 0;
 	*flavour = names[info.flavour];
-	/* The last byte is the library's. */
-	return info.bytes + 1;
+	/* The last byte is the library's, but of precise objects. */
+	return info.bytes + (info.flavour != GCA_FLAVOUR_PRECISE);
 }
