@@ -124,6 +124,21 @@ static bool is_held(pid_t tid)
 	return false;
 }
 
+/* Or it does so just now. */
+static bool has_ended(pid_t tid)
+{
+	char path[64], state = 'X';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, (int)tid);
+	f = fopen(path, "r");
+	if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'X';
+	if (f)
+		fclose(f);
+	return state == 'X' || state == 'Z';
+}
+
 static bool hold_one(pid_t tid)
 {
 	int status;
@@ -131,8 +146,11 @@ static bool hold_one(pid_t tid)
 	if (is_held(tid) || is_endpoint(tid) || held.nr == THREADS_MAX)
 		return false;
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL)) {
-		if (errno != ESRCH)
-			bail("ptrace: %s", strerror(errno));
+		int error = errno;
+
+		/* -EPERM for one that is about to be gone. */
+		if (!has_ended(tid))
+			bail("ptrace: %s", strerror(error));
 		return false;
 	}
 	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) || waitpid(tid, &status, __WALL) != tid ||
