@@ -23,11 +23,10 @@
 #define HOLES_PARTS	10
 #define HOLES_LAST	12
 /* What was in use when the last cycle ended, and so much of the goal more, is no reason to begin
- * one, or to wait; more than so much above the goal it may grow by less.
+ * one, or to wait, up to so much above the goal: beyond that it would creep on.
  */
 #define HOLES_GROWN	64
 #define HOLES_KEPT	11
-#define HOLES_CREEP	256
 /* What stays backed above the goal, so that reaching it costs no backing. */
 #define RETAIN_PARTS	10
 /* The heap may be so much above the goal; who is there does nothing but assist or
@@ -336,14 +335,12 @@ static bool goal_reached(const struct gca_heap *heap, uint64_t target, uint64_t 
  */
 static uint64_t inuse_most(const struct gca_heap *heap, uint64_t bound)
 {
-	uint64_t goal = get(&heap->next_gc), ended = get(&heap->inuse_ended);
-	uint64_t kept = saturating_add(ended, goal / HOLES_GROWN);
+	uint64_t goal = get(&heap->next_gc);
+	uint64_t kept = saturating_add(get(&heap->inuse_ended), goal / HOLES_GROWN);
 	uint64_t high = saturating_add(goal, goal / HOLES_KEPT);
 
-	if (kept > high) {
-		kept = saturating_add(ended, goal / HOLES_CREEP);
-		kept = kept > high ? kept : high;
-	}
+	if (kept > high)
+		kept = high;
 	return bound > kept ? bound : kept;
 }
 
