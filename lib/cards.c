@@ -165,6 +165,16 @@ static uint32_t take_cards(struct gca_heap *heap, uint32_t page)
 	return dirty;
 }
 
+/* May there be a store that no card tells of? */
+static bool may_be_conservative(const struct scan *scan)
+{
+	uint32_t flavour = span_classes[scan->span.span_class].flavour;
+
+	return flavour == GCA_FLAVOUR_CONSERVATIVE ||
+	       (flavour == GCA_FLAVOUR_KINDED &&
+		__atomic_load_n(&scan->heap->generations.conservative, __ATOMIC_RELAXED));
+}
+
 static void scan_page(struct scan *scan, uint32_t page, uint32_t dirty)
 {
 	uintptr_t base = scan->heap->base + ((uintptr_t)page << GCARENA_PAGE_SHIFT);
@@ -174,8 +184,7 @@ static void scan_page(struct scan *scan, uint32_t page, uint32_t dirty)
 		scan_part(scan, page, base, base + GCARENA_PAGE_SIZE);
 		return;
 	}
-	if (unlikely(class->flavour == GCA_FLAVOUR_KINDED &&
-		     __atomic_load_n(&scan->heap->generations.conservative, __ATOMIC_RELAXED))) {
+	if (unlikely(may_be_conservative(scan))) {
 		scan->conservative = true;
 		scan_part(scan, page, base, base + GCARENA_PAGE_SIZE);
 		scan->conservative = false;
@@ -191,16 +200,6 @@ static void scan_page(struct scan *scan, uint32_t page, uint32_t dirty)
 		scan_part(scan, page, base + first * CARD_SIZE, base + (first + nr) * CARD_SIZE);
 		dirty &= ~(((1u << nr) - 1) << first);
 	}
-}
-
-/* May there be a store that no card tells of? */
-static bool may_be_conservative(const struct scan *scan)
-{
-	uint32_t flavour = span_classes[scan->span.span_class].flavour;
-
-	return flavour == GCA_FLAVOUR_CONSERVATIVE ||
-	       (flavour == GCA_FLAVOUR_KINDED &&
-		__atomic_load_n(&scan->heap->generations.conservative, __ATOMIC_RELAXED));
 }
 
 /**

@@ -35,8 +35,6 @@ static pthread_mutex_t writer_lock = PTHREAD_MUTEX_INITIALIZER;
 static sem_t writer_wake;
 /* Lock held; 0: none. */
 static int writer_signal;
-/* Lock held. */
-static bool writer_running;
 static struct gca_heap *writer_heaps;
 static uint64_t files_written;	/* atomic */
 
@@ -95,9 +93,9 @@ static int writer_start(int number)
 	pthread_t thread;
 	int error;
 
-	if (writer_running && writer_signal == number)
+	if (writer_signal == number)
 		return 0;
-	if (writer_running)
+	if (writer_signal)
 		return error_set(-EINVAL, NAME ": another heap has another signal");
 	if (sigaction(number, NULL, &old))
 		return error_set(-errno, NAME ": signal %d: %s", number, strerror(errno));
@@ -112,7 +110,6 @@ static int writer_start(int number)
 	sigemptyset(&action.sa_mask);
 	sigaction(number, &action, NULL);
 	writer_signal = number;
-	writer_running = true;
 	return 0;
 }
 
@@ -164,7 +161,7 @@ void profile_writer_close(struct gca_heap *heap)
 void profile_writer_forked(void)
 {
 	pthread_mutex_init(&writer_lock, NULL);
-	writer_running = false;
+	writer_signal = 0;
 	writer_heaps = NULL;
 }
 
