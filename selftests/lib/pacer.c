@@ -271,15 +271,18 @@ static void runway_is(const struct pacer *pacer, double mb, const char *what)
 	ok(off < 10 && off > -10, "%s: %llu", what, (unsigned long long)pacer->trigger);
 }
 
+/* A full cycle that nobody assisted. */
+static const struct pacer_cycle workers_only = {
+	.live = 100000000, .scanned = 100000000, .by_workers = 100000000,
+	/* Seven eighths of the way. */
+	.allocated = 17500000, .worker_ns = 50000000, .program_ns = 150000000,
+};
+
 /* What a cycle teaches: of CPU time and bytes, the clock plays no part. */
 static void test_rates(void)
 {
 	struct pacer pacer = { .percent = 100, .cpus = 2, .eager = 100 };
-	struct pacer_cycle cycle = {
-		.live = 100000000, .scanned = 100000000, .by_workers = 100000000,
-		/* Seven eighths of the way. */
-		.allocated = 17500000, .worker_ns = 50000000, .program_ns = 150000000,
-	};
+	struct pacer_cycle cycle = workers_only;
 
 	pacer_end(&pacer, &cycle);
 	runway_is(&pacer, 180, "the runway is what was allocated while workers scanned");
@@ -350,12 +353,9 @@ static void test_price(void)
 static void test_minor(void)
 {
 	struct pacer pacer = { .percent = 100, .cpus = 2, .eager = 100 };
-	struct pacer_cycle cycle = {
-		.live = 100000000, .scanned = 100000000, .by_workers = 100000000,
-		.allocated = 17500000, .worker_ns = 50000000, .program_ns = 150000000,
-		.next_minor = true,
-	};
+	struct pacer_cycle cycle = workers_only;
 
+	cycle.next_minor = true;
 	pacer_end(&pacer, &cycle);
 	runway_is(&pacer, 195, "a minor cycle is expected to scan an eighth, and begins late");
 	pacer_begin(&pacer, pacer.trigger, true);
