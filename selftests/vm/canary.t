@@ -67,6 +67,12 @@ try "memory that does not divide into the nodes is a usage error" 2 "does not di
 try "a file to add that is not there is a usage error" 2 "no such file" --add /nonexistent -- true
 try "a kernel that is not there is a usage error" 2 "neither a series" --kernel /nonexistent -- true
 try "a file that is no kernel is refused" 126 "not an x86 kernel" --kernel "$run" -- true
+# What an old QEMU does to a guest is in testing.rst.
+for version in 7.2.22 8.0.5; do
+	printf '#!/bin/sh\necho "QEMU emulator version %s (Debian)"\n' $version > "$tmp/qemu-system-x86_64"
+	chmod 755 "$tmp/qemu-system-x86_64"
+	PATH=$tmp:$PATH try "QEMU $version is refused" 126 "QEMU ${version//./\\.} is older than" -- true
+done
 
 boot "status 0 is passed on, and a clean run says nothing" 0 "" -- true
 boot "status 7 is passed on" 7 "" -- sh -c 'exit 7'
