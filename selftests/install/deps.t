@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # deps.t: scripts/install-deps by each of its ways: nothing missing, as root,
-# through sudo, with neither, and when apt fails.  The programs that it would
+# through sudo, with neither, when apt fails, and for a package too old here.  The programs that it would
 # change the machine with are stand-ins that write down how they were called.
 # shellcheck disable=SC1091,SC2154,SC2016	# tap.sh: top, tmp; bodies of scripts
 . "$(dirname "$0")/../tap.sh"
@@ -16,9 +16,17 @@ standin()
 	{ echo '#!/bin/bash'; cat; } > "$bin/$1"
 	chmod +x "$bin/$1"
 }
-standin dpkg-query <<< 'for p; do :; done; [[ " $MISSING " == *" $p "* ]] || echo -n installed'
+standin dpkg-query <<< 'for p; do :; done; [[ " $MISSING " == *" $p "* ]] || echo -n "installed ${VERSION:-9}"'
+standin apt-cache <<< 'echo "  Candidate: ${CANDIDATE:-9}"'
 standin id <<< 'echo "$UID_SAYS"'
-standin apt-get <<< 'echo "apt-get $*" >> "$CALLS"; [[ $* != *install* ]] || exit "$APT_STATUS"'
+standin apt-get <<'EOT'
+echo "apt-get $*" >> "$CALLS"
+[[ $* != indextargets* ]] || echo "Packages mirror: ${RELEASE:-bookworm}"
+for p; do
+	[[ $p != Dir::Etc::sourceparts=* ]] || sed 's/^/sources: /' "${p#*=}"/gcarena* >> "$CALLS"
+done
+[[ $* != *" install "* ]] || exit "$APT_STATUS"
+EOT
 standin sleep <<< 'echo "sleep $*" >> "$CALLS"'
 standin sudo <<< 'echo "sudo $*" >> "$CALLS"; [ "$1" != -n ] || exit "$SUDO_STATUS"; exec "$@"'
 
@@ -53,7 +61,7 @@ result $? "root: without sudo" "$tmp/calls"
 
 deps "sudo" 0 1000 0 0 "make" build
 called "sudo: asks whether it may" '^sudo -n true$'
-called "sudo: updates through it" '^sudo env apt-get .*update$'
+called "sudo: updates through it" '^sudo env (.* )?apt-get .*update$'
 called "sudo: installs through it, without a question" '^sudo env DEBIAN_FRONTEND=noninteractive apt-get .*install -y .*make$'
 
 deps "neither" 1 1000 1 0 "make gcc" build
@@ -67,6 +75,24 @@ deps "apt fails" 1 0 1 100 "make" build
 result $? "apt fails: three attempts" "$tmp/calls"
 grep -q 'bookworm-security' "$tmp/out"
 result $? "apt fails: says what the sources must offer" "$tmp/out"
+
+# guest has one that must be newer than some release has it.
+VERSION=1:7.2 CANDIDATE=1:10.0 deps "too old" 0 0 1 0 "" guest
+called "too old: the release's newer one" '^apt-get .*install .* qemu-system-x86$'
+VERSION=1:7.2 CANDIDATE=1:7.2 deps "too old, and the release's too" 0 0 1 0 "" guest
+called "too old, and the release's too: from its backports" \
+	'^apt-get .*install .* qemu-system-x86/bookworm-backports$'
+called "too old, and the release's too: which are at the same mirror" \
+	'^sources: deb mirror: bookworm-backports main$'
+VERSION=1:8.1 deps "just new enough" 0 0 1 0 "" guest
+[ ! -s "$tmp/calls" ]
+result $? "just new enough: nothing is called" "$tmp/calls"
+VERSION=1:7.2 deps "too old, and nobody may" 1 1000 1 0 "" guest
+grep -q 'qemu-system-x86 1:8.1 or later, which bookworm-backports has' "$tmp/out"
+result $? "too old, and nobody may: says from where" "$tmp/out"
+VERSION=1:7.2 CANDIDATE=1:7.2 RELEASE=trixie deps "too old, of no such release" 1 0 1 0 "" guest
+grep -q 'apt has no bookworm' "$tmp/out"
+result $? "too old, of no such release: says so" "$tmp/out"
 
 deps "a group that is not there" 2 0 1 0 "" nonsense
 tap_done
