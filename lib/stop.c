@@ -30,6 +30,7 @@
  * this very CPU.
  */
 #include "internal.h"
+#include "relax.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -64,15 +65,6 @@ static void futex_wait(uint32_t *word, uint32_t value)
 void futex_wake(uint32_t *word)
 {
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-}
-
-static void relax(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
-#endif
 }
 
 /* Own thread; a check may read it meanwhile. */

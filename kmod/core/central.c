@@ -36,6 +36,19 @@ static u32 *takeable(struct gca_core *core, u32 *link, bool whole)
 	return NULL;
 }
 
+/* What whoever takes the next span of a list is going to touch: where nothing of it is in a
+ * cache, sweeping a span is waiting for these four.
+ */
+static void ask_for(struct gca_core *core, u32 page)
+{
+	if (page == GCA_NONE)
+		return;
+	gca_prefetch(gca_record_at(core, page));
+	gca_prefetch(gca_host_line(core->host, 0, page));
+	gca_prefetch(gca_host_line(core->host, 1, page));
+	gca_prefetch(gca_host_row(core->host, page));
+}
+
 static u32 pop(struct gca_core *core, u16 span_class, unsigned int parity, u32 *head, bool whole)
 {
 	struct gca_class *cls = &core->classes[span_class];
@@ -58,6 +71,7 @@ static u32 pop(struct gca_core *core, u16 span_class, unsigned int parity, u32 *
 	}
 	GCA_ASSERT(record->state == GCARENA_STATE_SWEPT);
 	*link = record->next;
+	ask_for(core, record->next);
 	record->next = GCA_NONE;
 	core->nr_listed--;
 	if (cls->partial[parity] == GCA_NONE && cls->full[parity] == GCA_NONE)

@@ -103,6 +103,9 @@ static inline u32 gca_line_weight(const u64 *line)
 	return count;
 }
 
+/* Memory that is going to be written to. */
+#define gca_prefetch(address)	__builtin_prefetch(address, 1)
+
 #define __ffs64(x)		((unsigned int)__builtin_ctzll(x))
 #define fls64(x)		((x) ? 64 - __builtin_clzll(x) : 0)
 
@@ -166,9 +169,8 @@ static inline void hlist_del_init(struct hlist_node *node)
 	for (pos = hlist_entry_or_null((head)->first, __typeof__(*pos), member); pos; \
 	     pos = hlist_entry_or_null((pos)->member.next, __typeof__(*pos), member))
 
-/* The core lock.  In builds with assertions it knows whether it is held.  It is held for
- * a few microseconds, less than going to sleep and being woken takes: who finds it taken
- * looks again for as long.
+/* The core lock, which knows whether it is held.  Who finds it taken looks again for a
+ * while before sleeping: gca_lock_wait().
  */
 typedef struct {
 	pthread_mutex_t mutex;
@@ -177,34 +179,30 @@ typedef struct {
 
 static inline void gca_lock_init(gca_lock_t *lock)
 {
-	pthread_mutexattr_t attr;
-
-	pthread_mutexattr_init(&attr);
-#ifdef __GLIBC__
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
-#endif
-	pthread_mutex_init(&lock->mutex, &attr);
-	pthread_mutexattr_destroy(&attr);
+	pthread_mutex_init(&lock->mutex, NULL);
 	lock->held = false;
 }
 
+void gca_lock_wait(gca_lock_t *lock);
+
 static inline void gca_lock(gca_lock_t *lock)
 {
-	pthread_mutex_lock(&lock->mutex);
-	lock->held = true;
+	if (unlikely(pthread_mutex_trylock(&lock->mutex)))
+		gca_lock_wait(lock);
+	WRITE_ONCE(lock->held, true);
 }
 
 static inline bool gca_trylock(gca_lock_t *lock)
 {
 	if (pthread_mutex_trylock(&lock->mutex))
 		return false;
-	lock->held = true;
+	WRITE_ONCE(lock->held, true);
 	return true;
 }
 
 static inline void gca_unlock(gca_lock_t *lock)
 {
-	lock->held = false;
+	WRITE_ONCE(lock->held, false);
 	pthread_mutex_unlock(&lock->mutex);
 }
 
