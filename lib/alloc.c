@@ -200,25 +200,54 @@ static void spend(struct gca_mutator *mutator, const struct gcarena_span *span)
 }
 
 /**
+ * alloc_give_back - give spans back to the arena
+ * @heap: the heap
+ * @spent: spans that no mutator has any more
+ * @nr: how many
+ *
+ * Waits for the arena's lock.
+ */
+void alloc_give_back(struct gca_heap *heap, const struct gcarena_span *spent, uint32_t nr)
+{
+	struct gcarena_return args = {
+		.size = sizeof(args),
+		.spent = (uintptr_t)spent,
+		.nr_spent = nr,
+	};
+	int error;
+
+	if (!nr)
+		return;
+	error = heap->ops->give_back(heap, &args);
+	/* A span refused would be one that we do not hold.  With -EIO the arena is
+	 * gone, and its spans with it.
+	 */
+	gca_assert(!error || error == -EIO);
+}
+
+/**
+ * alloc_take_spent - take a mutator's spent spans off it
+ * @mutator: the calling thread's, or one claimed
+ * @spent: room for GCARENA_BATCH_MAX
+ *
+ * Return: how many; for alloc_give_back().
+ */
+uint32_t alloc_take_spent(struct gca_mutator *mutator, struct gcarena_span *spent)
+{
+	uint32_t nr = mutator->nr_spent;
+
+	memcpy(spent, mutator->spent, nr * sizeof(*spent));
+	mutator->nr_spent = 0;
+	return nr;
+}
+
+/**
  * alloc_return_spent - give spent spans back
  * @mutator: the calling thread's, or one claimed
  */
 void alloc_return_spent(struct gca_mutator *mutator)
 {
-	struct gcarena_return args = {
-		.size = sizeof(args),
-		.spent = (uintptr_t)mutator->spent,
-		.nr_spent = mutator->nr_spent,
-	};
-	int error;
-
-	if (!mutator->nr_spent)
-		return;
-	error = mutator->heap->ops->give_back(mutator->heap, &args);
-	/* A span refused would be one that we do not hold.  With -EIO the arena is
-	 * gone, and its spans with it.
-	 */
-	gca_assert(!error || error == -EIO);
+	alloc_give_back(mutator->heap, mutator->spent, mutator->nr_spent);
 	mutator->nr_spent = 0;
 }
 
@@ -318,9 +347,9 @@ void alloc_turn_black(struct gca_mutator *mutator)
  * @mutator: the calling thread's, or one claimed
  * @generation: the new one
  *
- * The caller gives them back, by alloc_return_spent(), before the mutator goes on: the next
- * cycle waits for that.  In a handshake not before the answer, since whoever has the
- * arena's lock may not have a CPU.
+ * The caller gives them back, by alloc_return_spent() or alloc_take_spent(): the next cycle
+ * waits for that.  In a handshake not before the answer, since whoever has the arena's lock
+ * may not have a CPU, and for a claimed mutator when it may run again.
  */
 void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation)
 {

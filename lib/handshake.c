@@ -195,7 +195,9 @@ static uint64_t proxy_ns(struct gca_heap *heap, struct stopwatch *pass, uint64_t
 /* True when @mutator has answered, or it was answered for it. */
 static bool answered(struct gca_mutator *mutator, enum handshake what, struct stopwatch *pass)
 {
+	struct gca_heap *heap = mutator->heap;
 	uint32_t expected = MUTATOR_BLOCKED;
+	uint32_t nr_spent = 0;
 	uint64_t begin;
 
 	if (!__atomic_load_n(&mutator->request, __ATOMIC_SEQ_CST))
@@ -209,12 +211,13 @@ static bool answered(struct gca_mutator *mutator, enum handshake what, struct st
 		if (what == HANDSHAKE_BLACK)
 			mutator->quiet_since = mutator->wakes;
 		answer(mutator, what);
-		alloc_return_spent(mutator);
+		nr_spent = alloc_take_spent(mutator, heap->proxy_spent);
 	}
 	mutator_unclaim(mutator);
 	if (__atomic_load_n(&mutator->parked, __ATOMIC_RELAXED))
 		futex_wake(&mutator->request);
-	stop_note(mutator->heap, GCA_STOP_PROXY, proxy_ns(mutator->heap, pass, begin));
+	stop_note(heap, GCA_STOP_PROXY, proxy_ns(heap, pass, begin));
+	alloc_give_back(heap, heap->proxy_spent, nr_spent);
 	return true;
 }
 

@@ -549,7 +549,9 @@ void alloc_count(struct gca_mutator *mutator);
 int alloc_manual(struct gca_mutator *mutator, uint32_t npages, struct gcarena_span *span);
 /* Owner, about to block: gives spans back if there are many that might. */
 void alloc_before_block(struct gca_mutator *mutator);
-/* Returns @mutator's spent spans. */
+/* Spent spans: off a mutator, to the arena, or both. */
+uint32_t alloc_take_spent(struct gca_mutator *mutator, struct gcarena_span *spent);
+void alloc_give_back(struct gca_heap *heap, const struct gcarena_span *spent, uint32_t nr);
 void alloc_return_spent(struct gca_mutator *mutator);
 
 /* --------------------------------------------------------------- array.c */
@@ -1045,6 +1047,7 @@ struct gca_heap {
 	uint64_t collapse_rest_ns; /* no collapsing before */
 	struct gca_account gone; /* of the same; world held */
 	uint64_t stop_unscheduled_ns; /* waits for a CPU that are not counted as stops */
+	struct gcarena_span proxy_spent[GCARENA_BATCH_MAX]; /* handshake.c; world held */
 
 	struct generations generations;
 	struct work work;	/* work.c */

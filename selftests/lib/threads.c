@@ -416,6 +416,44 @@ static void test_turns(void)
 	eq(gca_close(heap), 0, "close");
 }
 
+#define SLOW_MS	100u
+
+static const struct backend_ops *real_ops;
+static unsigned int given_back;
+
+/* As if the holder of the arena's lock had no CPU. */
+static int slow_give_back(struct gca_heap *heap, struct gcarena_return *args)
+{
+	sleep_ms(SLOW_MS);
+	given_back += args->nr_spent;
+	return real_ops->give_back(heap, args);
+}
+
+/* A blocked mutator that is answered for is not kept while the spans that it had go back. */
+static void test_kept_short(void)
+{
+	struct gca_heap *heap = open_quiet(GCA_MODE_CONCURRENT);
+	struct gca_mutator *m = attach(heap, GCA_STACK_CONSERVATIVE);
+	struct gca_gcstats gc = { .size = sizeof(gc) };
+	struct backend_ops spy;
+
+	real_ops = heap->ops;
+	spy = *real_ops;
+	spy.give_back = slow_give_back;
+	must(gca_new(m, cell));
+	heap->ops = &spy;
+	given_back = 0;
+	gca_collect(m);
+	heap->ops = real_ops;
+	ok(given_back, "the collector gave a blocked thread's spans back");
+	eq(gca_gcstats(heap, &gc), 0, "stops");
+	ok(gc.stops[GCA_STOP_PROXY].max_ns < SLOW_MS * 1000000ull / 2,
+	   "which did not keep it from running, %llu us at most",
+	   (unsigned long long)gc.stops[GCA_STOP_PROXY].max_ns / 1000);
+	gca_detach(m);
+	eq(gca_close(heap), 0, "close");
+}
+
 /* A thread that exits attached is detached, and holds up nobody. */
 static void *leaver(void *arg)
 {
@@ -634,6 +672,7 @@ int main(void)
 	test_blocking();
 	test_flapping();
 	test_turns();
+	test_kept_short();
 	test_exit();
 	test_cancel(GCA_MODE_CONCURRENT);
 	test_cancel(GCA_MODE_STOP_THE_WORLD);
