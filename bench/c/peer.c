@@ -77,6 +77,7 @@ void peer_figures(void)
 	bench_figure("safepoint_max", "us", (double)stats.safepoint_max_ns / 1e3);
 	bench_figure("assist", "s", (double)stats.assist_ns / 1e9);
 	bench_figure("stall", "s", (double)stats.stall_ns / 1e9);
+	bench_figure("refill", "s", (double)account.refill_ns / 1e9);
 	bench_figure("mmu_1ms", "1", account.mmu[0] / 1e3);
 	bench_figure("mmu_10ms", "1", account.mmu[1] / 1e3);
 	bench_figure("mmu_100ms", "1", account.mmu[2] / 1e3);
