@@ -53,7 +53,7 @@
 #define gca_nospec(index, size)		array_index_nospec(index, size)
 
 /* Memory that is going to be written to: to find it in the tables costs as much here. */
-#define gca_prefetch(address)		do { } while (0)
+#define gca_prefetch(address)		((void)sizeof(address))
 
 /* Between pieces of long work, without the lock. */
 #define gca_relax()			cond_resched()
