@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # deps.t: scripts/install-deps by each of its ways: nothing missing, as root,
-# through sudo, with neither, when apt fails, and for a package too old here.  The programs that it would
-# change the machine with are stand-ins that write down how they were called.
+# through sudo, with neither, when apt fails, and for a package too old here.  The
+# programs that it would change the machine with are stand-ins that write down how
+# they were called.
 # shellcheck disable=SC1091,SC2154,SC2016	# tap.sh: top, tmp; bodies of scripts
 . "$(dirname "$0")/../tap.sh"
 cd "$top" || exit 1
