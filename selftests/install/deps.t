@@ -79,10 +79,10 @@ result $? "apt fails: says what the sources must offer" "$tmp/out"
 
 # guest has one that must be newer than some release has it.
 VERSION=1:7.2 CANDIDATE=1:10.0 deps "too old" 0 0 1 0 "" guest
-called "too old: the release's newer one" '^apt-get .*install .* qemu-system-x86$'
+called "too old: the release's newer one" '^apt-get .*install .* qemu-system-x86( |$)'
 VERSION=1:7.2 CANDIDATE=1:7.2 deps "too old, and the release's too" 0 0 1 0 "" guest
 called "too old, and the release's too: from its backports" \
-	'^apt-get .*install .* -t bookworm-backports qemu-system-x86$'
+	'^apt-get .*install .* qemu-system-x86/bookworm-backports( |$)'
 called "too old, and the release's too: which are at the same mirror" \
 	'^sources: deb mirror: bookworm-backports main$'
 VERSION=1:8.1 deps "just new enough" 0 0 1 0 "" guest
