@@ -17,7 +17,7 @@
  * zero and its layout is written.  Pointer bits of a free slot are clear: they
  * are cleared when a run is opened, since a dead object may have left some.
  *
- * While marking is on a run is black from the moment it is open: the mark bits of
+ * Once every mutator has its barrier a run is black from the moment it is open: the mark bits of
  * all its slots are set, and those of slots never used are cleared when it is
  * closed.  So an allocation is born black by its alloc bit alone.
  *
@@ -79,7 +79,7 @@ static void count_allocated(struct gca_mutator *mutator, uint64_t bytes, uint64_
 	__atomic_add_fetch(&heap->allocated[mutator->epoch], bytes, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->total_alloc, bytes, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&heap->mallocs, objects, __ATOMIC_RELAXED);
-	if (mutator->mark_bits) {
+	if (mutator->born_black) {
 		__atomic_add_fetch(&heap->black_objects, objects, __ATOMIC_RELAXED);
 		generations_count(&heap->generations.black[mutator->epoch], bytes, objects);
 	}
@@ -260,7 +260,7 @@ static void flush_class(struct gca_mutator *mutator, unsigned int class)
 
 	count_run(mutator, class);
 	class_count_out(mutator, class);
-	if (mutator->mark_bits)
+	if (mutator->born_black)
 		color_slots(mutator, cache->cur, cache->end, cache->elem, false);
 	profile_unused(holding, cache->end - cache->cur);
 	cache->cur = 0;
@@ -319,7 +319,10 @@ void alloc_before_block(struct gca_mutator *mutator)
 
 /**
  * alloc_turn_black - what is allocated from now on survives the cycle
- * @mutator: the calling thread's, or one claimed
+ * @mutator: the calling thread's, or one claimed; or it has turned black before
+ *
+ * Not before every mutator has its barrier: nobody looks into what is born black, so
+ * whatever is stored there must be shaded by who stores it.
  *
  * The open runs are blackened whole, so that the inline path need not know.
  */
@@ -327,13 +330,15 @@ void alloc_turn_black(struct gca_mutator *mutator)
 {
 	unsigned int class;
 
-	gca_assert(!mutator->mark_bits);
+	gca_assert(mutator->mark_bits);
+	if (mutator->born_black)
+		return;
 	alloc_count(mutator);
 	/* The tiny block may be white. */
 	mutator->tiny = 0;
 	mutator->tiny_end = 0;
 	mutator->epoch = mutator->heap->epoch;
-	mutator->mark_bits = mark_bitmap(mutator->heap);
+	mutator->born_black = true;
 	for_each_used(mutator, class) {
 		struct gca_cache *cache = &mutator->caches[class];
 
@@ -358,6 +363,7 @@ void alloc_turn_white(struct gca_mutator *mutator, uint32_t generation)
 		return;
 	spend_all(mutator);
 	mutator->mark_bits = NULL;
+	mutator->born_black = false;
 	mutator->generation = generation;
 	mutator->abi.alloc_bits = mutator->heap->bitmap[generation & 1];
 	mutator->abi.barrier = generations_barrier(mutator->heap, false);
@@ -437,7 +443,7 @@ static void next_piece(struct gca_mutator *mutator, unsigned int class)
 	cache->end = end;
 	if (info->flavour == GCA_FLAVOUR_PRECISE)
 		clear_pointer_bits(mutator->heap, slot, end);
-	if (mutator->mark_bits)
+	if (mutator->born_black)
 		color_slots(mutator, slot, end, info->elem, true);
 }
 
@@ -909,7 +915,7 @@ static void *alloc_large(struct gca_mutator *mutator, const struct kind *kind, s
 		heap->kind_ids[(slot - heap->base) >> CELL_SHIFT] = (uint16_t)kind->abi.id;
 	if (heap->debug_shadow)
 		shadow_alloc(heap, (void *)slot, bytes, &kind->abi);
-	if (mutator->mark_bits)
+	if (mutator->born_black)
 		color_slots(mutator, slot, slot + GCARENA_GRANULE_SIZE, GCARENA_GRANULE_SIZE, true);
 	bit_publish(mutator->abi.alloc_bits, granule_of(heap, slot));
 	profile_large(mutator, class, slot, bytes);

@@ -117,6 +117,7 @@ static void start_marking(struct gca_heap *heap, struct cycle *cycle)
 	} else if (!one) {
 		if (!gca_fault_hit(GCA_FAULT_UNSETTLED))
 			handshake(heap, HANDSHAKE_SETTLE);
+		gca_stage(heap, GCA_STAGE_SETTLED);
 		/* Who has been scanned need not wait for the others to assist. */
 		work_open_phase(heap, false);
 		handshake(heap, HANDSHAKE_SCAN);

@@ -38,6 +38,7 @@ enum gca_fault {
 	GCA_FAULT_FREE_OLD,	/* an object freed by hand keeps its mark bit */
 	GCA_FAULT_STALE_OLD,	/* a full cycle begins with the mark bits of the old */
 	GCA_FAULT_WORK_LOCKED,	/* somebody else has the lock that a mutator tries */
+	GCA_FAULT_BLACK_EARLY,	/* allocation is black before every mutator has its barrier */
 	GCA_FAULT_NARROW,	/* no instructions but those that every CPU has */
 	GCA_FAULTS,
 };
@@ -46,7 +47,8 @@ enum gca_fault {
 enum gca_stage {
 	GCA_STAGE_BEGUN,	/* before the first handshake, the world held */
 	GCA_STAGE_BLACK,	/* the first handshake is over */
-	GCA_STAGE_SCANNED,	/* the second; nothing has been marked from ranges */
+	GCA_STAGE_SETTLED,	/* the second, which blackens allocation; the world held */
+	GCA_STAGE_SCANNED,	/* the third; nothing has been marked from ranges */
 	GCA_STAGE_DRAINED,	/* before each round that may be the last */
 	GCA_STAGE_GATED,	/* weak loads are held up, nothing is cleared yet */
 	GCA_STAGE_MARKED,	/* after the last, before the flip */

@@ -73,12 +73,16 @@ static struct shader shader_of(struct gca_mutator *mutator)
 	};
 }
 
-static void turn_black(struct gca_mutator *mutator)
+/* It shades, and allocates white still: others have no barrier yet. */
+static void barrier_on(struct gca_mutator *mutator)
 {
+	gca_assert(!mutator->mark_bits);
 	/* A store that a signal interrupted may have left old words there. */
 	mark_shades_drop(mutator);
-	alloc_turn_black(mutator);
+	mutator->mark_bits = mark_bitmap(mutator->heap);
 	mutator->abi.barrier = generations_barrier(mutator->heap, true);
+	if (gca_fault_hit(GCA_FAULT_BLACK_EARLY))
+		alloc_turn_black(mutator);
 }
 
 /* A round of the end: the flip may come next, and then somebody's first young object. */
@@ -92,6 +96,8 @@ static void scan(struct gca_mutator *mutator)
 {
 	struct shader shader = shader_of(mutator);
 
+	/* In a stop, which needs no settling. */
+	alloc_turn_black(mutator);
 	roots_visit_mutator(mutator, &shader.visitor);
 	mark_shade_flush(mutator);
 	remember(mutator);
@@ -110,15 +116,16 @@ static void answer(struct gca_mutator *mutator, enum handshake what)
 {
 	switch (what) {
 	case HANDSHAKE_BLACK:
-		turn_black(mutator);
+		barrier_on(mutator);
 		break;
 	case HANDSHAKE_SETTLE:
+		alloc_turn_black(mutator);
 		break;
 	case HANDSHAKE_SCAN:
 		scan(mutator);
 		break;
 	case HANDSHAKE_ONE_FOR_TWO:
-		turn_black(mutator);
+		barrier_on(mutator);
 		scan(mutator);
 		break;
 	case HANDSHAKE_FLUSH:

@@ -229,8 +229,8 @@ enum mutator_state {
 /* What a handshake asks each mutator to do; handshake.c. */
 enum handshake {
 	HANDSHAKE_NONE,
-	HANDSHAKE_BLACK,	/* barrier and black allocation on */
-	HANDSHAKE_SETTLE,	/* nothing: what was under way at the first is over */
+	HANDSHAKE_BLACK,	/* barrier on */
+	HANDSHAKE_SETTLE,	/* black allocation on; stores from before the first are over */
 	HANDSHAKE_SCAN,		/* shade registers, stack and frames */
 	HANDSHAKE_FLUSH,	/* hand over what was shaded */
 	HANDSHAKE_WHITE,	/* marking is over, generation flipped: spans back */
@@ -382,7 +382,8 @@ struct gca_mutator {
 	struct gcarena_span spent[GCARENA_BATCH_MAX];
 	uint32_t generation;	/* that abi.alloc_bits is of */
 	uint32_t epoch;		/* index into heap->allocated */
-	uint64_t *mark_bits;	/* where black allocation marks; NULL: white */
+	uint64_t *mark_bits;	/* where it marks, its barrier on; NULL: white */
+	bool born_black;	/* what it allocates is: everybody has a barrier */
 	uint64_t wakes;		/* times it left a blocking region */
 	uint64_t charged;	/* total_alloc that was paid for */
 	int64_t debt;		/* bytes to scan; below 0: scanned in advance */

@@ -149,7 +149,7 @@ static void class_allocated(struct gca_mutator *mutator, unsigned int class, uin
 	struct class_count *count = &mutator->heap->classes[class];
 
 	__atomic_add_fetch(&count->allocated[mutator->epoch], objects, __ATOMIC_RELAXED);
-	if (mutator->mark_bits)
+	if (mutator->born_black)
 		__atomic_add_fetch(&count->black[mutator->epoch], objects, __ATOMIC_RELAXED);
 }
 

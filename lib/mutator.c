@@ -229,8 +229,11 @@ int gca_attach(struct gca_heap *heap, unsigned int flags, struct gca_mutator **o
 	mutator->epoch = heap->epoch;
 	mutator->quiet_since = UINT64_MAX;
 	mutator->abi.barrier = generations_barrier(heap, heap->marking);
-	if (heap->marking)
+	/* Whoever has world finds all barriers on: this one may begin black. */
+	if (heap->marking) {
+		mutator->mark_bits = mark_bitmap(heap);
 		alloc_turn_black(mutator);
+	}
 	mutator->next = heap->mutators;
 	if (mutator->next)
 		mutator->next->link = &mutator->next;
@@ -293,6 +296,7 @@ void mutator_forked(void)
 		mutator->abi.poll = 0;
 		mutator->abi.barrier = 0;
 		mutator->mark_bits = NULL;
+		mutator->born_black = false;
 		/* Its copy is a table, which children do not inherit. */
 		mutator->stack_copy = NULL;
 	}

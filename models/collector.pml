@@ -47,7 +47,8 @@ byte marks;
 byte grey;			/* the collector's stack */
 byte handed;			/* marked by mutators, not scanned yet */
 byte buffer[MUTATORS];		/* shaded, perhaps not marked yet */
-bool black[MUTATORS];		/* barrier and allocation */
+bool black[MUTATORS];		/* barrier */
+bool born[MUTATORS];		/* what it allocates is marked */
 bool gate;			/* closed to weak loads of what is unmarked */
 bool found;			/* a flush marked something */
 bool flipped, finished;
@@ -111,7 +112,8 @@ inline stand(m, value)
 	do
 	:: atomic { request[m] == TURN_BLACK -> in_flight = true;
 			black[m] = true; request[m] = NOTHING }
-	:: atomic { request[m] == SETTLE -> in_flight = true; request[m] = NOTHING }
+	:: atomic { request[m] == SETTLE -> in_flight = true;
+			born[m] = true; request[m] = NOTHING }
 	:: atomic { request[m] == SCAN -> in_flight = true;
 			shade(m, value); scan(m); request[m] = NOTHING }
 	:: true -> break
@@ -209,7 +211,7 @@ end:
 				FIELD(ref) = 0
 			};
 			if
-			:: black[m] ->
+			:: born[m] ->
 				if
 				:: !flipped -> mark_into(ref, old)
 				:: else
@@ -259,11 +261,12 @@ end:
 		fi;
 		atomic { r = 0; d = 0 }
 	:: atomic { request[m] == TURN_BLACK -> black[m] = true; request[m] = NOTHING }
-	:: atomic { request[m] == SETTLE -> request[m] = NOTHING }
-	:: atomic { request[m] == SCAN -> scan(m); request[m] = NOTHING }
+	:: atomic { request[m] == SETTLE -> born[m] = true; request[m] = NOTHING }
+	:: atomic { request[m] == SCAN -> born[m] = true; scan(m); request[m] = NOTHING }
 #ifdef ONE_HANDSHAKE
 	:: atomic { request[m] == ONE_FOR_TWO ->
 			black[m] = true;
+			born[m] = true;
 			scan(m);
 			request[m] = NOTHING }
 #endif
@@ -271,6 +274,7 @@ end:
 	:: atomic { request[m] == TURN_WHITE ->
 			buffer[m] = 0;
 			black[m] = false;
+			born[m] = false;
 			request[m] = NOTHING }
 	:: finished && request[m] == NOTHING -> break
 	od

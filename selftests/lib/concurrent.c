@@ -186,7 +186,7 @@ static void test_insertion(bool armed, unsigned int how, const char *what)
 		GCA_FRAME(m, f, struct node *held);
 		f.held = new_node(m, 2);
 		gca_collect(m);
-		cycle = cycle_to(m, GCA_STAGE_BLACK);
+		cycle = cycle_to(m, GCA_STAGE_SETTLED);
 		gca_store(m, &roots[0], new_node(m, 1));
 		if (armed) {
 			m->abi.barrier |= GCA_BARRIER_SLOW;

@@ -144,6 +144,83 @@ static void test_store(bool armed)
 	gca_close(heap);
 }
 
+/* ------------------------- a store without barrier into what another has just made */
+
+enum { MADE_NONE, MADE_ATTACHED, MADE_BEGUN, MADE_SILENT, MADE_THERE };
+
+static GCA_REF(struct node) made[1];
+
+static void hold_start(struct gca_heap *heap, enum gca_stage stage)
+{
+	if (stage == GCA_STAGE_BEGUN) {
+		advance(MADE_BEGUN);
+		await(MADE_SILENT);
+	}
+}
+
+static void *maker(void *arg)
+{
+	struct gca_mutator *m = attach(arg, GCA_STACK_PRECISE);
+
+	advance(MADE_ATTACHED);
+	while (!m->abi.barrier) {
+		gca_safepoint(m);
+		sched_yield();
+	}
+	gca_store(m, &made[0], must(gca_new(m, node)));
+	advance(MADE_THERE);
+	gca_detach(m);
+	return NULL;
+}
+
+/* The only path to an object leads, when its old one is cut, over one that is made while
+ * not everybody has a barrier: were that one black, nobody would look into it.
+ */
+static void test_made(bool armed)
+{
+	struct gca_heap *heap = open_concurrent("verify=1");
+	struct gca_mutator *m = attach(heap, GCA_STACK_PRECISE);
+	pthread_t thread;
+	uint64_t cycle;
+
+	gca_root_add(heap, slot, sizeof(slot));
+	gca_root_add(heap, made, sizeof(made));
+	gca_store(m, &slot[0], must(gca_new(m, node)));
+	gca_load(&slot[0])->key = 7;
+	at = MADE_NONE;
+	__atomic_store_n(&gca_stage_hook, hold_start, __ATOMIC_RELEASE);
+	if (armed)
+		gca_fault_arm(GCA_FAULT_BLACK_EARLY, 1);
+	if (pthread_create(&thread, NULL, maker, heap))
+		bail("pthread_create");
+	await_polling(m, MADE_ATTACHED);
+	cycle = concurrent_request(heap);
+	await_polling(m, MADE_BEGUN);
+	/* No safepoint from here: the maker gets its barrier, this one does not. */
+	advance(MADE_SILENT);
+	await(MADE_THERE);
+	ok(!m->abi.barrier, "the second mutator has no barrier yet");
+	gca_store(m, &gca_load(&made[0])->next, gca_load(&slot[0]));
+	gca_store(m, &slot[0], NULL);
+	concurrent_wait(m, cycle, UINT64_MAX);
+	__atomic_store_n(&gca_stage_hook, NULL, __ATOMIC_RELEASE);
+	join(m, thread);
+	if (armed) {
+		ok(gca_fault_fired(GCA_FAULT_BLACK_EARLY),
+		   "what is made is black before all have barriers");
+		ok(reports.count, "and what is stored there is lost, which is noticed");
+	} else {
+		eq(reports.count, 0, "a store without barrier into what was just made: silent");
+		eq(gca_load(&gca_load(&made[0])->next)->key, 7, "and what it stored is there");
+	}
+	gca_fault_arm(GCA_FAULT_BLACK_EARLY, 0);
+	gca_store(m, &made[0], NULL);
+	gca_root_remove(heap, slot);
+	gca_root_remove(heap, made);
+	gca_detach(m);
+	gca_close(heap);
+}
+
 /* ----------------------------------------------- a weak load against the gate */
 
 enum { WEAK_NONE, WEAK_GATED, WEAK_LOADED, WEAK_FLIPPED };
@@ -259,6 +336,8 @@ int main(void)
 		test_shades();
 	test_store(true);
 	test_store(false);
+	test_made(true);
+	test_made(false);
 	/* Where freed slots are poisoned, a cycle ends in a stop. */
 	if (TEST_ASAN)
 		return tap_done();
