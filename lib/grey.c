@@ -35,6 +35,8 @@ bool grey_add(struct work *work, const uint64_t *entries, size_t nr)
 	__atomic_store_n(&pool->nr, pool->nr + nr, __ATOMIC_RELAXED);
 	if (work->waiting && !work->alone)
 		pthread_cond_broadcast(&work->changed);
+	if (work->waiting_idle && !work->alone && pool->nr >= IDLE_LEAST)
+		pthread_cond_broadcast(&work->plenty);
 	return true;
 }
 

@@ -656,6 +656,7 @@ struct work {
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;	/* something to take, or nothing any more */
+	pthread_cond_t plenty;	/* so much to take that an idle CPU is worth asking for */
 	pthread_cond_t hurry;	/* the share has changed; monotonic clock */
 
 	/* lock held */
@@ -663,6 +664,7 @@ struct work {
 	struct mark_result result; /* of those who are not marking now */
 	uint32_t busy;		/* threads that may hold grey objects */
 	uint32_t waiting;	/* for changed */
+	uint32_t waiting_idle;	/* for plenty */
 	bool open;		/* a phase is on */
 	bool quit;
 	bool alone;		/* helpers are not woken */

@@ -25,6 +25,10 @@
  */
 #define MARK_PIECE	(4 * KIB)
 #define ASSIST_PIECE	(1 * KIB)
+/* Grey objects in the pool for which a CPU that nobody wants is asked for: to mark fewer takes
+ * no longer than to ask and to be woken.
+ */
+#define IDLE_LEAST	64u
 
 /* The average is over about so many calls; and what it begins with. */
 #define NEAR_YIELD_ONE	8u

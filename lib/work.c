@@ -27,11 +27,10 @@
 
 /* Bytes scanned between two looks at what others need, and the clock: 10 us. */
 #define TICK_WORK	(16 * KIB)
-/* Entries that one thread takes at a time, at most half of what there is; beside
- * mutators fewer, see below.
+/* Entries that one thread takes at a time, at most half of what there is: of objects that
+ * lead to nothing some 15 us.
  */
 #define TAKE_MAX	256u
-#define TAKE_BESIDE	64u
 /* In a stop a worker gives when the pool has fewer entries and it has twice that itself, the
  * oldest half of its own up to GIVE_MAX: those lead to most.
  */
@@ -58,8 +57,8 @@
 /* What it may catch up on when it was kept from its CPU. */
 #define BEHIND_NS	(5 * 1000 * 1000u)
 #define MILLE		1000u
-/* Ticks for each idle CPU that was granted: half a millisecond. */
-#define IDLE_TICKS	50u
+/* Bytes scanned for each idle CPU that was granted: half a millisecond. */
+#define IDLE_WORK	(50 * (int64_t)TICK_WORK)
 /* Workers beyond the share, at most: a small heap on a large machine. */
 #define IDLE_WORKERS	8u
 
@@ -67,7 +66,8 @@ struct worker {
 	struct marker marker;	/* first */
 	struct work *work;
 	unsigned int index;
-	unsigned int idle;	/* ticks left on an idle CPU; 0: it has a share */
+	bool idle;		/* it has no share, but an idle CPU for a while */
+	int64_t idle_left;	/* bytes that it may still scan there */
 	bool small;		/* it marks for one tick */
 	bool spent;		/* that is over */
 	uint32_t quota;		/* thousandths of a CPU, as of the times below */
@@ -195,6 +195,7 @@ static void note_scanned(struct worker *worker)
 
 	__atomic_add_fetch(&worker->work->scanned, (uint64_t)scanned, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&worker->work->credit, scanned, __ATOMIC_RELAXED);
+	worker->idle_left -= scanned;
 	marker->left = TICK_WORK;
 }
 
@@ -214,7 +215,7 @@ static bool worker_tick(struct marker *marker)
 	else if (own >= 2 * POOL_LOW)
 		give(worker, POOL_LOW, own / 2, GIVE_MAX);
 	if (worker->idle)
-		return --worker->idle > 1;
+		return worker->idle_left > 0;
 	throttle(worker);
 	return true;
 }
@@ -228,7 +229,8 @@ static void worker_begin(struct worker *worker, struct gca_heap *heap, struct ma
 	worker->marker.left = TICK_WORK;
 	worker->work = &heap->work;
 	worker->index = index;
-	worker->idle = 0;
+	worker->idle = false;
+	worker->idle_left = 0;
 	worker->small = false;
 	worker->spent = false;
 	quota_begin(worker, quota_of(worker->work, index));
@@ -304,7 +306,7 @@ static bool work_once(struct worker *worker)
 			work->pool.nr = 0;
 			return true;
 		}
-		grey_take(work, marker->stack, work->stopped ? TAKE_MAX : TAKE_BESIDE);
+		grey_take(work, marker->stack, TAKE_MAX);
 	}
 	work->busy++;
 	grey_unlock(work);
@@ -343,6 +345,24 @@ static void release_helpers(struct work *work)
 		idle_release(work->helpers[i].place);
 }
 
+/* The lock held: until there may be something to do for a helper. */
+static void wait_for_work(struct work *work, bool may, bool idle)
+{
+	uint32_t *waiting = idle ? &work->waiting_idle : &work->waiting;
+
+	/* Without a CPU it is not for what is given that it waits. */
+	*waiting += may || idle;
+	pthread_cond_wait(idle ? &work->plenty : &work->changed, &work->lock);
+	*waiting -= may || idle;
+}
+
+/* The lock held: there is something else for helpers to look at than what is given. */
+static void wake_helpers(struct work *work)
+{
+	pthread_cond_broadcast(&work->changed);
+	pthread_cond_broadcast(&work->plenty);
+}
+
 static void *helper(void *arg)
 {
 	struct helper *self = arg;
@@ -350,31 +370,35 @@ static void *helper(void *arg)
 	struct work *work = &heap->work;
 	struct mark_stack stack = { 0 };
 	struct worker worker;
-	bool may, idle, asked = false;
+	bool may, idle, begun = false;
+	int64_t idle_left = 0;
 
 	grey_lock(work);
 	while (!work->quit) {
-		/* Without a CPU it is not for what is given that it waits. */
 		may = work->open && quota_of(work, self->index);
 		idle = work->open && !may && may_idle(work, self);
-		if (!(may || idle) || !(work->pool.nr || work->roots_left)) {
-			asked = false;
-			work->waiting += may || idle;
-			pthread_cond_wait(&work->changed, &work->lock);
-			work->waiting -= may || idle;
+		if (!(may || idle) ||
+		    !(work->roots_left || work->pool.nr >= (idle ? IDLE_LEAST : 1))) {
+			wait_for_work(work, may, idle);
+			begun = false;
+			idle_left = 0;
 			continue;
 		}
-		if (idle && !asked) {
+		if (idle && idle_left <= 0) {
 			grey_unlock(work);
 			idle_await(self->place);
 			grey_lock(work);
-			asked = true;
+			begun = false;
+			idle_left = IDLE_WORK;
 			continue;
 		}
-		asked = false;
-		worker_begin(&worker, heap, &stack, self->index);
-		worker.idle = idle ? IDLE_TICKS : 0;
+		if (!begun)
+			worker_begin(&worker, heap, &stack, self->index);
+		begun = true;
+		worker.idle = idle;
+		worker.idle_left = idle_left;
 		work_once(&worker);
+		idle_left = worker.idle_left;
 		if (stack.max * sizeof(*stack.entries) > STACK_KEEP)
 			stack_drop(&stack);
 		__atomic_store_n(&self->bytes, stack.max * sizeof(*stack.entries),
@@ -461,6 +485,7 @@ void work_open(struct gca_heap *heap, unsigned int workers, unsigned int share)
 
 	pthread_mutex_init(&work->lock, NULL);
 	pthread_cond_init(&work->changed, NULL);
+	pthread_cond_init(&work->plenty, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&work->hurry, &attr);
@@ -484,7 +509,7 @@ void work_close(struct gca_heap *heap)
 
 	grey_lock(work);
 	work->quit = true;
-	pthread_cond_broadcast(&work->changed);
+	wake_helpers(work);
 	grey_unlock(work);
 	release_helpers(work);
 	for (i = 0; i < work->nr_helpers; i++) {
@@ -533,7 +558,7 @@ void work_wait_begin(struct gca_heap *heap)
 	grey_lock(work);
 	__atomic_store_n(&work->waiters, work->waiters + 1, __ATOMIC_RELAXED);
 	pthread_cond_broadcast(&work->hurry);
-	pthread_cond_broadcast(&work->changed);
+	wake_helpers(work);
 	grey_unlock(work);
 	release_helpers(work);
 }
@@ -583,7 +608,7 @@ void work_open_phase(struct gca_heap *heap, bool stopped)
 	work->next_mutator = stopped ? heap->mutators : NULL;
 	work->next_range = 0;
 	if (!work->alone)
-		pthread_cond_broadcast(&work->changed);
+		wake_helpers(work);
 	grey_unlock(work);
 	if (stopped)
 		release_helpers(work);
@@ -778,7 +803,7 @@ void work_alone(struct gca_heap *heap, bool alone)
 	grey_lock(work);
 	work->alone = alone;
 	if (work->open)
-		pthread_cond_broadcast(&work->changed);
+		wake_helpers(work);
 	grey_unlock(work);
 }
 
