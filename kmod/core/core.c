@@ -682,13 +682,11 @@ u32 gca_core_transit_sequence(struct gca_core *core)
 enum gca_work gca_core_work(struct gca_core *core)
 {
 	enum gca_work work = GCA_WORK_IDLE;
-	/* They are stocked from what is swept, so nothing is left to refills. */
-	bool slots = core->nr_slots;
 	bool backed;
 
 	gca_lock(&core->lock);
 	backed = gca_reserve_step(core);
-	if (gca_slots_stock_ahead(core) || gca_sweep_idle(core, GCA_WORK_SPANS, slots) || backed)
+	if (gca_slots_stock_ahead(core) || gca_sweep_idle(core, GCA_WORK_SPANS, false) || backed)
 		work = GCA_WORK_MORE;
 	else if (gca_sweep_some(core, GCA_WORK_SPANS) || gca_scavenge_retain(core) ||
 		 gca_scavenge_reserve(core))

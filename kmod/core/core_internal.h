@@ -63,8 +63,7 @@
 
 /*
  * Spans of one class that refills took between two flips, from which on the next
- * cycle's are left to them where there are no slots: the worker comes back to those in
- * its share of the CPU.  Handing a span out that the refill has swept costs half of
+ * cycle's are left to them: the worker comes back to those in its share of the CPU.  Handing a span out that the refill has swept costs half of
  * freeing it and making another.
  */
 #define GCA_SWEEP_LEAVE	64U

@@ -482,19 +482,25 @@ static void stock_fresh(struct gca_core *core, struct gca_slot *slot, u16 span_c
 	__must_hold(&core->lock)
 {
 	u32 npages = core->classes[span_class].npages;
-	u64 bytes = gca_page_bytes(npages);
+	u64 inuse = core->counters.heap_inuse + core->claimed_bytes;
 	u64 limit = core->policy.limit_bytes;
+	u64 left = limit - min(limit, inuse);
 	u32 pages[GCA_STOCK_MAX];
-	u32 taken, i;
+	u32 taken = 0;
+	u32 i;
 
-	for (taken = 0; taken < nr; taken++) {
-		if (limit && core->counters.heap_inuse + core->claimed_bytes + bytes > limit)
-			break;
+	if (limit)
+		nr = min_t(u64, nr, left / gca_page_bytes(npages));
+	while (taken < nr) {
 		pages[taken] = gca_pages_take_backed(core, npages, slot->node);
 		if (pages[taken] == GCA_NONE)
 			break;
-		gca_span_make(core, pages[taken], npages, span_class);
+		taken++;
+		taken += gca_pages_take_more(core, pages[taken - 1], npages, &pages[taken],
+					     nr - taken);
 	}
+	for (i = 0; i < taken; i++)
+		gca_span_make(core, pages[i], npages, span_class);
 	if (!taken)
 		return;
 	gca_unlock(&core->lock);
