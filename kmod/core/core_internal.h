@@ -63,8 +63,9 @@
 
 /*
  * Spans of one class that refills took between two flips, from which on the next
- * cycle's are left to them: the worker comes back to those in its share of the CPU.  Handing a span out that the refill has swept costs half of
- * freeing it and making another.
+ * cycle's are left to them: the worker comes back to those in its share of the CPU.
+ * Handing a span out that the refill has swept costs half of freeing it and making
+ * another.
  */
 #define GCA_SWEEP_LEAVE	64U
 

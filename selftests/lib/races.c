@@ -39,6 +39,14 @@ static void await_polling(struct gca_mutator *m, uint32_t want)
 	}
 }
 
+static void await_barrier(struct gca_mutator *m)
+{
+	while (!m->abi.barrier) {
+		gca_safepoint(m);
+		sched_yield();
+	}
+}
+
 static void advance(uint32_t to)
 {
 	__atomic_store_n(&at, to, __ATOMIC_RELEASE);
@@ -84,10 +92,7 @@ static void *storer(void *arg)
 	struct gca_mutator *m = attach(arg, GCA_STACK_PRECISE);
 
 	advance(STORE_ATTACHED);
-	while (!m->abi.barrier) {
-		gca_safepoint(m);
-		sched_yield();
-	}
+	await_barrier(m);
 	/* What gca_store() does inline, with a stage between its two halves. */
 	gca_store_slow(m, GCA_SLOT_(&slot[0]), NULL);
 	gca_detach(m);
@@ -163,10 +168,7 @@ static void *maker(void *arg)
 	struct gca_mutator *m = attach(arg, GCA_STACK_PRECISE);
 
 	advance(MADE_ATTACHED);
-	while (!m->abi.barrier) {
-		gca_safepoint(m);
-		sched_yield();
-	}
+	await_barrier(m);
 	gca_store(m, &made[0], must(gca_new(m, node)));
 	advance(MADE_THERE);
 	gca_detach(m);
