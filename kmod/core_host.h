@@ -25,6 +25,7 @@
 #include <linux/nospec.h>
 #include <linux/printk.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/types.h>
@@ -57,6 +58,9 @@
 
 /* Between pieces of long work, without the lock. */
 #define gca_relax()			cond_resched()
+
+/* The caller is being killed: nobody is going to see what long work comes to. */
+#define gca_killed()			fatal_signal_pending(current)
 
 /* A broken invariant of the core: never the user's fault. */
 #define GCA_ASSERT(condition)		WARN_ON_ONCE(!(condition))

@@ -142,10 +142,7 @@ static int gca_ioctl_policy(struct file *file, const struct gca_call *call, void
 
 	if (args->flags & GCARENA_POLICY_SET) {
 		err = gca_policy_copy_in(&policy, args->policy);
-		if (!err)
-			err = gca_core_set_policy(arena->core, &policy);
-		gca_worker_tend(arena);
-		return err;
+		return err ?: gca_core_set_policy(arena->core, &policy);
 	}
 	/* Only the size is the caller's, and what is not known here must be zero. */
 	err = gca_copy_in(&policy, sizeof(policy), GCARENA_POLICY_SIZE_VER0, where.addr,
@@ -384,7 +381,6 @@ static int gca_ioctl_refill(struct file *file, const struct gca_call *call, void
 		err = gca_refill_run(arena, call, args, &spent, &ready);
 	gca_spans_put(&spent);
 	gca_spans_put(&ready);
-	gca_worker_tend(arena);
 	return err;
 }
 
@@ -428,7 +424,6 @@ static int gca_ioctl_return(struct file *file, const struct gca_call *call, void
 
 	err = gca_return_run(arena, args);
 	fault = gca_copy_out(call, args, sizeof(*args));
-	gca_worker_tend(arena);
 	return err ? err : fault;
 }
 
@@ -447,7 +442,6 @@ static int gca_ioctl_start_sweep(struct file *file, const struct gca_call *call,
 		return PTR_ERR(arena);
 
 	err = gca_core_start_sweep(arena->core, args);
-	gca_worker_tend(arena);
 	return err ? err : gca_copy_out(call, args, sizeof(*args));
 }
 
@@ -600,6 +594,7 @@ static long gca_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	u32 nr = _IOC_NR(cmd) - _IOC_NR(GCARENA_IOC_FEATURES);
 	struct gca_call call = { .addr = (void __user *)arg };
 	const struct gca_ioctl *ioctl;
+	struct gca_arena *arena;
 	union {
 		struct gcarena_features features;
 		struct gcarena_setup setup;
@@ -619,8 +614,7 @@ static long gca_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	    nr >= ARRAY_SIZE(gca_ioctls))
 		return -ENOTTY;
 	if (cmd == GCARENA_IOC_REFILL) {
-		struct gca_arena *arena = gca_callers_arena(file);
-
+		arena = gca_callers_arena(file);
 		/* Errors are the long way's to tell, in its order. */
 		err = IS_ERR(arena) ? -EAGAIN : gca_percpu_refill(arena, call.addr);
 		if (err != -EAGAIN)
@@ -632,7 +626,11 @@ static long gca_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	err = gca_copy_in(&args, ioctl->size, ioctl->min_size, call.addr, &call.size);
 	if (err)
 		return err;
-	return ioctl->run(file, &call, &args);
+	err = ioctl->run(file, &call, &args);
+	arena = gca_callers_arena(file);
+	if (!IS_ERR(arena))
+		gca_worker_tend(arena);
+	return err;
 }
 
 /* Mappings. */

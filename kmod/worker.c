@@ -20,6 +20,7 @@
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/memcontrol.h>
+#include <linux/moduleparam.h>
 #include <linux/sched/mm.h>
 
 #include "arena.h"
@@ -30,6 +31,15 @@
 #define GCA_REST_MIN_NS		(2 * NSEC_PER_MSEC)
 /* What per-CPU caches have and nobody refills from them goes after one or two. */
 #define GCA_TICK_NS		(NSEC_PER_SEC / 2)
+/*
+ * A version 2 cgroup that has a kernel thread is never frozen, and is not empty
+ * while the thread is in it.
+ */
+static bool worker_in_cgroup = true;
+module_param(worker_in_cgroup, bool, 0644);
+MODULE_PARM_DESC(worker_in_cgroup,
+		 "Arenas' threads follow their owners into cgroups, which are charged for their CPU time");
+
 /* Attaching to a cgroup takes system-wide locks; the owner chooses when. */
 #define GCA_ATTACH_INTERVAL	HZ
 
@@ -209,7 +219,7 @@ static void gca_worker_follow(struct gca_arena *arena)
 
 	WRITE_ONCE(worker->next_attach, jiffies + GCA_ATTACH_INTERVAL);
 	gca_shrinker_follow(arena);
-	if (worker->task)
+	if (worker->task && READ_ONCE(worker_in_cgroup))
 		gca_worker_attach(worker);
 }
 

@@ -210,7 +210,7 @@ static u64 release_in_chunks(struct gca_core *core, u64 bytes, u32 threshold, bo
 	u32 index = core->top_chunk;
 	u64 released = 0;
 
-	while (index-- && released < bytes) {
+	while (index-- && released < bytes && !gca_killed()) {
 		struct gca_chunk *chunk = gca_chunk_at(core, index);
 
 		if (index % GCA_LEAF_CHUNKS == 0)
@@ -248,6 +248,8 @@ int gca_core_check_scavenge(const struct gcarena_scavenge *args)
  * @args: in: GCARENA_SCAVENGE_ALL, with or without GCARENA_SCAVENGE_INSIDE, or how
  *	many bytes; out: bytes that came free
  *
+ * Ends early when the caller is being killed.
+ *
  * Return: 0 or -EINVAL.
  */
 int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
@@ -267,7 +269,7 @@ int gca_core_scavenge(struct gca_core *core, struct gcarena_scavenge *args)
 	core->reserve.goal = 0;
 	gca_slots_drain(core);
 	gca_withheld_check(core, GCA_WITHHELD_MANY);
-	while (released < bytes) {
+	while (released < bytes && !gca_killed()) {
 		index = gca_idle_highest(core, index);
 		if (index == GCA_NONE)
 			break;

@@ -211,6 +211,9 @@ static inline void gca_unlock(gca_lock_t *lock)
 /* User space is preemptible as it is. */
 #define gca_relax()			do { } while (0)
 
+/* Who is killed here takes the heap along. */
+#define gca_killed()			false
+
 /* A broken invariant of the core: going on would corrupt the program. */
 #define GCA_ASSERT(condition)	do { \
 	if (unlikely(!(condition))) \

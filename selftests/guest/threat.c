@@ -359,6 +359,45 @@ static void work_sweep(struct arena *a)
 	g_assist(a);
 }
 
+/* Shares the memory of who asks, so that what it came to can be seen after its death. */
+static int scavenger(void *arg)
+{
+	g_scavenge(arg, GCARENA_SCAVENGE_ALL, 0);
+	return 0;
+}
+
+static void test_scavenge_killable(void)
+{
+	static char stack[64 * 1024] __attribute__((aligned(16)));
+	const uint64_t bytes = 512 * MIB;
+	struct gcarena_stats stats;
+	struct gcarena_span s;
+	struct arena a;
+	uint64_t before;
+	int status = 0;
+	pid_t pid;
+
+	g_open(&a, 1024 * MIB);
+	eq(g_refill(&a, C_LARGE, bytes / PAGE, &s, 1), 1, "T7 killable: memory to release");
+	g_return(&a, &s, 1);
+	g_stats(&a, &stats);
+	before = stats.counters.heap_released;
+	pid = clone(scavenger, stack + sizeof(stack), CLONE_VM | SIGCHLD, &a);
+	if (pid < 0)
+		bail("clone");
+	do {
+		g_stats(&a, &stats);
+	} while (stats.counters.heap_released == before && !waitpid(pid, &status, WNOHANG));
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	g_stats(&a, &stats);
+	ok(stats.counters.heap_released > before && stats.counters.heap_released - before < bytes,
+	   "T7 killable: out of releasing, after %llu MiB",
+	   (unsigned long long)((stats.counters.heap_released - before) / MIB));
+	ok(!g_validate(a.setup.id), "T7 killable: and the arena is valid");
+	g_close(&a);
+}
+
 static void test_killable(void)
 {
 	long ms;
@@ -369,6 +408,7 @@ static void test_killable(void)
 	ok(ms < DEATH_MS, "T7 killable: out of residency, in %ld ms", ms);
 	ms = killed_in(work_sweep);
 	ok(ms < DEATH_MS, "T7 killable: out of sweeping, in %ld ms", ms);
+	test_scavenge_killable();
 }
 
 /* T8: a call whose arguments never come holds up nobody but its own file. */
@@ -674,6 +714,74 @@ static void test_moving(void)
 	g_wait_for(!rmdir(GROUP), DEATH_MS);
 }
 
+/* T11: by choice it stays where it was, so that the owner's cgroup can be frozen and removed. */
+#define IN_CGROUP	"/sys/module/gcarena/parameters/worker_in_cgroup"
+
+static bool group_says(const char *line)
+{
+	char text[256] = "";
+	FILE *f = fopen(GROUP "/cgroup.events", "r");
+	size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+
+	if (f)
+		fclose(f);
+	return n && strstr(text, line);
+}
+
+static void test_outside(void)
+{
+	struct gcarena_stats stats;
+	struct gcarena_span s;
+	struct arena a;
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	mkdir(GROUP, 0755);
+	if (pipe(ready) || g_write_file(IN_CGROUP, "0"))
+		bail("no " IN_CGROUP);
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		g_write_file(GROUP "/cgroup.procs", "0");
+		g_open(&a, SIZE);
+		g_refill(&a, C_64, 0, &s, 1);
+		g_set_bit(&a, s.generation & 1, s.page, 0);
+		g_return(&a, &s, 1);
+		g_start_sweep(&a, 0);
+		byte = g_worker(a.setup.id) > 0;
+		if (write(ready[1], &byte, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	ok(read(ready[0], &byte, 1) == 1 && byte, "T11 outside: there is a thread");
+	g_write_file(GROUP "/cgroup.freeze", "1");
+	ok(g_wait_for(group_says("frozen 1"), 5000), "T11 outside: the owner's cgroup freezes");
+	g_write_file(GROUP "/cgroup.freeze", "0");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	g_write_file(IN_CGROUP, "1");
+	g_wait_for(!rmdir(GROUP), DEATH_MS);
+
+	/* And where it is to follow, any call will do. */
+	g_open(&a, SIZE);
+	g_refill(&a, C_64, 0, &s, 1);
+	g_set_bit(&a, s.generation & 1, s.page, 0);
+	g_return(&a, &s, 1);
+	g_start_sweep(&a, 0);
+	mkdir(GROUP, 0755);
+	g_write_file(GROUP "/cgroup.procs", "0");
+	g_msleep(1200);
+	g_stats(&a, &stats);
+	g_write_file("/sys/fs/cgroup/cgroup.procs", "0");
+	ok(group_says("populated 1"), "T11 outside: else it follows with the next call");
+	g_msleep(1200);
+	g_stats(&a, &stats);
+	ok(g_wait_for(!rmdir(GROUP), 5000), "T11 outside: and leaves the cgroup empty");
+	g_close(&a);
+}
+
 int main(void)
 {
 	victim_start();
@@ -689,6 +797,7 @@ int main(void)
 	test_seen();
 	test_inherited();
 	test_moving();
+	test_outside();
 	ok(victim_unharmed(), "after all of that another arena is as it was");
 	g_close(&victim);
 	return tap_done();
