@@ -553,7 +553,8 @@ GCA_ALWAYS_INLINE_ void gca_clear_(void *slot, size_t size)
  * gca_alloc - allocate a zeroed object
  * @mutator: the calling thread's
  * @kind: where its pointers are
- * @size: bytes, at least the layout's size; more is the flexible array's
+ * @size: bytes, at least the layout's size; more is the flexible array's, or, of a
+ *	layout without one, data in which no pointer is looked for
  *
  * A safepoint.  The object is reachable while its address is on a scanned
  * stack, in a frame, in a registered range or in a reachable object.
