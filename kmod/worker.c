@@ -31,6 +31,9 @@
 #define GCA_REST_MIN_NS		(2 * NSEC_PER_MSEC)
 /* What per-CPU caches have and nobody refills from them goes after one or two. */
 #define GCA_TICK_NS		(NSEC_PER_SEC / 2)
+/* Attaching to a cgroup takes system-wide locks; the owner chooses when. */
+#define GCA_ATTACH_INTERVAL	HZ
+
 /*
  * A version 2 cgroup that has a kernel thread is never frozen, and is not empty
  * while the thread is in it.
@@ -39,9 +42,6 @@ static bool worker_in_cgroup = true;
 module_param(worker_in_cgroup, bool, 0644);
 MODULE_PARM_DESC(worker_in_cgroup,
 		 "Arenas' threads follow their owners into cgroups, which are charged for their CPU time");
-
-/* Attaching to a cgroup takes system-wide locks; the owner chooses when. */
-#define GCA_ATTACH_INTERVAL	HZ
 
 /**
  * gca_worker_create - the worker of a new arena, no thread yet

@@ -665,6 +665,18 @@ static long attached(const char *comm)
 	return n;
 }
 
+/* An arena that has its thread, as there was something to sweep. */
+static void open_swept(struct arena *a)
+{
+	struct gcarena_span s;
+
+	g_open(a, SIZE);
+	g_refill(a, C_64, 0, &s, 1);
+	g_set_bit(a, s.generation & 1, s.page, 0);
+	g_return(a, &s, 1);
+	g_start_sweep(a, 0);
+}
+
 static void test_moving(void)
 {
 	struct gcarena_span s;
@@ -677,11 +689,7 @@ static void test_moving(void)
 		skip(4, "T11 moving: no tracefs");
 		return;
 	}
-	g_open(&a, SIZE);
-	g_refill(&a, C_64, 0, &s, 1);
-	g_set_bit(&a, s.generation & 1, s.page, 0);
-	g_return(&a, &s, 1);
-	g_start_sweep(&a, 0);
+	open_swept(&a);
 	ok(g_worker(a.setup.id) > 0, "T11 moving: there is a thread");
 	snprintf(comm, sizeof(comm), "comm=gcarena/%u", a.setup.id);
 	mkdir(GROUP, 0755);
@@ -717,21 +725,9 @@ static void test_moving(void)
 /* T11: by choice it stays where it was, so that the owner's cgroup can be frozen and removed. */
 #define IN_CGROUP	"/sys/module/gcarena/parameters/worker_in_cgroup"
 
-static bool group_says(const char *line)
-{
-	char text[256] = "";
-	FILE *f = fopen(GROUP "/cgroup.events", "r");
-	size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-
-	if (f)
-		fclose(f);
-	return n && strstr(text, line);
-}
-
 static void test_outside(void)
 {
 	struct gcarena_stats stats;
-	struct gcarena_span s;
 	struct arena a;
 	int ready[2];
 	char byte;
@@ -744,11 +740,7 @@ static void test_outside(void)
 	pid = fork();
 	if (!pid) {
 		g_write_file(GROUP "/cgroup.procs", "0");
-		g_open(&a, SIZE);
-		g_refill(&a, C_64, 0, &s, 1);
-		g_set_bit(&a, s.generation & 1, s.page, 0);
-		g_return(&a, &s, 1);
-		g_start_sweep(&a, 0);
+		open_swept(&a);
 		byte = g_worker(a.setup.id) > 0;
 		if (write(ready[1], &byte, 1) != 1)
 			_exit(1);
@@ -757,7 +749,8 @@ static void test_outside(void)
 	}
 	ok(read(ready[0], &byte, 1) == 1 && byte, "T11 outside: there is a thread");
 	g_write_file(GROUP "/cgroup.freeze", "1");
-	ok(g_wait_for(group_says("frozen 1"), 5000), "T11 outside: the owner's cgroup freezes");
+	ok(g_wait_for(g_file_value(GROUP "/cgroup.events", "frozen") == 1, 5000),
+	   "T11 outside: the owner's cgroup freezes");
 	g_write_file(GROUP "/cgroup.freeze", "0");
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
@@ -765,17 +758,14 @@ static void test_outside(void)
 	g_wait_for(!rmdir(GROUP), DEATH_MS);
 
 	/* And where it is to follow, any call will do. */
-	g_open(&a, SIZE);
-	g_refill(&a, C_64, 0, &s, 1);
-	g_set_bit(&a, s.generation & 1, s.page, 0);
-	g_return(&a, &s, 1);
-	g_start_sweep(&a, 0);
+	open_swept(&a);
 	mkdir(GROUP, 0755);
 	g_write_file(GROUP "/cgroup.procs", "0");
 	g_msleep(1200);
 	g_stats(&a, &stats);
 	g_write_file("/sys/fs/cgroup/cgroup.procs", "0");
-	ok(group_says("populated 1"), "T11 outside: else it follows with the next call");
+	eq(g_file_value(GROUP "/cgroup.events", "populated"), 1,
+	   "T11 outside: else it follows with the next call");
 	g_msleep(1200);
 	g_stats(&a, &stats);
 	ok(g_wait_for(!rmdir(GROUP), 5000), "T11 outside: and leaves the cgroup empty");
