@@ -554,6 +554,7 @@ enum gca_took {
 /* span.c: making, settling and freeing spans */
 int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages, int node,
 		   struct gcarena_span *span) __must_hold(&core->lock);
+u32 gca_span_afford(const struct gca_core *core, u32 npages, u32 nr);
 u32 gca_span_more(struct gca_core *core, struct gcarena_span *spans, u32 nr);
 void gca_span_make(struct gca_core *core, u32 page, u32 npages, u16 span_class);
 void gca_span_write(struct gca_core *core, u32 page, u32 npages, u16 span_class);

@@ -482,15 +482,11 @@ static void stock_fresh(struct gca_core *core, struct gca_slot *slot, u16 span_c
 	__must_hold(&core->lock)
 {
 	u32 npages = core->classes[span_class].npages;
-	u64 inuse = core->counters.heap_inuse + core->claimed_bytes;
-	u64 limit = core->policy.limit_bytes;
-	u64 left = limit - min(limit, inuse);
 	u32 pages[GCA_STOCK_MAX];
 	u32 taken = 0;
 	u32 i;
 
-	if (limit)
-		nr = min_t(u64, nr, left / gca_page_bytes(npages));
+	nr = gca_span_afford(core, npages, nr);
 	while (taken < nr) {
 		pages[taken] = gca_pages_take_backed(core, npages, slot->node);
 		if (pages[taken] == GCA_NONE)

@@ -163,6 +163,23 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages, int node,
 }
 
 /**
+ * gca_span_afford - how many spans of fresh pages the limit has room for
+ * @core: the arena, lock held
+ * @npages: of one
+ * @nr: how many are wanted
+ *
+ * Return: @nr or fewer.
+ */
+u32 gca_span_afford(const struct gca_core *core, u32 npages, u32 nr)
+{
+	u64 limit = core->policy.limit_bytes;
+	u64 inuse = core->counters.heap_inuse + core->claimed_bytes;
+	u64 left = limit - min(limit, inuse);
+
+	return limit ? min_t(u64, nr, left / gca_page_bytes(npages)) : nr;
+}
+
+/**
  * gca_span_more - what gca_span_fresh() would make next, if that is cheap
  * @core: the arena, lock held
  * @spans: [0] the span that it has made; the others are filled
@@ -172,9 +189,6 @@ int gca_span_fresh(struct gca_core *core, u16 span_class, u32 npages, int node,
  */
 u32 gca_span_more(struct gca_core *core, struct gcarena_span *spans, u32 nr)
 {
-	u64 limit = core->policy.limit_bytes;
-	u64 inuse = core->counters.heap_inuse + core->claimed_bytes;
-	u64 left = limit - min(limit, inuse);
 	u32 npages = spans->npages;
 	u16 span_class = spans->span_class;
 	u32 pages[GCA_STOCK_MAX];
@@ -182,9 +196,7 @@ u32 gca_span_more(struct gca_core *core, struct gcarena_span *spans, u32 nr)
 
 	if (!nr || npages > LINES_LOCKED || core->classes[span_class].flags)
 		return 0;
-	nr = min(nr, GCA_STOCK_MAX);
-	if (limit)
-		nr = min_t(u64, nr, left / gca_page_bytes(npages));
+	nr = gca_span_afford(core, npages, min(nr, GCA_STOCK_MAX));
 	nr = gca_pages_take_more(core, spans->page, npages, pages, nr);
 	for (done = 0; done < nr; done++)
 		make_held(core, pages[done], npages, span_class, &spans[done + 1]);
